@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['relu_pool', 'ReluPool', 'ConvNet', 'MLP', 'LeNet', 'AlexNet', 'VGG11', 'WideResNet', 'list_models', 'create_model',
-           'last_linear', 'embed']
+           'last_linear', 'predict', 'embed']
 
 # %% ../nbs/02_models.ipynb #4edfc11e
 import contextlib, difflib, re
@@ -243,20 +243,34 @@ def last_linear(model) -> nn.Linear:
     return heads[-1]
 
 @torch.no_grad()
-def embed(
-    model,                # Any network with a linear head
-    x,                    # [N,C,H,W] in model space, or bytes together with `normalize`
-    batch_size: int = 512, # Images at a time
-    normalize=None,       # Applied to each batch on its way in, e.g. `data.normalize`
-) -> tuple:               # (features [N,D], logits [N,num_classes]) on the CPU
-    "Features (the input of the last linear layer) and logits of `x`, in evaluation mode, in batches."
+def predict(
+    model,                 # Any network
+    x,                     # [N,C,H,W] in model space, or bytes together with `normalize`
+    batch_size: int = None, # Images at a time; default 64 on a CPU (its caches are small), 1024 elsewhere
+    normalize=None,        # Applied to each batch on its way in, e.g. `data.normalize`
+) -> torch.Tensor:         # Logits [N,num_classes] on the CPU
+    "Logits of `x` in evaluation mode, in batches; the mode the model was in is restored."
     device = next(model.parameters()).device
-    feats, logits, was = [], [], model.training
-    hook = last_linear(model).register_forward_pre_hook(lambda m, i: feats.append(i[0].flatten(1).cpu()))
+    batch_size = batch_size or (64 if device.type == 'cpu' else 1024)
+    modes = [(m, m.training) for m in model.modules()]
     try:
         model.eval()
+        outs = []
         for i in range(0, len(x), batch_size):
             b = x[i:i+batch_size].to(device)
-            logits.append(model(normalize(b) if normalize else b).cpu())
-    finally: hook.remove(); model.train(was)
-    return torch.cat(feats), torch.cat(logits)
+            outs.append(model(normalize(b) if normalize else b).cpu())
+    finally:
+        for m, t in modes: m.training = t
+    return torch.cat(outs)
+
+def embed(
+    model,        # Any network with a linear head
+    x,            # [N,C,H,W] in model space, or bytes together with `normalize`
+    **kw          # batch_size and normalize, as in `predict`
+) -> tuple:       # (features [N,D], logits [N,num_classes]) on the CPU
+    "Features (the input of the last linear layer) and logits of `x`."
+    feats = []
+    hook = last_linear(model).register_forward_pre_hook(lambda m, i: feats.append(i[0].detach().flatten(1).cpu()))
+    try: out = predict(model, x, **kw)
+    finally: hook.remove()
+    return torch.cat(feats), out
