@@ -103,7 +103,7 @@ def provenance() -> dict: # Versions, machine, command and time, all JSON-ready
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return dict(dd_lit=dd_lit.__version__, torch=torch.__version__, torchvision=torchvision.__version__, numpy=np.__version__,
                 python=platform.python_version(), system=f'{platform.system()} {platform.machine()}', cpu=cpu, threads=torch.get_num_threads(),
-                gpu=gpu, command=' '.join([Path(sys.argv[0]).name, *sys.argv[1:]]), time=datetime.now(timezone.utc).isoformat(timespec='seconds'))
+                gpu=gpu, command=' '.join([Path(sys.argv[0]).name.replace('__main__.py', 'python -m dd_lit'), *sys.argv[1:]]), time=datetime.now(timezone.utc).isoformat(timespec='seconds'))
 
 # %% ../nbs/00_core.ipynb #97c18adf
 def show_images(
@@ -177,14 +177,14 @@ class DistilledSet:
         if not isinstance(images, torch.Tensor) or not images.is_floating_point():
             raise ValueError(f"images: expected a float tensor in model space, got {getattr(images, 'dtype', type(images).__name__)}")
         if images.ndim != 4 or 0 in images.shape: raise ValueError(f"images: expected shape [N,C,H,W] with nothing empty, got {list(images.shape)}")
-        images = images.detach().cpu().float().contiguous()
+        images = images.detach().cpu().float().clone().contiguous()   # a copy: the set must not change when a method goes on
         bad = ~images.flatten(1).isfinite().all(1)
         if bad.any(): raise ValueError(f"images: {int(bad.sum())} of {len(bad)} contain NaN or infinity, the first at position {int(bad.nonzero()[0])}")
         self.images, self.norm = images, check_norm(norm, images.shape[1])
-        self.labels = check_labels(labels, len(images), len(classes) if classes is not None else None).cpu()
+        self.labels = check_labels(labels, len(images), len(classes) if classes is not None else None).cpu().clone()
         self.classes = [str(c) for c in classes] if classes is not None else [str(i) for i in range(int(self.labels.max())+1)]
         if soft is not None:
-            soft = torch.as_tensor(soft).detach().cpu().float().contiguous()
+            soft = torch.as_tensor(soft).detach().cpu().float().clone().contiguous()
             if list(soft.shape) != [len(images), len(self.classes)]:
                 raise ValueError(f"soft: expected shape {[len(images), len(self.classes)]}, one row per image, got {list(soft.shape)}")
             if not soft.isfinite().all(): raise ValueError("soft: expected finite numbers, got NaN or infinity")
@@ -209,7 +209,7 @@ class DistilledSet:
         mean, std = (torch.tensor(o).view(1, -1, 1, 1) for o in self.norm)
         return (self.images*std + mean).clamp(0, 1)
 
-# %% ../nbs/00_core.ipynb #0e2b2ef6
+# %% ../nbs/00_core.ipynb #5c0f550b
 def _digest(tensors:dict) -> str:
     "SHA-256 over names, types, shapes and bytes of `tensors`."
     h = hashlib.sha256()
@@ -264,7 +264,7 @@ def load(cls:DistilledSet,
     try: return cls(tensors['images'], tensors['labels'], meta['norm'], meta['classes'], tensors.get('soft'), meta['meta'])
     except (KeyError, TypeError) as e: raise ValueError(f"{str(side)!r} is damaged: {e!r}") from None
 
-# %% ../nbs/00_core.ipynb #8841c137
+# %% ../nbs/00_core.ipynb #8277dc5a
 @patch
 def show(self:DistilledSet,
     per_class: int = 10,  # At most so many images of each class

@@ -55,11 +55,12 @@ class Distiller:
         self.k, self.seconds, self.history = 0, 0., []   # steps done, wall time of them, one record per step
         self.images = self.labels = self.soft = None     # what `setup` makes and `step` improves
         self.optimizers = []                             # their state is saved as well
+        self.log = {}                                    # what a step wants to add to its record
 
     def _check(self, k, v):
         if k not in self.defaults:
             near = difflib.get_close_matches(k, self.defaults, 1)
-            raise ValueError(f"{k}: {self.name or type(self).__name__} has no such setting" + (f"; did you mean {near[0]!r}?" if near else '') + f" It has {', '.join(self.defaults)}")
+            raise ValueError(f"{k}: {self.name or type(self).__name__} has no such setting" + (f"; did you mean {near[0]!r}?" if near else '.') + f" It has {', '.join(self.defaults)}")
         d = self.defaults[k]
         want = (int, float) if isinstance(d, float) else type(d)
         if d is None or v is None or callable(d) or callable(v): return
@@ -117,7 +118,7 @@ def load_checkpoint(
     "Read a checkpoint; numbers and text only, nothing is executed."
     try: c = torch.load(path, weights_only=True, map_location='cpu')
     except OSError: raise
-    except Exception as e: raise ValueError(f"{str(path)!r} is damaged or not a checkpoint: {str(e).splitlines()[0] if str(e) else type(e).__name__}") from None
+    except Exception: raise ValueError(f"{str(path)!r} is damaged or not a checkpoint (numbers and text, nothing that would have to be executed)") from None
     if not isinstance(c, dict) or not {'identity', 'state'} <= set(c): raise ValueError(f"{str(path)!r} is not a checkpoint of dd_lit")
     return c
 
@@ -151,12 +152,13 @@ def fit(self:Distiller,
         b = io.BytesIO(); torch.save(dict(identity=ident, state=state), b)
         atomic_write(ckpt, b.getvalue())
     bar = progress(desc=f'{self.name} ipc {self.ipc}', total=self.cfg.iters, initial=self.k)
-    last, saved_k = time.monotonic(), self.k
+    last = time.monotonic()
     try:
         while self.k < self.cfg.iters:
             before, t = self.state_dict() if out else None, time.perf_counter()
             try:
-                loss = float(self.step())
+                loss = self.step()
+                loss = loss.item() if isinstance(loss, torch.Tensor) else float(loss)
                 if not math.isfinite(loss): raise ValueError(f"loss: became {loss} in iteration {self.k}; a smaller learning rate may help")
             except BaseException:
                 if out and self.k > 0: save(before)
@@ -164,11 +166,11 @@ def fit(self:Distiller,
             self.k += 1
             dt = time.perf_counter() - t
             self.seconds += dt
-            self.history.append(dict(iter=self.k, loss=loss, seconds=round(dt, 4)))
+            self.history.append(dict(iter=self.k, loss=loss, seconds=round(dt, 4), **self.log))
             bar.set_postfix(loss=f'{loss:.4g}', refresh=False); bar.update()
-            if on_step: on_step(self)
             if out and time.monotonic() - last >= checkpoint_seconds and self.k < self.cfg.iters:
                 save(self.state_dict()); last = time.monotonic()
+            if on_step: on_step(self)
     finally: bar.close()
     ds = self.result()
     if out:
@@ -178,7 +180,7 @@ def fit(self:Distiller,
     return ds
 
 # %% ../nbs/05_distill.ipynb #8d453b8b
-_HOME = dict(random='coreset.select', herding='coreset.select', k_center='coreset.select', forgetting='coreset.select', dc='gradient.dc')
+_HOME = dict(random='coreset.select', herding='coreset.select', k_center='coreset.select', forgetting='coreset.select', **{m: 'gradient.dc' for m in ('dc', 'dc_m', 'dc_md', 'dc_mdo', 'dc_mda')})
 _METHODS = {}
 
 def register(
@@ -232,13 +234,13 @@ def compare(
     data, rows = load_data(data), []
     for item in progress(items, 'comparing'):
         kw = (methods_kw or {}).get(item, {}) if isinstance(item, str) else {}
-        make = lambda s=seed, tag='': distill(item, data, ipc, out=None if out is None else Path(out)/f'{item}{tag}', seed=s, device=device, resume=resume, **kw)
+        make = lambda s=seed, keep=True: distill(item, data, ipc, out=Path(out)/item if out is not None and keep else None, seed=s, device=device, resume=resume, **kw)
         if isinstance(item, DistilledSet): ds = item
         elif isinstance(item, (str, Path)) and (Path(item)/'meta.json').is_file(): ds = DistilledSet.load(item)
         elif item in list_methods(): ds = make()
         else: raise ValueError(f"items: expected folders of distilled sets or methods ({', '.join(list_methods())}), got {str(item)!r}")
         if item == 'random':
-            draws = [ds] + [make(seed + r, f'_{r}') for r in range(1, repeats)]
+            draws = [ds] + [make(seed + r, keep=False) for r in range(1, repeats)]
             parts = [evaluate(s, data, repeats=1, seed=seed + r, device=device, **evaluate_kw) for r, s in enumerate(draws)]
             cat = lambda a: [v for p in parts for v in getattr(p, a)]
             scores = Scores(cat('top1'), cat('top5'), cat('hard'), seconds=sum(p.seconds for p in parts), config=parts[0].config | dict(repeats=repeats, draws=repeats))

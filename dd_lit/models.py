@@ -15,8 +15,10 @@ from .core import *
 
 # %% ../nbs/02_models.ipynb #3e6a1702
 def _pool(y):
-    rows = y[..., ::2, :] + y[..., 1::2, :]
-    return torch.add(rows[..., ::2], rows[..., 1::2]).mul_(.25)
+    "Average of 2x2 windows, added in the order of `avg_pool2d`: equal to it bit by bit."
+    top, low = y[..., ::2, :], y[..., 1::2, :]
+    s = top[..., ::2] + top[..., 1::2]
+    return s.add_(low[..., ::2]).add_(low[..., 1::2]).mul_(.25)
 
 def _spread(g, y):
     "Each entry of `g`, divided by 4, to its 2x2 window where `y` > 0."

@@ -1,0 +1,50 @@
+# The two commands of the README are `make demo` and `make test`; both set up .venv on their own.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+export MPLBACKEND ?= Agg
+
+.PHONY: demo test export notebooks readme docs clean help
+
+help:
+	@echo "make demo       distil digits, show what came out, compare with random images"
+	@echo "make test       run every notebook and every test"
+	@echo "make export     write dd_lit/ from the notebooks"
+	@echo "make notebooks  run all notebooks in place and clean them (to commit their outputs); NB=nbs/x.ipynb for one"
+	@echo "make readme     write README.md from nbs/index.ipynb"
+	@echo "make docs       render the notebooks to _docs/ (a preview if Quarto is not installed)"
+
+$(VENV)/.base: settings.ini setup.py
+	@$(PYTHON) -c 'import sys; v=sys.version_info[:2]; sys.exit(0 if (3,10)<=v<=(3,13) else "dd_lit needs Python 3.10 to 3.13, this is %d.%d; say make PYTHON=..." % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.base
+	$(BIN)/dd_lit demo --out demo
+
+test: $(VENV)/.dev
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tools/test_notebooks.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q tests
+
+export: $(VENV)/.dev
+	$(BIN)/nbdev_export
+
+NB ?= $(shell find nbs -name '*.ipynb' -not -path '*/.*' | sort)
+notebooks: export
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tools/run_notebooks.py $(NB)
+	$(BIN)/nbdev_clean
+
+readme: $(VENV)/.dev
+	$(BIN)/python tools/make_readme.py
+
+docs: $(VENV)/.dev
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/nbdev_proc_nbs
+	@if command -v quarto >/dev/null; then quarto render _proc --output-dir ../_docs; else $(BIN)/python tools/preview_docs.py; fi
+
+clean:
+	rm -rf _proc _docs build dist *.egg-info demo runs

@@ -1,0 +1,20 @@
+"""Shared by all tests: where things are, and how to call the command line as a user would."""
+import os, subprocess, sys
+from pathlib import Path
+import pytest
+
+ROOT = Path(__file__).parent.parent
+os.environ.setdefault('MPLBACKEND', 'Agg')
+os.environ['DD_LIT_PROGRESS'] = '0'
+
+
+@pytest.fixture
+def cli(tmp_path):
+    "Run `python -m dd_lit ARGS` in an empty folder; returns the finished process."
+    def run(*args, check=None, env=None, prelude='', timeout=300):
+        code = f"import sys; {prelude}\nfrom dd_lit.distill import main\nsys.exit(main({[str(a) for a in args]!r}))" if prelude else None
+        cmd = [sys.executable, '-c', code] if code else [sys.executable, '-m', 'dd_lit', *map(str, args)]
+        p = subprocess.run(cmd, cwd=tmp_path, capture_output=True, text=True, timeout=timeout, env={**os.environ, **(env or {})})
+        if check is not None: assert p.returncode == check, f'{args}: exit {p.returncode}\n{p.stdout}\n{p.stderr}'
+        return p
+    return run

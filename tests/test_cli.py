@@ -1,0 +1,142 @@
+"""The command line as a user meets it: the whole way, and every way it can go wrong."""
+import json, os, signal, subprocess, sys, time
+import numpy as np, pytest, torch
+from PIL import Image
+from dd_lit.core import DistilledSet
+from dd_lit.distill import load_checkpoint
+
+SMALL = ['--set', 'width=8', 'batch_real=20']
+
+
+def one_line(p, *words):
+    "Exit status 2, one line of error, no traceback."
+    assert p.returncode == 2, (p.returncode, p.stdout, p.stderr)
+    lines = [l for l in p.stderr.splitlines() if l.strip()]
+    assert len(lines) == 1 and lines[0].startswith('dd_lit '), p.stderr
+    for w in words: assert w in lines[0], (w, lines[0])
+
+
+def test_the_whole_way(cli, tmp_path):
+    p = cli('distill', 'dc', '--ipc', 1, '--iters', 2, '--out', 'a', *SMALL, check=0)
+    assert 'grid.png' in p.stdout and (tmp_path/'a'/'grid.png').stat().st_size > 1000
+    ds = DistilledSet.load(tmp_path/'a')
+    assert ds.meta['method'] == 'dc' and ds.meta['config']['width'] == 8 and ds.meta['made_with']['torch'] == torch.__version__ and ds.meta['iterations'] == 2
+    assert len(json.loads((tmp_path/'a'/'history.json').read_text())) == 2
+    p = cli('evaluate', 'a', '--repeats', 2, '--fair', '--set', 'epochs=5', 'width=8', check=0)
+    assert 'HLR' in p.stdout and 'IOR' in p.stdout
+    s, = (tmp_path/'a').glob('scores_*.json')
+    s = json.loads(s.read_text()); assert len(s['top1']) == 2 and s['made_with']['command']
+    p = cli('compare', 'a', 'random', 'herding', '--repeats', 2, '--out', 'cmp', '--set', 'epochs=5', 'width=8', check=0)
+    assert p.stdout.count('\n| ') == 3 or p.stdout.count('| dc') == 1
+    assert all((tmp_path/'cmp'/f'compare.{e}').stat().st_size for e in ('json', 'md', 'png'))
+    cli('show', 'a', '--png', 'pngs', check=0)
+    assert len(list((tmp_path/'pngs').rglob('*.png'))) == 10
+    assert 'dc' in cli('list', check=0).stdout
+    assert 'usage' in cli(check=0).stdout and 'distill' in cli('--help', check=0).stdout
+    # the PNGs are an image folder again
+    cli('distill', 'random', '--data', 'pngs', '--out', 'again', check=2)   # one image per class cannot be split ...
+    cli('show', 'a', '--png', 'pngs', check=2)                              # ... and a full folder is not overwritten
+
+
+def test_same_command_returns_the_finished_set(cli, tmp_path):
+    cli('distill', 'dc', '--iters', 2, '--out', 'a', *SMALL, check=0)
+    before = (tmp_path/'a'/'data.safetensors').stat().st_mtime_ns
+    cli('distill', 'dc', '--iters', 2, '--out', 'a', *SMALL, check=0)
+    assert (tmp_path/'a'/'data.safetensors').stat().st_mtime_ns == before
+    one_line(cli('distill', 'dc', '--iters', 3, '--out', 'a', *SMALL), 'config.iters is 2 there and 3 here')
+    cli('distill', 'dc', '--iters', 3, '--out', 'a', '--fresh', *SMALL, check=0)
+    assert DistilledSet.load(tmp_path/'a').meta['iterations'] == 3
+
+
+@pytest.mark.parametrize('how', [signal.SIGKILL, signal.SIGINT])
+def test_killed_and_resumed_is_bit_identical(cli, tmp_path, how):
+    "dc at 10 images per class, interrupted for real at whatever point it has reached."
+    args = ['distill', 'dc', '--ipc', '10', '--iters', '4', '--set', 'width=8', 'batch_real=20']
+    cli(*args, '--out', 'whole', check=0)
+    code = f"import dd_lit.distill as d, functools, sys; d.distill = functools.partial(d.distill, checkpoint_seconds=0); sys.exit(d.main({args + ['--out', 'cut']!r}))"
+    p = subprocess.Popen([sys.executable, '-c', code], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    ckpt, t = tmp_path/'cut'/'checkpoint.pt', time.time()
+    while not ckpt.exists():
+        assert p.poll() is None and time.time() - t < 120; time.sleep(.01)
+    time.sleep(.2); p.send_signal(how); err = p.communicate(timeout=60)[1]
+    assert p.returncode == (130 if how == signal.SIGINT else -9), (p.returncode, err)
+    if how == signal.SIGINT: assert 'interrupted' in err and 'Traceback' not in err
+    assert 0 < load_checkpoint(ckpt)['state']['k'] < 4
+    cli(*args, '--out', 'cut', check=0)
+    assert torch.equal(DistilledSet.load(tmp_path/'cut').images, DistilledSet.load(tmp_path/'whole').images)
+    assert not ckpt.exists()
+
+
+def test_wrong_arguments(cli, tmp_path):
+    for bad, *words in [(('distill', 'dcc'), 'method: expected one of', "'dc'"), (('distill', 'dc', '--ipc', 0), 'ipc: expected at least 1'), (('distill', 'dc', '--ipc', -1), 'ipc'),
+                        (('distill', 'random', '--ipc', 5000), 'ipc: expected at most 139'), (('distill', 'dc', '--set', 'widht=8'), "did you mean 'width'"),
+                        (('distill', 'dc', '--set', 'lr_img=big'), 'lr_img: expected float'), (('distill', 'dc', '--data', 'mnst'), "did you mean 'mnist'"), (('distill', 'dc', '--size', -3), 'size'),
+                        (('distill', 'dc', '--device', 'gpu'), 'device: expected'), (('distill', 'dc', '--set', 'model=convnet33x', '--iters', 1), 'unknown network'),
+                        (('distill', 'dc', '--iters', 0), 'iters: expected at least 1'), (('evaluate', 'nowhere'), 'does not exist'), (('show', '.'), 'not a distilled set'), (('compare', 'nothing'), 'items: expected'),
+                        (('distil', 'dc'), "did you mean 'distill'")]:
+        one_line(cli(*bad), *words)
+    assert not (tmp_path/'runs').exists() or not list((tmp_path/'runs').rglob('*.safetensors'))
+
+
+def test_debug_shows_the_traceback(cli):
+    p = cli('distill', 'dc', '--ipc', 0, '--debug', check=2)
+    assert 'Traceback' in p.stderr and 'ipc: expected at least 1' in p.stderr.splitlines()[-1]
+
+
+def test_bad_data(cli, tmp_path):
+    "An empty folder, a corrupt image, a missing dataset, labels with a hole."
+    (tmp_path/'empty').mkdir()
+    one_line(cli('distill', 'random', '--data', 'empty'), 'holds no images')
+    for c in 'ab':
+        (tmp_path/'pics'/c).mkdir(parents=True)
+        for i in range(4): Image.fromarray(np.full((8, 8, 3), 60*i, np.uint8)).save(tmp_path/'pics'/c/f'{i}.png')
+    cli('distill', 'random', '--data', 'pics', '--out', 'ok', check=0)
+    p = tmp_path/'pics'/'b'/'2.png'; p.write_bytes(p.read_bytes()[:40])
+    one_line(cli('distill', 'random', '--data', 'pics'), '2.png', 'not a readable image')
+    one_line(cli('distill', 'random', '--data', 'mnist', '--root', tmp_path), 'mnist: not found', 'download')
+    pq = pytest.importorskip('pyarrow.parquet'); import io, pyarrow as pa
+    def png(v): b = io.BytesIO(); Image.fromarray(np.full((8, 8), v, np.uint8)).save(b, 'PNG'); return b.getvalue()
+    def rows(labels): pq.write_table(pa.Table.from_pylist([dict(image=dict(bytes=png(i), path=None), label=l) for i, l in enumerate(labels)]), tmp_path/'t.parquet')
+    rows([0, 0, 0, 2, 2, 2]); one_line(cli('distill', 'random', '--data', 't.parquet'), 'class 1', 'no image')
+    rows([0, 0, 0, -1, 1, 1]); one_line(cli('distill', 'random', '--data', 't.parquet'), 'labels: expected 0..C-1')
+
+
+def test_damaged_set(cli, tmp_path):
+    cli('distill', 'random', '--out', 'a', check=0)
+    f = tmp_path/'a'/'data.safetensors'; b = bytearray(f.read_bytes()); b[-1] ^= 1; f.write_bytes(b)
+    one_line(cli('evaluate', 'a'), 'damaged', 'checksum')
+    one_line(cli('distill', 'random', '--out', 'a'), 'damaged')
+
+
+def test_no_permission(cli, tmp_path):
+    "A folder that may not be written to; as root, rights are dropped first, since root may write anywhere."
+    locked = tmp_path/'locked'; locked.mkdir(); locked.chmod(0o555)
+    drop = "import os, dd_lit.distill as d; [d.get_method(m) for m in d._HOME]; import sklearn.datasets, matplotlib.pyplot; os.getuid() == 0 and (os.setgid(65534), os.setuid(65534))"
+    tmp_path.chmod(0o755)
+    for q in tmp_path.parents:
+        if q.stat().st_uid == os.getuid() and str(q).startswith('/tmp/'): q.chmod(0o755)
+    one_line(cli('distill', 'dc', '--out', locked/'x', prelude=drop), 'cannot write to', 'ermission')
+    assert list(locked.iterdir()) == []
+    one_line(cli('distill', 'dc', '--out', '/dev/null/x'), 'cannot write to')
+
+
+@pytest.mark.parametrize('limit', [2000, 12000])
+def test_full_disk(cli, tmp_path, limit):
+    "No room for the result (or for the picture): one error, an earlier good set survives, nothing is half-written, and it resumes."
+    cli('distill', 'dc', '--iters', 1, '--out', 'a', *SMALL, check=0)
+    good = DistilledSet.load(tmp_path/'a').images
+    files = sorted(p.name for p in (tmp_path/'a').iterdir())
+    pre = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))"
+    one_line(cli('distill', 'dc', '--iters', 2, '--out', 'a', '--fresh', *SMALL, prelude=pre), 'File too large')
+    ds = DistilledSet.load(tmp_path/'a')
+    if limit == 2000: assert torch.equal(ds.images, good)
+    left = sorted(p.name for p in (tmp_path/'a').iterdir())
+    assert [f for f in left if 'tmp-' in f] == [] and set(files) <= set(left)
+    cli('distill', 'dc', '--iters', 2, '--out', 'a', '--fresh', *SMALL, check=0)
+    assert DistilledSet.load(tmp_path/'a').meta['iterations'] == 2
+
+
+def test_nan_in_images():
+    import dd_lit.data as d
+    x = torch.rand(6, 1, 8, 8); x[3, 0, 0, 0] = float('nan')
+    with pytest.raises(ValueError, match='train_x: 1 of 6 images contain NaN'): d.ImageData(x, torch.arange(6) % 2, x[:2], torch.arange(2))

@@ -1,0 +1,37 @@
+"""From a dataset to a score, on real images, through the Python interface."""
+import os
+from pathlib import Path
+import pytest, torch
+from dd_lit.data import load_data
+from dd_lit.distill import compare, distill
+
+DATA = Path(os.environ.get('DD_LIT_DATA', 'nowhere'))
+
+
+def test_dc_beats_herding_beats_random_on_digits():
+    "The demo's claim at one image per class, with a narrow network."
+    data, kw = load_data(), dict(width=32)
+    rows = compare(['random', 'herding', 'dc'], data, 1, repeats=5, epochs=200, model_kw=kw, methods_kw=dict(dc=dict(iters=60, **kw), herding=kw))
+    random, herding, dc = (r['scores'].mean for r in rows)
+    assert dc > herding > random
+
+
+@pytest.mark.skipif(not (DATA/'MNIST').is_dir(), reason='no MNIST under DD_LIT_DATA')
+def test_mnist():
+    d = load_data('mnist')
+    assert d.train_x.shape == (60000, 1, 28, 28) and d.test_x.shape == (10000, 1, 28, 28) and d.counts().sum() == 60000
+    m, s = d.train_x.float().mean()/255, (d.train_x.float()/255).std()
+    assert abs(m - d.norm[0][0]) < 1e-3 and abs(s - d.norm[1][0]) < 1e-3      # the field's constants are these images'
+    ds = distill('dc', d, 1, iters=2, width=16, batch_real=32)
+    assert ds.images.shape == (10, 1, 28, 28) and ds.images.isfinite().all()
+
+
+@pytest.mark.skipif(not (DATA/'cifar10').is_dir(), reason='no CIFAR-10 under DD_LIT_DATA')
+def test_cifar10_parquet_by_name():
+    d = load_data('cifar10')
+    assert d.train_x.shape == (50000, 3, 32, 32) and d.test_x.shape == (10000, 3, 32, 32)
+    assert d.counts().tolist() == [5000]*10 and d.classes[3] == 'cat'
+    m = d.train_x.float().mean((0, 2, 3))/255
+    assert torch.allclose(m, torch.tensor(d.norm[0]), atol=1e-3)
+    ds = distill('dc', d, 1, iters=1, width=16, batch_real=32)
+    assert ds.images.shape == (10, 3, 32, 32)

@@ -1,0 +1,71 @@
+"""What must stay true of the repository itself: exported code, notebooks, README."""
+import json, shutil, subprocess, sys
+from pathlib import Path
+import pytest
+from conftest import ROOT
+
+BOOKS = sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts)
+
+
+@pytest.fixture(scope='module')
+def copy(tmp_path_factory):
+    "The parts of the repository that nbdev's tools read and write, in a folder where they may."
+    d = tmp_path_factory.mktemp('repo')
+    for f in ('settings.ini', 'pyproject.toml', 'setup.py', 'README.md', '_quarto.yml'): shutil.copy(ROOT/f, d/f)
+    for f in ('nbs', 'dd_lit', 'bench', 'tools'): shutil.copytree(ROOT/f, d/f, ignore=shutil.ignore_patterns('__pycache__', '.ipynb_checkpoints'))
+    return d
+
+
+def tool(copy, name): subprocess.run([sys.executable, '-c', f'from nbdev.cli import *; import nbdev.clean, nbdev.doclinks; {name}'], cwd=copy, check=True, capture_output=True)
+
+
+def test_export_changes_nothing(copy):
+    tool(copy, 'nbdev.doclinks.nbdev_export()')
+    for f in sorted((ROOT/'dd_lit').rglob('*.py')):
+        assert (copy/f.relative_to(ROOT)).read_text() == f.read_text(), f'{f.name} differs from its notebook: run make export'
+    assert {p.relative_to(copy) for p in (copy/'dd_lit').rglob('*.py')} == {p.relative_to(ROOT) for p in (ROOT/'dd_lit').rglob('*.py')}
+
+
+def test_notebooks_are_clean(copy):
+    tool(copy, 'nbdev.clean.nbdev_clean()')
+    for f in BOOKS: assert (copy/f.relative_to(ROOT)).read_text() == f.read_text(), f'{f} is not clean: run nbdev_clean'
+
+
+@pytest.mark.parametrize('book', BOOKS, ids=lambda p: str(p.relative_to(ROOT/'nbs')))
+def test_notebook_reads_without_running(book):
+    nb = json.loads(book.read_text())
+    first = ''.join(nb['cells'][0]['source'])
+    assert first.startswith('# ') and '\n> ' in first, 'a title and a one-line summary come first'
+    code = [c for c in nb['cells'] if c['cell_type'] == 'code']
+    outs = [o for c in code for o in c['outputs']]
+    assert outs, 'outputs are committed'
+    assert not [o for o in outs if o['output_type'] == 'error']
+    assert any('image/png' in o.get('data', {}) for o in outs), 'a picture'
+    assert book.stat().st_size < 600_000, 'outputs stay small'
+
+
+def test_readme_equals_index(copy):
+    subprocess.run([sys.executable, 'tools/make_readme.py'], cwd=copy, check=True)
+    assert (copy/'README.md').read_text() == (ROOT/'README.md').read_text(), 'run make readme'
+    made, ours = ({p.name: p.read_bytes() for p in (r/'nbs'/'images').glob('*.png')} for r in (copy, ROOT))
+    assert made == ours
+
+
+def test_no_pickle_and_no_global_seed():
+    "Nothing unpickles, nothing seeds torch for everybody."
+    for f in sorted((ROOT/'dd_lit').rglob('*.py')):
+        s = f.read_text()
+        assert 'import pickle' not in s and 'weights_only=False' not in s
+        assert 'np.random.seed' not in s and 'torch.cuda.manual_seed' not in s
+        if f.name != 'core.py': assert 'torch.manual_seed' not in s, f
+
+
+def test_every_export_is_described():
+    "Public functions and classes have a docstring."
+    import importlib, inspect
+    for f in sorted((ROOT/'dd_lit').rglob('*.py')):
+        if f.name.startswith('_'): continue
+        mod = importlib.import_module('.'.join(f.relative_to(ROOT).with_suffix('').parts))
+        for n in mod.__all__:
+            o = getattr(mod, n)
+            if inspect.isfunction(o) or inspect.isclass(o): assert o.__doc__, f'{mod.__name__}.{n} has no docstring'

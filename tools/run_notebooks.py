@@ -1,0 +1,20 @@
+"""Run notebooks in place, each in its own folder and kernel, and write their outputs back. `make notebooks` calls this.
+
+    python tools/run_notebooks.py nbs/00_core.ipynb ...
+"""
+import os, sys, time
+from pathlib import Path
+import nbformat
+from nbclient import NotebookClient
+
+os.environ.setdefault('DD_LIT_PROGRESS', '0')   # no progress bars in committed outputs
+failed = []
+for name in sys.argv[1:]:
+    path, t = Path(name), time.perf_counter()
+    nb = nbformat.read(path, 4)
+    try: NotebookClient(nb, timeout=3600, kernel_name='python3', resources=dict(metadata=dict(path=str(path.parent)))).execute()
+    except Exception as e: failed.append(name); print(f'{name}: {str(e)[-3000:]}')
+    else:
+        tmp = path.with_suffix('.ipynb.tmp'); nbformat.write(nb, tmp); os.replace(tmp, path)
+    print(f'{time.perf_counter() - t:6.1f} s  {name}', flush=True)
+sys.exit(f'failed: {failed}' if failed else 0)
