@@ -148,7 +148,7 @@ def crop_resize(
     hw = (size, size) if isinstance(size, int) else size or x.shape[-2:]
     return F.grid_sample(x, F.affine_grid(theta, [len(x), x.shape[1], *hw], align_corners=False), padding_mode='border', align_corners=False)
 
-# %% ../nbs/03_augment.ipynb #747fc6d8
+# %% ../nbs/03_augment.ipynb #8709ff80
 def draw_cutmix(
     n: int,                     # Batch size
     size,                       # (height, width)

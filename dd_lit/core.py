@@ -93,7 +93,7 @@ def atomic_write(
         raise
     return path
 
-# %% ../nbs/00_core.ipynb #d822dac9
+# %% ../nbs/00_core.ipynb #53ff7c46
 def provenance() -> dict: # Versions, machine, command and time, all JSON-ready
     "What produced a result: versions of the parts that matter, the machine, the command line and the time (UTC)."
     import torchvision, dd_lit
@@ -105,7 +105,7 @@ def provenance() -> dict: # Versions, machine, command and time, all JSON-ready
                 python=platform.python_version(), system=f'{platform.system()} {platform.machine()}', cpu=cpu, threads=torch.get_num_threads(),
                 gpu=gpu, command=' '.join([Path(sys.argv[0]).name.replace('__main__.py', 'python -m dd_lit'), *sys.argv[1:]]), time=datetime.now(timezone.utc).isoformat(timespec='seconds'))
 
-# %% ../nbs/00_core.ipynb #97c18adf
+# %% ../nbs/00_core.ipynb #0c85b4eb
 def show_images(
     images,           # [N,C,H,W] floats in [0,1], C = 1 or 3
     ncol: int = 10,   # Images per row
@@ -133,7 +133,7 @@ def show_images(
     if suptitle: fig.suptitle(suptitle, fontsize=9)
     return fig
 
-# %% ../nbs/00_core.ipynb #c9875c25
+# %% ../nbs/00_core.ipynb #2bf6b404
 def _floats(v, name):
     try: v = tuple(float(o) for o in v)
     except TypeError: raise ValueError(f"{name}: expected one number per channel, got {v!r}") from None
@@ -161,7 +161,7 @@ def check_labels(labels, n:int, num_classes:int=None, name='labels') -> torch.Te
         raise ValueError(f"{name}: expected 0..{num_classes-1} for {num_classes} classes, got {labels.max().item()} at position {labels.argmax().item()}")
     return labels
 
-# %% ../nbs/00_core.ipynb #2bf6b404
+# %% ../nbs/00_core.ipynb #59ad669e
 _FORMAT = 'dd_lit.DistilledSet/1'
 
 class DistilledSet:
@@ -209,7 +209,7 @@ class DistilledSet:
         mean, std = (torch.tensor(o).view(1, -1, 1, 1) for o in self.norm)
         return (self.images*std + mean).clamp(0, 1)
 
-# %% ../nbs/00_core.ipynb #5c0f550b
+# %% ../nbs/00_core.ipynb #aa2b7bd3
 def _digest(tensors:dict) -> str:
     "SHA-256 over names, types, shapes and bytes of `tensors`."
     h = hashlib.sha256()
@@ -264,7 +264,7 @@ def load(cls:DistilledSet,
     try: return cls(tensors['images'], tensors['labels'], meta['norm'], meta['classes'], tensors.get('soft'), meta['meta'])
     except (KeyError, TypeError) as e: raise ValueError(f"{str(side)!r} is damaged: {e!r}") from None
 
-# %% ../nbs/00_core.ipynb #8277dc5a
+# %% ../nbs/00_core.ipynb #aae7a218
 @patch
 def show(self:DistilledSet,
     per_class: int = 10,  # At most so many images of each class

@@ -280,7 +280,7 @@ def _parquet(path, size, channels, test_fraction, seed, name, norm=None):
     if norm is not None and len(norm[0]) != x.shape[1]: norm = None
     return ImageData(*parts, norm=norm, classes=names, name=name)
 
-# %% ../nbs/01_data.ipynb #a9956a05
+# %% ../nbs/01_data.ipynb #724731e6
 def list_data() -> list: # Names that `load_data` knows
     "Datasets known by name; paths to image folders and parquet files work as well."
     return ['digits', *_TORCHVISION, 'tiny_imagenet']
@@ -313,7 +313,7 @@ def load_data(
     raise FileNotFoundError(f"name: {name!r} is neither a known dataset ({', '.join(list_data())}) nor an existing path"
                             + (f"; did you mean {near[0]!r}?" if near else ''))
 
-# %% ../nbs/01_data.ipynb #ecf58824
+# %% ../nbs/01_data.ipynb #90188a65
 @patch
 def show(self:ImageData,
     per_class: int = 5,  # Images per class

@@ -219,7 +219,7 @@ def distill(
     "Distil `data` to `ipc` images per class."
     return get_method(method)(data, ipc, seed=seed, device=device, **cfg).fit(out, resume=resume, checkpoint_seconds=checkpoint_seconds)
 
-# %% ../nbs/05_distill.ipynb #9140869b
+# %% ../nbs/05_distill.ipynb #d9b2af77
 def compare(
     items,                   # Folders, `DistilledSet`s, or method names
     data='digits',           # An `ImageData`, or a name or path for `load_data`
@@ -299,7 +299,7 @@ def save_figure(fig, path) -> Path:
     b = io.BytesIO(); fig.savefig(b, dpi=110, format='png')
     return atomic_write(path, b.getvalue())
 
-# %% ../nbs/05_distill.ipynb #c6df1eca
+# %% ../nbs/05_distill.ipynb #748ed690
 def _settings(pairs):
     "['iters=10', 'init=real'] -> dict; values are Python literals where they can be, text otherwise."
     out = {}
@@ -438,7 +438,7 @@ def cmd_list():
     names = list_models()
     print(f"networks\n  {' '.join(names[:12])} timm:NAME, and {len(names) - 12} more of torchvision's\nprotocols\n  " + ' '.join(PROTOCOLS))
 
-# %% ../nbs/05_distill.ipynb #e6b64e6f
+# %% ../nbs/05_distill.ipynb #83e20422
 def cmd_demo(
     out: str = 'demo',    # Folder for the sets, the tables and the pictures
     data: str = 'digits', # Another dataset, if you like
