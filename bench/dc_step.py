@@ -81,11 +81,9 @@ def main():
         variants = {'plain loop': (plain, lambda m: plain_step(m, images, real)[:2]),
                     'slices of 16': (plain, lambda m: all_params_sliced(m, images, real)),
                     '+ only matched parameters': (plain, lambda m: match_step(m, images, real)),
-                    '+ relu_pool (ours)': (ours, lambda m: match_step(m, images, real)),
-                    'ours, slices of 8': (ours, lambda m: match_step(m, images, real, slice_size=8)),
-                    'ours, slices of 32': (ours, lambda m: match_step(m, images, real, slice_size=32)),
-                    'ours, whole batches': (ours, lambda m: match_step(m, images, real, slice_size=a.batch))}
-        if ipc == a.ipc[0]:
+                    '+ relu_pool (ours)': (ours, lambda m: match_step(m, images, real))}
+        if ipc == a.ipc[0]:                             # what else was tried, at the first size only
+            variants |= {f'ours, slices of {n}': (ours, lambda m, n=n: match_step(m, images, real, slice_size=n)) for n in (8, 32, a.batch)}
             variants['slices, channels_last'] = (plainify(make()).to(memory_format=torch.channels_last), lambda m: match_step(m, images, [x.contiguous(memory_format=torch.channels_last) for x in real]))
             variants['slices, bfloat16 real side'] = (Autocast(plainify(make())), lambda m: match_step(m, images, real))
             if a.compile:
@@ -108,7 +106,7 @@ def main():
                 res[k]['image_error'] = ((grad - ref_grad).norm()/ref_grad.norm()).item()
                 if r: res[k]['seconds'].append(round(s, 3)); res[k]['peak_mb'].append(round(mb, 1))
         for k, (net, _) in variants.items():
-            n = a.batch if k in ('plain loop', 'ours, whole batches') else 16
+            n = a.batch if k in ('plain loop', f'ours, slices of {a.batch}') else 16
             src, params = (net, matched_params(net.net if isinstance(net, Autocast) else getattr(net, '_orig_mod', net)))
             worst = 0.
             for c in (0, data.num_classes - 1):

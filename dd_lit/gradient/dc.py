@@ -56,10 +56,10 @@ def mean_gradient(
     x,            # [B,C,H,W]
     y,            # int64 [B]
     params,       # Parameters
-    slice_size: int = None, # Images at a time; default 16 on a CPU, all of them elsewhere
+    slice_size: int = None, # Images at a time; default 16 on a CPU (more if they are smaller than 32 px), all of them elsewhere
 ) -> list:        # One tensor per parameter
     "Gradient of the mean cross-entropy, accumulated over slices of the batch: the same number, a fraction of the memory."
-    n = slice_size or (16 if x.device.type == 'cpu' else len(x))
+    n = slice_size or (16*max(1, 1024//(x.shape[-1]*x.shape[-2])) if x.device.type == 'cpu' else len(x))
     total = None
     for xs, ys in zip(x.split(n), y.split(n)):
         g = torch.autograd.grad(F.cross_entropy(model(xs), ys, reduction='sum')/len(x), params)
@@ -139,7 +139,7 @@ class DC(Distiller):
         batch_real=256,     # Real images per class and step
         batch_net=256,      # Batch size of the network's training on S
         augment='',         # Siamese augmentation, e.g. 'color_crop_cutout_flip_scale_rotate' (DSA)
-        slice_size=None,    # Real images at a time; None: 16 on a CPU, all on a GPU
+        slice_size=None,    # Real images at a time; None: 16 of 32 px on a CPU, all on a GPU
     )
 
     def setup(self):
