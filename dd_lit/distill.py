@@ -260,6 +260,8 @@ def table(
     num = lambda v, f: '' if v is None else format(v, f)
     body = [[r['name'], str(r['ipc']), f"{r['scores'].mean:.1f} ± {r['scores'].std:.1f}", f"{mean_std(r['scores'].top5)[0]:.1f}", num(r['scores'].hlr, '+.1f'), num(r['scores'].ior, '+.1f'),
              str(len(r['scores'].top1)), num(r['seconds'], '.1f') + ' s' if r['seconds'] is not None else '', f"{r['bytes']:,}"] for r in rows]
+    keep = [i for i in range(len(head)) if any(b[i].strip() for b in body)]     # nothing known, no column
+    head, body = [head[i] for i in keep], [[b[i] for i in keep] for b in body]
     w = [max(len(l[i]) for l in [head, *body]) for i in range(len(head))]
     line = lambda l: '| ' + ' | '.join(c.ljust(n) if i == 0 else c.rjust(n) for i, (c, n) in enumerate(zip(l, w))) + ' |'
     return '\n'.join([line(head), '|' + '|'.join(('-' if i == 0 else '-')*(n + 1) + ('-' if i == 0 else ':') for i, n in enumerate(w)) + '|', *map(line, body)])
