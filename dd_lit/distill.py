@@ -174,8 +174,8 @@ def fit(self:Distiller,
     finally: bar.close()
     ds = self.result()
     if out:
-        atomic_write(out/'history.json', json.dumps(self.history))
         ds.save(out)
+        atomic_write(out/'history.json', json.dumps(self.history))
         ckpt.unlink(missing_ok=True)
     return ds
 

@@ -132,6 +132,7 @@ def protocol_settings(
 
 # %% ../nbs/04_train.ipynb #ea3063ce
 def mean_std(v) -> tuple: # (mean, sample standard deviation; 0 for a single number)
+    "Mean and standard deviation of a list of numbers."
     v = torch.tensor(v, dtype=torch.float64)
     return v.mean().item(), (v.std().item() if len(v) > 1 else 0.)
 

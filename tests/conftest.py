@@ -6,6 +6,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 os.environ.setdefault('MPLBACKEND', 'Agg')
 os.environ['DD_LIT_PROGRESS'] = '0'
+os.environ['OMP_NUM_THREADS'] = '1'      # the networks of the tests are so small that a second thread only gets in the way
 
 
 @pytest.fixture

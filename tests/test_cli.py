@@ -12,7 +12,7 @@ def one_line(p, *words):
     "Exit status 2, one line of error, no traceback."
     assert p.returncode == 2, (p.returncode, p.stdout, p.stderr)
     lines = [l for l in p.stderr.splitlines() if l.strip()]
-    assert len(lines) == 1 and lines[0].startswith('dd_lit '), p.stderr
+    assert len(lines) == 1 and lines[0].startswith('dd_lit'), p.stderr
     for w in words: assert w in lines[0], (w, lines[0])
 
 
@@ -111,7 +111,7 @@ def test_damaged_set(cli, tmp_path):
 def test_no_permission(cli, tmp_path):
     "A folder that may not be written to; as root, rights are dropped first, since root may write anywhere."
     locked = tmp_path/'locked'; locked.mkdir(); locked.chmod(0o555)
-    drop = "import os, dd_lit.distill as d; [d.get_method(m) for m in d._HOME]; import sklearn.datasets, matplotlib.pyplot; os.getuid() == 0 and (os.setgid(65534), os.setuid(65534))"
+    drop = "import os, dd_lit.distill as d; [d.get_method(m) for m in d._HOME]; x = d.load_data(); d.load_data = lambda *a, **k: x; os.getuid() == 0 and (os.setgid(65534), os.setuid(65534))"
     tmp_path.chmod(0o755)
     for q in tmp_path.parents:
         if q.stat().st_uid == os.getuid() and str(q).startswith('/tmp/'): q.chmod(0o755)
@@ -120,16 +120,16 @@ def test_no_permission(cli, tmp_path):
     one_line(cli('distill', 'dc', '--out', '/dev/null/x'), 'cannot write to')
 
 
-@pytest.mark.parametrize('limit', [2000, 12000])
+@pytest.mark.parametrize('limit', [100, 2000])
 def test_full_disk(cli, tmp_path, limit):
-    "No room for the result (or for the picture): one error, an earlier good set survives, nothing is half-written, and it resumes."
+    "No room for the result: one error, an earlier good set survives, nothing is half-written, and it resumes."
     cli('distill', 'dc', '--iters', 1, '--out', 'a', *SMALL, check=0)
     good = DistilledSet.load(tmp_path/'a').images
     files = sorted(p.name for p in (tmp_path/'a').iterdir())
     pre = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))"
     one_line(cli('distill', 'dc', '--iters', 2, '--out', 'a', '--fresh', *SMALL, prelude=pre), 'File too large')
     ds = DistilledSet.load(tmp_path/'a')
-    if limit == 2000: assert torch.equal(ds.images, good)
+    assert torch.equal(ds.images, good)
     left = sorted(p.name for p in (tmp_path/'a').iterdir())
     assert [f for f in left if 'tmp-' in f] == [] and set(files) <= set(left)
     cli('distill', 'dc', '--iters', 2, '--out', 'a', '--fresh', *SMALL, check=0)
