@@ -43,9 +43,8 @@ readme: $(VENV)/.dev
 	$(BIN)/python tools/make_readme.py
 
 docs: $(VENV)/.dev
-	cp _quarto.yml nbs/_quarto.yml
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/nbdev_proc_nbs
-	@if command -v quarto >/dev/null; then quarto render _proc --output-dir ../_docs; else $(BIN)/python tools/preview_docs.py; fi
+	@if command -v quarto >/dev/null; then cp _quarto.yml nbs/_quarto.yml && PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/nbdev_proc_nbs && quarto render _proc --output-dir ../_docs; \
+	else $(BIN)/python tools/preview_docs.py; fi
 
 clean:
 	rm -rf _proc _docs build dist *.egg-info demo runs

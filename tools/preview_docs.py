@@ -1,4 +1,4 @@
-"""Render the processed notebooks in _proc/ to _docs/ with pandoc: a preview for machines without Quarto.
+"""Render the notebooks to _docs/ with pandoc: a preview for machines without Quarto.
 
 Sidebar and title come from _quarto.yml, mathematics becomes MathML. Quarto's own rendering is the real site.
 """
@@ -14,7 +14,7 @@ CSS = '''body{font:16px/1.6 system-ui,sans-serif;margin:0;color:#222;background:
 nav{padding:1rem 1.5rem;background:#f4f6f8;font-size:14px} nav h3{margin:.8em 0 .2em;font-size:13px;color:#667} nav a{display:block;color:#245;text-decoration:none;padding:1px 0} nav a.here{font-weight:700}
 main{max-width:52rem;padding:1rem 1.5rem;overflow-wrap:break-word} pre{background:#f6f8fa;padding:.7rem;overflow-x:auto;font-size:13px;line-height:1.45} .output pre{background:#fff;border-left:3px solid #cde}
 img{max-width:100%} table{border-collapse:collapse;display:block;overflow-x:auto} td,th{border:1px solid #ddd;padding:.25rem .6rem} blockquote{margin:0;color:#556;font-size:18px}
-@media(min-width:900px){body{display:flex} nav{width:15rem;min-height:100vh;flex:none} main{flex:1}}'''
+@media(min-width:900px){body{display:flex} nav{width:15rem;min-height:100vh;flex:none} main{flex:1;min-width:0}}'''
 
 
 def pages(contents):
@@ -37,19 +37,29 @@ def source(path):
 titles = {p: re.sub(r'^---.*?title:\s*', '', title(root/'nbs'/p)) for _, p in order}
 for _, page in order:
     nb = nbformat.read(source(page), 4)
+    cells = []
     for c in nb.cells:
+        if c.cell_type == 'code' and re.search(r'^#\|\s*(hide|default_exp)\b', c.source, re.M): continue
+        cells.append(c)
         if c.cell_type == 'code':
+            # pandoc shows Markdown outputs as objects; as text cells they become tables
+            for o in [o for o in c.outputs if 'text/markdown' in o.get('data', {})]:
+                c.outputs.remove(o); cells.append(nbformat.v4.new_markdown_cell(''.join(o['data']['text/markdown'])))
             flags = re.findall(r'^#\|\s*(.+)$', c.source, re.M)
             alt = next((f.split(':', 1)[1].strip().strip('"') for f in flags if f.startswith('fig-alt')), None)
             c.source = re.sub(r'^#\|.*\n?', '', c.source, flags=re.M)
             if any(f.replace(' ', '') == 'echo:false' for f in flags): c.source = ''
+            c.setdefault('execution_count', None)             # nbdev_clean drops what pandoc insists on
             for o in c.outputs:
+                if o.output_type in ('display_data', 'execute_result'): o.setdefault('metadata', {})
+                if o.output_type == 'execute_result': o['execution_count'] = 1
                 if 'image/png' in o.get('data', {}): o['data'].pop('text/plain', None)
-    nb.cells = [c for c in nb.cells if c.source.strip() or c.get('outputs')]
+    nb.metadata.setdefault('kernelspec', dict(name='python3', display_name='python3', language='python'))
+    nb.cells = [c for c in cells if c.source.strip() or c.get('outputs')]
     depth = '../'*page.count('/')
     tmp = dst/'_tmp.ipynb'; nbformat.write(nb, tmp)
     out = dst/Path(page).with_suffix('.html'); out.parent.mkdir(parents=True, exist_ok=True)
-    body = pypandoc.convert_file(str(tmp), 'html', format='ipynb', extra_args=['--mathml', '--no-highlight', f'--extract-media={dst}/media/{Path(page).with_suffix("")}'])
+    body = pypandoc.convert_file(str(tmp), 'html', format='ipynb', extra_args=['--mathml', '--syntax-highlighting=none', f'--extract-media={dst}/media/{Path(page).with_suffix("")}'])
     body = body.replace(f'{dst}/', depth)
     body = re.sub(r'href="([^":#]+)\.ipynb', r'href="\1.html', body)
     nav, last = f'<b>{html.escape(site["title"])}</b>', None
