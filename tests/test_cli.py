@@ -109,9 +109,9 @@ def test_damaged_set(cli, tmp_path):
 
 
 def test_no_permission(cli, tmp_path):
-    "A folder that may not be written to; as root, rights are dropped first, since root may write anywhere."
+    "A folder that may not be written to; as root, rights are dropped first, since root may write anywhere (after a good run, so that all modules are loaded)."
     locked = tmp_path/'locked'; locked.mkdir(); locked.chmod(0o555)
-    drop = "import os, dd_lit.distill as d; [d.get_method(m) for m in d._HOME]; x = d.load_data(); d.load_data = lambda *a, **k: x; os.getuid() == 0 and (os.setgid(65534), os.setuid(65534))"
+    drop = "import os, dd_lit.distill as d; [d.get_method(m) for m in d._HOME]; x = d.load_data(); d.load_data = lambda *a, **k: x; assert d.main(['distill', 'random', '--out', 'warm']) == 0; os.getuid() == 0 and (os.setgid(65534), os.setuid(65534))"
     tmp_path.chmod(0o755)
     for q in tmp_path.parents:
         if q.stat().st_uid == os.getuid() and str(q).startswith('/tmp/'): q.chmod(0o755)
