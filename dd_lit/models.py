@@ -23,8 +23,9 @@ def _pool(y):
 def _spread(g, y):
     "Each entry of `g`, divided by 4, to its 2x2 window where `y` > 0."
     n, c, h, w = g.shape
-    wide = torch.empty(n, c, h, w, 2, dtype=g.dtype).copy_((g*.25)[..., None]).view(n, c, h, 2*w)
-    full = torch.stack([wide, wide], 3).view(n, c, 2*h, 2*w)
+    full, q = torch.empty(n, c, 2*h, 2*w, dtype=g.dtype), g*.25
+    v = full.view(n, c, h, 2, w, 2)
+    v[:, :, :, 0, :, 0] = q; v[:, :, :, 0, :, 1] = q; v[:, :, :, 1] = v[:, :, :, 0]
     return torch.ops.aten.threshold_backward.grad_input(full, y, 0, grad_input=full)
 
 class _Down(torch.autograd.Function):   # D: h -> pool(h where y > 0)
@@ -41,16 +42,19 @@ class _Up(torch.autograd.Function):     # U: the transpose of D
 
 class _ReluPool(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x): y = x.relu(); ctx.save_for_backward(y); return _pool(y)
+    def forward(ctx, x, inplace):
+        y = x.detach().relu_() if inplace else x.relu()    # a layer that still needs x makes autograd complain, not err
+        ctx.save_for_backward(y); return _pool(y)
     @staticmethod
-    def backward(ctx, g): return _Up.apply(g, ctx.saved_tensors[0])
+    def backward(ctx, g): return _Up.apply(g, ctx.saved_tensors[0]), None
 
 def relu_pool(
-    x # [N,C,H,W]
-):    # [N,C,H//2,W//2]
+    x, # [N,C,H,W]
+    inplace: bool = False # May `x` be overwritten? Half the memory; for a layer's output that nobody else wants
+):     # [N,C,H//2,W//2]
     "`avg_pool2d(relu(x), 2)`, twice differentiable; on a CPU with even sizes several times as fast."
     if x.device.type != 'cpu' or x.shape[-1] % 2 or x.shape[-2] % 2 or not x.is_contiguous() or torch.compiler.is_compiling(): return F.avg_pool2d(F.relu(x), 2)
-    return _ReluPool.apply(x)
+    return _ReluPool.apply(x, inplace)
 
 # %% ../nbs/02_models.ipynb #6107edde
 def _pair(size):
@@ -70,8 +74,8 @@ _ACT = dict(relu=nn.ReLU, leaky_relu=partial(nn.LeakyReLU, .01), sigmoid=nn.Sigm
 _POOL = dict(avg=partial(nn.AvgPool2d, 2), max=partial(nn.MaxPool2d, 2), none=nn.Identity)
 
 class ReluPool(nn.Module):
-    "ReLU and 2x2 average pooling in one."
-    def forward(self, x): return relu_pool(x)
+    "ReLU and 2x2 average pooling in one; overwrites its input, as `nn.ReLU(inplace=True)` does."
+    def forward(self, x): return relu_pool(x, inplace=True)
 
 class ConvNet(nn.Module):
     "The field's standard network: `depth` blocks of 3x3 convolution, normalisation, activation, pooling; a linear head."
@@ -193,8 +197,22 @@ def _small_stem(model, in_chans, small):
 
 _ALIAS = dict(mobilenetv2_05=('mobilenet_v2', dict(width_mult=.5)), mobilenetv2=('mobilenet_v2', {}), shufflenetv2_05=('shufflenet_v2_x0_5', {}))
 
+def _narrow_resnet18(num_classes, in_chans, width):
+    "torchvision's ResNet-18 with `width` channels where it has 64."
+    from torchvision.models.resnet import BasicBlock, ResNet
+    if width % 2 or width < 2: raise ValueError(f"width: expected an even number of channels, got {width}")
+    class Narrow(ResNet):
+        def _make_layer(self, block, planes, *args, **kw):
+            if planes == 64: self.inplanes = width
+            return super()._make_layer(block, planes*width//64, *args, **kw)
+    m = Narrow(BasicBlock, [2, 2, 2, 2], num_classes)
+    m.conv1, m.bn1, m.fc = nn.Conv2d(in_chans, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width), nn.Linear(8*width, num_classes)
+    nn.init.kaiming_normal_(m.conv1.weight, mode='fan_out', nonlinearity='relu')
+    return m
+
 def _from_torchvision(name, num_classes, in_chans, size, **kw):
     import torchvision
+    if name == 'resnet18' and 'width' in kw: return _small_stem(_narrow_resnet18(num_classes, in_chans, **kw), in_chans, max(_pair(size)) <= 64)
     if name.startswith('vit_'): kw.setdefault('image_size', _pair(size)[0])
     model = torchvision.models.get_model(name, weights=None, num_classes=num_classes, **kw)
     return _small_stem(model, in_chans, max(_pair(size)) <= 64)
@@ -214,7 +232,7 @@ def create_model(
     in_chans: int = 3,  # Channels of the images
     size=32,            # Side of the images in pixels, or (height, width)
     seed: int = None,   # Weights drawn from this seed; None draws them from torch's global generator
-    **kw                # For the network: `ConvNet` takes depth, width, norm, act, pool
+    **kw                # For the network: `ConvNet` takes depth, width, norm, act, pool; 'resnet18' takes width
 ) -> nn.Module:
     "A network by name, freshly initialised; images up to 64 px get a first layer that keeps the resolution."
     _pair(size)
@@ -237,7 +255,7 @@ def create_model(
     near = difflib.get_close_matches(key, known, 4, .5)
     raise ValueError(f"name: unknown network {name!r}; near matches: {', '.join(near)}" if near else f"name: unknown network {name!r}; list_models() lists {len(known)}")
 
-# %% ../nbs/02_models.ipynb #79a10ae2
+# %% ../nbs/02_models.ipynb #993faef8
 def last_linear(model) -> nn.Linear:
     "The last linear layer of `model`, the head that turns features into logits."
     heads = [m for m in model.modules() if isinstance(m, nn.Linear)]

@@ -7,7 +7,7 @@ __all__ = ['LOSSES', 'SCHEDULES', 'PROTOCOLS', 'accuracy', 'topk_accuracy', 'mak
            'protocol_settings', 'mean_std', 'Scores', 'evaluate', 'full_accuracy']
 
 # %% ../nbs/04_train.ipynb #8953987f
-import math, time
+import importlib, math, time
 from collections.abc import Callable
 from dataclasses import dataclass, field, asdict
 import torch, torch.nn.functional as F
@@ -42,6 +42,7 @@ _HARD = {'ce'}   # losses that do not look at the teacher
 
 def _loss(loss):
     if callable(loss): return loss
+    if loss not in LOSSES: importlib.import_module('dd_lit.labels.losses')    # adds the rest of them
     if loss not in LOSSES: raise ValueError(f"loss: expected one of {', '.join(LOSSES)} or a function of (student_logits, teacher_logits, hard), got {loss!r}")
     return LOSSES[loss]
 
@@ -74,7 +75,7 @@ def fit(
     model,                # Trained in place
     x,                    # float [N,C,H,W] in model space, or bytes together with `normalize`
     y,                    # int64 [N]
-    soft=None,            # [N,num_classes] teacher logits for losses that use them
+    soft=None,            # Teacher logits [N,num_classes], or a `LabelSource` (dd_lit.labels.soft) that brings its own views of `x`
     loss='ce',            # A name in `LOSSES` or a function (student_logits, teacher_logits, hard)
     opt='sgd',            # 'sgd', 'adam', 'adamw' or a function params -> optimiser
     epochs: int = 300, batch_size: int = 256,
@@ -95,19 +96,23 @@ def fit(
     params = [p for p in model.parameters() if p.requires_grad]
     optim = make_optimizer(params, opt, lr, momentum, weight_decay)
     base = [g['lr'] for g in optim.param_groups]
-    x, y = x.to(device), y.to(device); soft = None if soft is None else soft.to(device)
+    x, y, source = x.to(device), y.to(device), hasattr(soft, 'epoch')
+    if source: soft.check(x, epochs)
+    elif soft is not None: soft = soft.to(device)
     gen, history = rng(seed, 'fit'), []
     model.train()
     for e in range(epochs) if desc is None else progress(range(epochs), desc):
         for g, b in zip(optim.param_groups, base): g['lr'] = b*lr_factor(schedule, e, epochs)
+        def own():
+            for i in torch.randperm(len(x), generator=gen).split(batch_size):
+                i = i.to(device)
+                xb = x[i] if normalize is None else normalize(x[i])
+                yield xb if aug is None else aug(xb, gen), None if soft is None else soft[i], y[i]
         total = 0.
-        for i in torch.randperm(len(x), generator=gen).split(batch_size):
-            i = i.to(device)
-            xb = x[i] if normalize is None else normalize(x[i])
-            if aug is not None: xb = aug(xb, gen)
-            l = lossf(model(xb), None if soft is None else soft[i], y[i])
+        for xb, tb, yb in soft.epoch(e, x, y) if source else own():
+            l = lossf(model(xb), tb, yb)
             optim.zero_grad(); l.backward(); optim.step()
-            total += l.item()*len(i)
+            total += l.item()*len(xb)
         history.append(total/len(x))
         if not math.isfinite(history[-1]): raise ValueError(f"loss: became {history[-1]} in epoch {e} of {epochs}; lower lr={lr}")
         if on_epoch: on_epoch(e, model)
@@ -181,6 +186,8 @@ def evaluate(
     model_kw: dict = None,     # For `create_model`: width, norm, ...
     full: float = None,        # Known full-data accuracy in percent, for HLR
     random: float = None,      # Known accuracy of random images in percent, for IOR
+    soft=None,                 # Soft labels instead of the set's own: logits, or a `LabelSource`; its epochs are the default then
+    hard: bool = True,         # If the loss is soft: also train on hard labels (twice the time), for HLR
     **overrides                # Settings of `fit` that differ from the protocol's
 ) -> Scores:
     "Train `repeats` fresh networks on the distilled set, test them on real data."
@@ -192,17 +199,20 @@ def evaluate(
     if distilled.num_classes != data.num_classes: raise ValueError(f"distilled: it has {distilled.num_classes} classes, {data.name} has {data.num_classes}")
     mean, std = (torch.tensor(o, device=device).view(1, -1, 1, 1) for o in distilled.norm)
     own_space = lambda b: (b.float()/255 - mean)/std     # test images go to the model space of the distilled set
+    soft = distilled.soft if soft is None else soft
+    if hasattr(soft, 'epoch'): overrides.setdefault('epochs', soft.epochs)
     cfg = protocol_settings(protocol, len(distilled), **overrides)
     hard_loss = isinstance(loss, str) and loss in _HARD
-    top1, top5, hard = [], [], []
+    top1, top5, hards = [], [], []
     for r in progress(range(repeats), f'evaluating {model}'):
-        def train(l):
+        def train(l, soft):
             m = create_model(model, data.num_classes, data.in_chans, data.size, seed=seed_of(seed, 'evaluate', r), **(model_kw or {})).to(device)
-            fit(m, distilled.images, distilled.labels, soft=distilled.soft, loss=l, seed=seed_of(seed, 'evaluate', r), **cfg)
+            fit(m, distilled.images, distilled.labels, soft=soft, loss=l, seed=seed_of(seed, 'evaluate', r), **cfg)
             return accuracy(m, data.test_x, data.test_y, normalize=own_space)
-        a, b = train(loss)
-        top1.append(a); top5.append(b); hard.append(a if hard_loss else train('ce')[0])
-    return Scores(top1, top5, hard, full, random, time.perf_counter() - t0,
+        a, b = train(loss, None if hard_loss else soft)
+        top1.append(a); top5.append(b)
+        if hard_loss or hard: hards.append(a if hard_loss else train('ce', None)[0])
+    return Scores(top1, top5, hards, full, random, time.perf_counter() - t0,
                   dict(model=model, protocol=protocol, loss=loss if isinstance(loss, str) else getattr(loss, '__name__', 'custom'), repeats=repeats, seed=seed, data=data.name, device=str(device), **(model_kw or {}), **overrides))
 
 def full_accuracy(
