@@ -48,14 +48,16 @@ def _loss(loss):
 
 def make_optimizer(
     params,                 # Parameters or parameter groups
-    opt: str = 'sgd',       # 'sgd', 'adam', 'adamw', or a function params -> optimiser
+    opt: str = 'sgd',       # 'sgd', 'adam', 'adamw', 'muon' (needs `model`), or a function params -> optimiser
     lr: float = .01, momentum: float = .9, weight_decay: float = 5e-4,
+    model=None,             # For 'muon', which treats layers differently
 ):
     "An optimiser by name."
     if callable(opt): return opt(params)
     make = dict(sgd=lambda: torch.optim.SGD(params, lr, momentum=momentum, weight_decay=weight_decay),
                 adam=lambda: torch.optim.Adam(params, lr, weight_decay=weight_decay), adamw=lambda: torch.optim.AdamW(params, lr, weight_decay=weight_decay))
-    if opt not in make: raise ValueError(f"opt: expected one of {', '.join(make)} or a function of the parameters, got {opt!r}")
+    if opt == 'muon' and model is not None: return importlib.import_module('dd_lit.orthogonal.muon').muon(model, lr=lr, weight_decay=weight_decay)   # momentum is Muon's own, 0.95
+    if opt not in make: raise ValueError(f"opt: expected one of {', '.join(make)}, muon or a function of the parameters, got {opt!r}")
     return make[opt]()
 
 SCHEDULES = dict(constant=lambda e, n: 1., step=lambda e, n: 1. if e <= n//2 else .1,
@@ -77,7 +79,7 @@ def fit(
     y,                    # int64 [N]
     soft=None,            # Teacher logits [N,num_classes], or a `LabelSource` (dd_lit.labels.soft) that brings its own views of `x`
     loss='ce',            # A name in `LOSSES` or a function (student_logits, teacher_logits, hard)
-    opt='sgd',            # 'sgd', 'adam', 'adamw' or a function params -> optimiser
+    opt='sgd',            # 'sgd', 'adam', 'adamw', 'muon' or a function params -> optimiser
     epochs: int = 300, batch_size: int = 256,
     lr: float = .01, momentum: float = .9, weight_decay: float = 5e-4,
     schedule: str = 'step', # See `lr_factor`
@@ -94,7 +96,7 @@ def fit(
     if len(x) != len(y): raise ValueError(f"y: expected {len(x)} labels, one per image, got {len(y)}")
     if epochs < 1 or batch_size < 1: raise ValueError(f"epochs, batch_size: expected at least 1, got {epochs}, {batch_size}")
     params = [p for p in model.parameters() if p.requires_grad]
-    optim = make_optimizer(params, opt, lr, momentum, weight_decay)
+    optim = make_optimizer(params, opt, lr, momentum, weight_decay, model)
     base = [g['lr'] for g in optim.param_groups]
     x, y, source = x.to(device), y.to(device), hasattr(soft, 'epoch')
     if source: soft.check(x, epochs)

@@ -3,12 +3,13 @@
 nbdev_test prints nothing until its end, and runs as many threads in each worker as there are cores; here each notebook gets
 one thread, which is faster for networks of this size, and a person sees that it lives.
 """
-import os, subprocess, sys, time
+import os, subprocess, sys, tempfile, time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 os.chdir(Path(__file__).parent.parent)
-env = {**os.environ, 'DD_LIT_PROGRESS': '0', 'OMP_NUM_THREADS': '1', 'MPLBACKEND': 'Agg'}
+cache = tempfile.TemporaryDirectory()       # a fresh one: backbones trained by one notebook serve the next, never the next run
+env = {**os.environ, 'DD_LIT_CACHE': cache.name, 'DD_LIT_PROGRESS': '0', 'OMP_NUM_THREADS': '1', 'MPLBACKEND': 'Agg'}
 books = sorted((p for p in Path('nbs').rglob('*.ipynb') if not any(s.startswith(('.', '_')) for s in p.parts)), key=lambda p: -p.stat().st_size)
 
 

@@ -60,7 +60,7 @@ class GVBSM(SRe2L):
         return out
 
 # %% ../../nbs/statistics/gvbsm.ipynb #9a1b60b8
-_SMALL = dict(backbones=('resnet18', 'convnet3', 'wrn16_2'), width=16, iters=150, squeeze_epochs=3, squeeze_augment='crop', crop=.5, flip=False, bn_weight=.1, conv_weight=.1)
+_SMALL = dict(backbones=('resnet18', 'convnet3', 'wrn16_2'), width=16, iters=150, squeeze_epochs=6, squeeze_augment='crop', crop=.5, flip=False, lr=.1)
 
 PRESETS = {
     'imagenet-1k': dict(distill=dict(backbones=FOUR, lr=.1, iters=4000, batch_size=40, patch=16, first_weight=10., jitter=32),     # IPC 10: drop=0.
