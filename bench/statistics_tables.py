@@ -43,7 +43,8 @@ ROWS = {                                                    # name -> (method, s
     'gvbsm, beta_dr 0': ('gvbsm', G | dict(drop=0.), {}),                                                  # Figure 6
     'gvbsm, squeeze x4': ('gvbsm', G | dict(squeeze_times=4), {}),                                         # Table 11
 }
-BIG = ('random', 'sre2l', 'gvbsm', 'gvbsm, only BN', 'gvbsm, only Conv')   # rows for MNIST and CIFAR-10; all of them on digits
+MAIN = ('random', 'sre2l', 'gvbsm')
+BIG = (*MAIN, 'gvbsm, only BN', 'gvbsm, only Conv')   # rows for MNIST and CIFAR-10; all of them on digits
 
 
 def load(name):
@@ -79,11 +80,11 @@ def main():
         return print(len(rows), 'rows')
     if a.of > 1: torch.set_num_threads(1)
     cache, t0 = {}, time.time()
-    todo = [(d, r, s) for s in range(a.seeds) for d in a.data for r in (a.rows or ROWS)]
+    todo = [(d, r, s) for d in a.data for s in range(a.seeds) for r in (a.rows or ROWS) if d == 'digits' or r in BIG]
+    todo.sort(key=lambda t: 0 if t[0] == 'digits' else 1 + (t[1] not in MAIN))        # digits, then the main rows of the others, then the rest
     for i, (d, r, s) in enumerate(progress(todo, 'runs')):
         f = runs/f"{d}_{r.replace(', ', '_').replace(' ', '_')}_seed{s}.json"
         if i % a.of != a.worker or f.exists() or time.time() - t0 > 60*a.minutes: continue
-        if d != 'digits' and r not in BIG: continue
         if d not in cache: cache[d] = load(d)
         o = run(cache[d], r, s, a.repeats); atomic_write(f, json.dumps(o))
         print(f"{time.time() - t0:6.0f} s  {f.stem:48} soft {o['soft_mean']:.1f}  hard {o['hard_mean']:.1f}  ({o['distil_seconds']:.0f} s distil, {o['label_seconds']:.0f} s label)", flush=True)

@@ -52,18 +52,21 @@ def _quintic(X, abc):
     A = X.mT @ X
     return a*X + X @ (b*A + c*(A @ A))
 
+def _tolerance(G): return max(G.shape[-2:])*torch.finfo(G.dtype).eps     # relative to the largest singular value; below it there is only rounding
+
 def _polar_svd(G):
     U, s, Vh = torch.linalg.svd(G, full_matrices=False)
-    return (U*(s > s[..., :1]*max(G.shape[-2:])*torch.finfo(G.dtype).eps)[..., None, :]) @ Vh
+    return (U*(s > s[..., :1]*_tolerance(G))[..., None, :]) @ Vh
 
 def _polar_gram(G):
-    scale = torch.linalg.matrix_norm(G)[..., None, None]
-    G = G/torch.where(scale > 0, scale, 1)
-    s2, V = torch.linalg.eigh(G.mT @ G)
-    ok = s2 > s2[..., -1:]*G.shape[-1]*torch.finfo(G.dtype).eps*4
-    Q = (G @ V)*torch.where(ok, s2.clamp_min(torch.finfo(G.dtype).tiny).rsqrt(), 0)[..., None, :] @ V.mT
+    X = G.double()                                                        # squaring costs half of the digits, so have twice as many
+    scale = torch.linalg.matrix_norm(X)[..., None, None]
+    X = X/torch.where(scale > 0, scale, 1)
+    s2, V = torch.linalg.eigh(X.mT @ X)
+    ok = s2 > s2[..., -1:]*max(_tolerance(G)**2, 1e-14)
+    Q = (X @ V)*torch.where(ok, s2.clamp_min(1e-300).rsqrt(), 0)[..., None, :] @ V.mT
     for _ in range(2): Q = 1.5*Q - .5*Q @ (Q.mT @ Q)
-    return Q
+    return Q.to(G.dtype)
 
 def _polar_newton_schulz(G, lift=8, settle=40):
     scale = torch.linalg.matrix_norm(G)[..., None, None]
@@ -104,7 +107,7 @@ def orthogonalize(
     Q = _Polar.apply(G if tall else G.mT, method)
     return Q if tall else Q.mT
 
-# %% ../../nbs/orthogonal/polar.ipynb #f4be4240
+# %% ../../nbs/orthogonal/polar.ipynb #60eefd7d
 def direction_distance(
     A, B,                 # [...,m,n]
     method: str = 'polar' # See `orthogonalize`

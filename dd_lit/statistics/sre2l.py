@@ -26,8 +26,11 @@ def class_batches(
     "Partition of the synthetic images into batches."
     labels = torch.as_tensor(labels)
     of = [(labels == c).nonzero().flatten() for c in range(int(labels.max()) + 1)]
+    for c, i in enumerate(of):
+        if not len(i): raise ValueError(f"labels: class {c} has no image, so no batch could hold it")
     if loop == 'original':
         n = max(map(len, of))
+        if min(map(len, of)) < n: raise ValueError(f"labels: the original loop needs as many images of every class, got {min(map(len, of))} to {n}; use loop='reorder'")
         return [torch.cat([i[j:j + 1] for i in of]) for j in range(n)]
     if loop != 'reorder': raise ValueError(f"loop: expected 'original' or 'reorder', got {loop!r}")
     out, now, want = [], [], batch_size or 50
@@ -62,9 +65,10 @@ class SRe2L(Distiller):
         cache=None,            # Folder for backbones; None: $DD_LIT_CACHE or ~/.cache/dd_lit
     )
 
+    inits = ('noise', 'real')
     def setup(self):
         d, c = self.data, self.cfg
-        if c.init not in ('noise', 'real'): raise ValueError(f"init: expected 'noise' or 'real', got {c.init!r}")
+        if c.init not in self.inits: raise ValueError(f"init: expected one of {', '.join(self.inits)}, got {c.init!r}")
         if not 0 < c.crop <= 1: raise ValueError(f"crop: expected a share in (0, 1], got {c.crop}")
         if not 0 <= c.alpha < 1: raise ValueError(f"alpha: expected a number in [0, 1), got {c.alpha}")
         check_ipc(self.ipc, d, selecting=c.init == 'real')
