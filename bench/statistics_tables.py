@@ -44,7 +44,7 @@ ROWS = {                                                    # name -> (method, s
     'gvbsm, squeeze x4': ('gvbsm', G | dict(squeeze_times=4), {}),                                         # Table 11
 }
 MAIN = ('random', 'sre2l', 'gvbsm')
-BIG = (*MAIN, 'gvbsm, only BN', 'gvbsm, only Conv')   # rows for MNIST and CIFAR-10; all of them on digits
+BIG = (*MAIN, 'gvbsm, no DD', 'gvbsm, DD unit', 'gvbsm, only BN', 'gvbsm, only Conv')   # rows for MNIST and CIFAR-10; all of them on digits
 
 
 def load(name):

@@ -60,6 +60,7 @@ for _, page in order:
     tmp = dst/'_tmp.ipynb'; nbformat.write(nb, tmp)
     out = dst/Path(page).with_suffix('.html'); out.parent.mkdir(parents=True, exist_ok=True)
     body = pypandoc.convert_file(str(tmp), 'html', format='ipynb', extra_args=['--mathml', '--syntax-highlighting=none', f'--extract-media={dst}/media/{Path(page).with_suffix("")}'])
+    body = re.sub(r'<pre[^>]*><code[^>]*>\s*</code></pre>', '', body)      # cells whose code is not shown
     body = body.replace(f'{dst}/', depth)
     body = re.sub(r'href="([^":#]+)\.ipynb', r'href="\1.html', body)
     nav, last = f'<b>{html.escape(site["title"])}</b>', None
