@@ -51,11 +51,12 @@ class LabelSource:
         "Batches of epoch `e`: (views, teacher's logits, hard labels)."
         for b in self.batches(e): v = self.view(x, b); yield v, self.logits(b, v).to(x.device), self.hard(y, b)
 
-def _settings(epochs, batch_size, seed, crop, flip, mix, normalize):
+def _settings(epochs, batch_size, seed, crop, flip, mix, normalize, temperature):
     for n, v in dict(epochs=epochs, batch_size=batch_size).items():
         if isinstance(v, bool) or not isinstance(v, int) or v < 1: raise ValueError(f"{n}: expected at least 1, got {v!r}")
     if not 0 < crop <= 1: raise ValueError(f"crop: expected a share in (0, 1], got {crop}")
-    return dict(epochs=epochs, batch_size=batch_size, seed=seed, crop=crop, flip=flip, cutmix=mix, normalize=normalize)
+    if not temperature > 0: raise ValueError(f"temperature: expected a positive number, got {temperature}")
+    return dict(epochs=epochs, batch_size=batch_size, seed=seed, crop=crop, flip=flip, cutmix=mix, normalize=normalize, temperature=float(temperature))
 
 class LiveLabels(LabelSource):
     "Labels on the fly: the teachers are asked in every step of training."
@@ -69,8 +70,9 @@ class LiveLabels(LabelSource):
         flip: bool = True,
         mix: bool = True,  # CutMix?
         normalize: bool = True, # Logit normalisation, see `ensemble_logits`
+        temperature: float = 1., # Logits are divided by it (Eq. 3); losses with a temperature of their own want 1
     ):
-        super().__init__(_digest(dict(x=images.detach().cpu().float())), _settings(epochs, batch_size, seed, crop, flip, mix, normalize))
+        super().__init__(_digest(dict(x=images.detach().cpu().float())), _settings(epochs, batch_size, seed, crop, flip, mix, normalize, temperature))
         self.teachers, self.n, self.size = list(teachers), len(images), tuple(images.shape[-2:])
         if not self.teachers: raise ValueError("teachers: expected at least one network")
         for t in self.teachers:
@@ -82,7 +84,7 @@ class LiveLabels(LabelSource):
             flip = torch.rand(len(i), generator=g) < .5 if s['flip'] else torch.zeros(len(i), dtype=torch.bool)
             yield dict(index=i, boxes=boxes, flip=flip, mix=draw_cutmix(len(i), self.size, g) if s['cutmix'] else None)
     @torch.no_grad()
-    def logits(self, b, v): return ensemble_logits(torch.stack([t(v).float() for t in self.teachers]), self.settings['normalize'] and len(self.teachers) > 1)
+    def logits(self, b, v): return ensemble_logits(torch.stack([t(v).float() for t in self.teachers]), self.settings['normalize'] and len(self.teachers) > 1)/self.settings['temperature']
 
 # %% ../../nbs/labels/soft.ipynb #a1f70f72
 _LABELS = 'dd_lit.SoftLabels/1'
@@ -144,7 +146,7 @@ def relabel(
     dtype=torch.float16,   # How logits are kept
     path=None,             # Folder to write to, chunk by chunk; None: memory
     chunk: int = 50,       # Epochs per file
-    **kw                   # seed, crop, flip, mix, normalize: see `LiveLabels`
+    **kw                   # seed, crop, flip, mix, normalize, temperature: see `LiveLabels`
 ) -> SoftLabels:
     "Label every view of every epoch and keep it (SRe2L's and G-VBSM's relabel stage, FKD's format)."
     live = LiveLabels(images, teachers, epochs, batch_size, **kw)
