@@ -45,7 +45,7 @@ ROWS = {                                                    # name -> (method, s
 }
 TWO = ('resnet18', 'convnet3')                               # the committee on MNIST and CIFAR-10
 MAIN = ('random', 'sre2l', 'gvbsm')
-BIG = (*MAIN, 'gvbsm, no DD', 'gvbsm, DD unit')   # rows for MNIST and CIFAR-10; all of them on digits
+BIG = (*MAIN, 'gvbsm, no DD', 'gvbsm, DD unit', 'gvbsm, only BN', 'gvbsm, only Conv', 'gvbsm, alpha 0', 'gvbsm, alpha 0.8')   # rows for MNIST and CIFAR-10; all of them on digits
 
 
 def load(name):
@@ -56,7 +56,7 @@ def load(name):
 
 def run(data, row, seed, repeats):
     method, cfg, lab = ROWS[row]; b = BUDGET[data.name]; cfg, lab = dict(cfg), dict(lab)
-    if data.name != 'digits' and cfg.get('backbones') == THREE: cfg['backbones'] = TWO
+    if data.name != 'digits' and 'backbones' in cfg: cfg['backbones'] = tuple(n for n in cfg['backbones'] if n in TWO)
     base = dict(b['distill']); base['squeeze_epochs'] *= cfg.pop('squeeze_times', 1)
     full = base | cfg
     ds = distill(method, data, 10, seed=seed, **{k: v for k, v in full.items() if k in get_method(method).defaults})

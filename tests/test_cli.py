@@ -54,7 +54,8 @@ def test_killed_and_resumed_is_bit_identical(cli, tmp_path, how):
     args = ['distill', 'dc', '--ipc', '10', '--iters', '4', '--set', 'width=8', 'batch_real=20']
     cli(*args, '--out', 'whole', check=0)
     code = f"import dd_lit.distill as d, functools, sys; d.distill = functools.partial(d.distill, checkpoint_seconds=0); sys.exit(d.main({args + ['--out', 'cut']!r}))"
-    p = subprocess.Popen([sys.executable, '-c', code], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    # a test run that was itself started in the background may have SIGINT ignored; its children would inherit that
+    p = subprocess.Popen([sys.executable, '-c', code], cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     ckpt, t = tmp_path/'cut'/'checkpoint.pt', time.time()
     while not ckpt.exists():
         assert p.poll() is None and time.time() - t < 120; time.sleep(.01)
