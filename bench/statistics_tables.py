@@ -45,7 +45,8 @@ ROWS = {                                                    # name -> (method, s
 }
 TWO = ('resnet18', 'convnet3')                               # the committee on MNIST and CIFAR-10
 MAIN = ('random', 'sre2l', 'gvbsm')
-BIG = (*MAIN, 'gvbsm, no DD', 'gvbsm, DD unit', 'gvbsm, only BN', 'gvbsm, only Conv', 'gvbsm, alpha 0', 'gvbsm, alpha 0.8')   # rows for MNIST and CIFAR-10; all of them on digits
+SAME = ('gvbsm, 2 teachers',)                                # with a committee of two this is 'gvbsm' itself, so only digits (three networks) has the row
+_made = {}                                                   # distilled sets of this process: rows that differ only in their labels share one
 
 
 def load(name):
@@ -59,7 +60,9 @@ def run(data, row, seed, repeats):
     if data.name != 'digits' and 'backbones' in cfg: cfg['backbones'] = tuple(n for n in cfg['backbones'] if n in TWO)
     base = dict(b['distill']); base['squeeze_epochs'] *= cfg.pop('squeeze_times', 1)
     full = base | cfg
-    ds = distill(method, data, 10, seed=seed, **{k: v for k, v in full.items() if k in get_method(method).defaults})
+    key = repr((data.name, method, seed, sorted(full.items())))
+    if key not in _made: _made[key] = distill(method, data, 10, seed=seed, **{k: v for k, v in full.items() if k in get_method(method).defaults})
+    ds = _made[key]
     nets = squeeze_all(full.get('backbones', ('resnet18',) if method == 'sre2l' else THREE if data.name == 'digits' else TWO), data, epochs=base['squeeze_epochs'], augment=base['squeeze_augment'], width=base['width'])
     teachers = list(nets)[:lab.pop('teachers', None)]
     t = time.perf_counter(); labels = relabel(ds.images, teachers, **b['label'] | lab, seed=seed); label_s = time.perf_counter() - t
@@ -82,7 +85,7 @@ def main():
         return print(len(rows), 'rows')
     if a.of > 1: torch.set_num_threads(1)
     cache, t0 = {}, time.time()
-    todo = [(d, r, s) for d in a.data for s in range(a.seeds) for r in (a.rows or ROWS) if d == 'digits' or r in BIG]
+    todo = [(d, r, s) for d in a.data for s in range(a.seeds) for r in (a.rows or ROWS) if d == 'digits' or r not in SAME]
     todo.sort(key=lambda t: 0 if t[0] == 'digits' else 1 + (t[1] not in MAIN))        # digits, then the main rows of the others, then the rest
     for i, (d, r, s) in enumerate(progress(todo, 'runs')):
         f = runs/f"{d}_{r.replace(', ', '_').replace(' ', '_')}_seed{s}.json"

@@ -122,8 +122,10 @@ def draw_boxes(
     generator: torch.Generator, # Where the random numbers come from
     scale=(.08, 1.),            # Share of the image's area, from and to
     ratio=(3/4, 4/3),           # Width over height, from and to
+    factor: int = 1,            # Above 1: cut each image into factor x factor patches, draw the box inside a random one
 ) -> torch.Tensor:              # float32 [n,4]: top, left, height, width as shares of the image
     "Boxes of torchvision's RandomResizedCrop, for square images, all at once."
+    if factor < 1: raise ValueError(f"factor: expected at least 1, got {factor}")
     if not 0 < scale[0] <= scale[1] <= 1: raise ValueError(f"scale: expected 0 < from <= to <= 1, got {scale}")
     area = torch.rand(n, 10, generator=generator)*(scale[1] - scale[0]) + scale[0]
     lr = torch.rand(n, 10, generator=generator)*math.log(ratio[1]/ratio[0]) + math.log(ratio[0])
@@ -134,7 +136,9 @@ def draw_boxes(
     none = ~fits.any(1)
     w, h = w.masked_fill(none, 1), h.masked_fill(none, 1)
     u = torch.rand(2, n, generator=generator)
-    return torch.stack([u[0]*(1 - h), u[1]*(1 - w), h, w], 1)
+    b = torch.stack([u[0]*(1 - h), u[1]*(1 - w), h, w], 1)/factor
+    if factor > 1: b[:, :2] += torch.randint(factor, (n, 2), generator=generator)/factor
+    return b
 
 def crop_resize(
     x,         # [B,C,H,W]

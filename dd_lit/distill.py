@@ -181,7 +181,7 @@ def fit(self:Distiller,
 
 # %% ../nbs/05_distill.ipynb #8d453b8b
 _HOME = dict(random='coreset.select', herding='coreset.select', k_center='coreset.select', forgetting='coreset.select', **{m: 'gradient.dc' for m in ('dc', 'dc_m', 'dc_md', 'dc_mdo', 'dc_mda')},
-             sre2l='statistics.sre2l', gvbsm='statistics.gvbsm', rded='coreset.rded', ogm='orthogonal.ogm')
+             sre2l='statistics.sre2l', gvbsm='statistics.gvbsm', rded='coreset.rded', ogm='orthogonal.ogm', lgm='flow.linear_gradient', sfm='flow.sfm')
 _METHODS = {}
 
 def register(

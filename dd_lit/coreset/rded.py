@@ -99,11 +99,7 @@ def patch_crop(
     scale=(.5, 1.),             # Share of the patch's area
 ):                              # [B,C,H,W]
     "A random crop inside one random patch of every image, resized to full size."
-    if factor < 1: raise ValueError(f"factor: expected at least 1, got {factor}")
-    b = draw_boxes(len(x), generator, scale=scale)/factor
-    which = torch.randint(factor, (len(x), 2), generator=generator)
-    b[:, :2] += which/factor
-    return crop_resize(x, b)
+    return crop_resize(x, draw_boxes(len(x), generator, scale=scale, factor=factor))
 
 def patch_augment(factor:int=2, scale=(.5, 1.)): # For `fit(augment=...)`
     "`patch_crop` as an augmentation."

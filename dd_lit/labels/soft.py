@@ -51,12 +51,12 @@ class LabelSource:
         "Batches of epoch `e`: (views, teacher's logits, hard labels)."
         for b in self.batches(e): v = self.view(x, b); yield v, self.logits(b, v).to(x.device), self.hard(y, b)
 
-def _settings(epochs, batch_size, seed, crop, flip, mix, normalize, temperature):
-    for n, v in dict(epochs=epochs, batch_size=batch_size).items():
+def _settings(epochs, batch_size, seed, crop, flip, mix, normalize, temperature, factor):
+    for n, v in dict(epochs=epochs, batch_size=batch_size, factor=factor).items():
         if isinstance(v, bool) or not isinstance(v, int) or v < 1: raise ValueError(f"{n}: expected at least 1, got {v!r}")
     if not 0 < crop <= 1: raise ValueError(f"crop: expected a share in (0, 1], got {crop}")
     if not temperature > 0: raise ValueError(f"temperature: expected a positive number, got {temperature}")
-    return dict(epochs=epochs, batch_size=batch_size, seed=seed, crop=crop, flip=flip, cutmix=mix, normalize=normalize, temperature=float(temperature))
+    return dict(epochs=epochs, batch_size=batch_size, seed=seed, crop=crop, flip=flip, cutmix=mix, normalize=normalize, temperature=float(temperature), factor=factor)
 
 class LiveLabels(LabelSource):
     "Labels on the fly: the teachers are asked in every step of training."
@@ -71,8 +71,9 @@ class LiveLabels(LabelSource):
         mix: bool = True,  # CutMix?
         normalize: bool = True, # Logit normalisation, see `ensemble_logits`
         temperature: float = 1., # Logits are divided by it (Eq. 3); losses with a temperature of their own want 1
+        factor: int = 1,   # Above 1: crops inside one of factor x factor patches, for mosaics (RDED, OGM)
     ):
-        super().__init__(_digest(dict(x=images.detach().cpu().float())), _settings(epochs, batch_size, seed, crop, flip, mix, normalize, temperature))
+        super().__init__(_digest(dict(x=images.detach().cpu().float())), _settings(epochs, batch_size, seed, crop, flip, mix, normalize, temperature, factor))
         self.teachers, self.n, self.size = list(teachers), len(images), tuple(images.shape[-2:])
         if not self.teachers: raise ValueError("teachers: expected at least one network")
         for t in self.teachers:
@@ -80,7 +81,7 @@ class LiveLabels(LabelSource):
     def batches(self, e):
         s = self.settings; g = rng(s['seed'], 'labels', e)
         for i in torch.randperm(self.n, generator=g).split(s['batch_size']):
-            boxes = draw_boxes(len(i), g, scale=(s['crop'], 1.)) if s['crop'] < 1 else torch.tensor([[0., 0., 1., 1.]]).expand(len(i), 4)
+            boxes = draw_boxes(len(i), g, scale=(s['crop'], 1.), factor=s['factor']) if s['crop'] < 1 or s['factor'] > 1 else torch.tensor([[0., 0., 1., 1.]]).expand(len(i), 4)
             flip = torch.rand(len(i), generator=g) < .5 if s['flip'] else torch.zeros(len(i), dtype=torch.bool)
             yield dict(index=i, boxes=boxes, flip=flip, mix=draw_cutmix(len(i), self.size, g) if s['cutmix'] else None)
     @torch.no_grad()
@@ -146,7 +147,7 @@ def relabel(
     dtype=torch.float16,   # How logits are kept
     path=None,             # Folder to write to, chunk by chunk; None: memory
     chunk: int = 50,       # Epochs per file
-    **kw                   # seed, crop, flip, mix, normalize, temperature: see `LiveLabels`
+    **kw                   # seed, crop, flip, mix, normalize, temperature, factor: see `LiveLabels`
 ) -> SoftLabels:
     "Label every view of every epoch and keep it (SRe2L's and G-VBSM's relabel stage, FKD's format)."
     live = LiveLabels(images, teachers, epochs, batch_size, **kw)

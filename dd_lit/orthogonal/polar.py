@@ -56,7 +56,8 @@ def _tolerance(G): return max(G.shape[-2:])*torch.finfo(G.dtype).eps     # relat
 
 def _polar_svd(G):
     U, s, Vh = torch.linalg.svd(G, full_matrices=False)
-    return (U*(s > s[..., :1]*_tolerance(G))[..., None, :]) @ Vh
+    ok = s > s[..., :1]*_tolerance(G)
+    return (U*ok[..., None, :]) @ Vh, s*ok, Vh.mT
 
 def _polar_gram(G):
     X = G.double()                                                        # squaring costs half of the digits, so have twice as many
@@ -64,9 +65,9 @@ def _polar_gram(G):
     X = X/torch.where(scale > 0, scale, 1)
     s2, V = torch.linalg.eigh(X.mT @ X)
     ok = s2 > s2[..., -1:]*max(_tolerance(G)**2, 1e-14)
-    Q = (X @ V)*torch.where(ok, s2.clamp_min(1e-300).rsqrt(), 0)[..., None, :] @ V.mT
+    Q = (X @ (V*torch.where(ok, s2.clamp_min(1e-300).rsqrt(), 0)[..., None, :] @ V.mT)).to(G.dtype)
     for _ in range(2): Q = 1.5*Q - .5*Q @ (Q.mT @ Q)
-    return Q.to(G.dtype)
+    return Q, s2.clamp_min(0).sqrt()*ok*scale[..., 0], V
 
 def _polar_newton_schulz(G, lift=8, settle=40):
     scale = torch.linalg.matrix_norm(G)[..., None, None]
@@ -77,22 +78,28 @@ def _polar_newton_schulz(G, lift=8, settle=40):
         done = (Y - X).abs().max() < 10*eps
         X = Y
         if done: break
-    return X
+    return X, None, None
 
-METHODS = dict(polar=_polar_svd, gram=_polar_gram, newton_schulz=_polar_newton_schulz)
+METHODS = dict(polar=_polar_svd, gram=_polar_gram, newton_schulz=_polar_newton_schulz)   # G -> (Q, singular values, right vectors), the last two if they fell out on the way
 
 class _Polar(torch.autograd.Function):
     @staticmethod
     def forward(ctx, G, method):
-        Q = METHODS[method](G)
-        ctx.save_for_backward(G, Q); return Q
+        Q, s, V = METHODS[method](G)
+        ctx.save_for_backward(G, Q, s, V); return Q
     @staticmethod
     def backward(ctx, g):
-        G, Q = ctx.saved_tensors
-        H = Q.mT @ G; H = .5*(H + H.mT)
+        G, Q, s, V = ctx.saved_tensors
+        if torch.is_grad_enabled() or s is None:        # somebody will differentiate this again, or there is no decomposition to use
+            H = Q.mT @ G; H = .5*(H + H.mT)
         Qg = Q.mT @ g
         # the part outside the columns of Q, and the turning inside them
-        return Q @ _Sylvester.apply(H, Qg - Qg.mT) + _RightSolve.apply(g - Q @ Qg, H), None
+        if torch.is_grad_enabled(): return Q @ _Sylvester.apply(H, Qg - Qg.mT) + _RightSolve.apply(g - Q @ Qg, H), None
+        if s is None: s, V, tol = _eigh(H); s = s*(s > tol)
+        d, K = s[..., :, None] + s[..., None, :], V.mT @ (Qg - Qg.mT).to(V.dtype) @ V
+        inv = lambda d: torch.where(d > 0, 1/torch.where(d > 0, d, 1), 0)
+        turn, outside = V @ (K*inv(d)) @ V.mT, V*inv(s)[..., None, :] @ V.mT
+        return Q @ turn.to(g.dtype) + (g - Q @ Qg) @ outside.to(g.dtype), None
 
 def orthogonalize(
     G,                     # [...,m,n]
