@@ -21,7 +21,7 @@ setup(
     packages=find_packages(include=['dd_lit', 'dd_lit.*']),
     python_requires='>=' + cfg['min_python'],
     install_requires=reqs('requirements'),
-    extras_require={'parquet': reqs('parquet_requirements'), 'timm': reqs('timm_requirements'),
+    extras_require={'parquet': reqs('parquet_requirements'), 'timm': reqs('timm_requirements'), 'accelerate': reqs('accelerate_requirements'),
                     'dev': reqs('dev_requirements')},
     entry_points={'console_scripts': cfg.get('console_scripts', '').split(),
                   'nbdev': [f"{cfg['lib_path']}={cfg['lib_path']}._modidx:d"]},

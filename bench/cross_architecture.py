@@ -12,9 +12,9 @@ from dd_lit.study.cross_architecture import SIX, cross_architecture
 
 ap = argparse.ArgumentParser()
 ap.add_argument('--iters', type=int, default=20); ap.add_argument('--batch-real', type=int, default=32); ap.add_argument('--repeats', type=int, default=2); ap.add_argument('--test', type=int, default=2000)
-ap.add_argument('--seed', type=int, default=0); ap.add_argument('--networks', nargs='+', default=list(SIX)); ap.add_argument('--out', default=str(Path(__file__).parent/'results'/'cross_architecture.json'))
+ap.add_argument('--seed', type=int, default=0); ap.add_argument('--networks', nargs='+', default=list(SIX)); ap.add_argument('--sources', nargs='+', default=None, help='those to distil with, if not all'); ap.add_argument('--out', default=str(Path(__file__).parent/'results'/'cross_architecture.json'))
 a = ap.parse_args()
 d = load_data('mnist'); d = ImageData(d.train_x, d.train_y, d.test_x[:a.test], d.test_y[:a.test], d.norm, d.classes, d.name)
-r = cross_architecture(d, sources=a.networks, targets=a.networks, ipc=1, method='dc_md', repeats=a.repeats, seed=a.seed, out='runs/cross_architecture', iters=a.iters, batch_real=a.batch_real, width=64, evaluate_kw=dict(epochs=150))
+r = cross_architecture(d, sources=a.sources or a.networks, targets=a.networks, ipc=1, method='dc_md', repeats=a.repeats, seed=a.seed, out='runs/cross_architecture', iters=a.iters, batch_real=a.batch_real, width=64, evaluate_kw=dict(epochs=150))
 atomic_write(a.out, json.dumps(r | dict(budget=vars(a), what='Table 4 of dc.txt in miniature'), indent=1))
 for s, m in zip(r['sources'], r['mean']): print(f'{s:10}', *(f'{v:5.1f}' for v in m))

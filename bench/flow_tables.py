@@ -10,21 +10,21 @@ import sys
 from functools import lru_cache
 import torch, torch.nn.functional as F
 from dd_lit.core import DistilledSet, rng
-from dd_lit.data import load_data
 from dd_lit.distill import distill
 from dd_lit.flow.features import features, pretrain
 from dd_lit.flow.inherit import MODES, evaluate_inherit, train_golden
 from dd_lit.flow.sfm import class_centers, flow
 from harness import run_table
+from statistics_tables import TRAIN, load
 
-NETS = dict(mnist=dict(convnet3=dict(width=64, epochs=1), resnet18=dict(width=16, epochs=1)),
-            cifar10=dict(convnet3=dict(width=64, epochs=4, flip=True), resnet18=dict(width=16, epochs=2, flip=True)))
-STEPS = dict(iters=300, grow_every=50, lr=.03, noise=.1)
+NETS = dict(mnist=dict(convnet3=dict(width=64, epochs=3), resnet18=dict(width=16, epochs=2)),
+            cifar10=dict(convnet3=dict(width=64, epochs=5, flip=True), resnet18=dict(width=16, epochs=3, flip=True)))
+STEPS = dict(iters=200, grow_every=33, lr=.03, noise=.1)
 VIEW = dict(mnist=dict(crop=.7, flip=False), cifar10=dict(crop=.5, flip=True))
-EVALUATE = dict(repeats=2, epochs=150, noise=.1)
+EVALUATE = dict(repeats=2, epochs=100, noise=.1)
 ROWS = {'random': (None, {}), 'centroids': (None, {}), 'sfm': ('sfm', {}), 'lgm, 1 augmentation': ('lgm', dict(augs=1)), 'lgm, 10 augmentations': ('lgm', dict(augs=10)),
-        'TCDD': ('sfm', dict(loss='decoupled', alpha=1.)), 'NCDD': ('sfm', dict(loss='decoupled', alpha=0.)), 'sfm, 10 augmentations': ('sfm', dict(augs=10))}
-data_of = lru_cache(load_data)
+        'TCDD': ('sfm', dict(loss='decoupled', alpha=1.)), 'NCDD': ('sfm', dict(loss='decoupled', alpha=0.))}
+data_of = lru_cache(load)
 
 
 @lru_cache
@@ -59,8 +59,8 @@ def run(data, row, ipc, net, seed):
 
 def tasks(data, seeds):
     at = lambda rows, ipc, nets: [dict(data=d, row=r, ipc=ipc, net=n, seed=s) for s in seeds for d in data for n in nets for r in rows]
-    return at(('random', 'centroids', 'sfm', 'lgm, 10 augmentations', 'lgm, 1 augmentation'), 1, ('convnet3', 'resnet18')) + at(('random', 'centroids', 'sfm', 'TCDD', 'NCDD'), 10, ('convnet3',)) + at(('TCDD', 'NCDD', 'sfm, 10 augmentations'), 1, ('convnet3',))
+    return at(('sfm', 'random', 'centroids', 'lgm, 10 augmentations', 'lgm, 1 augmentation'), 1, ('convnet3',)) + at(('sfm', 'random', 'centroids'), 10, ('convnet3',)) + at(('TCDD', 'NCDD'), 1, ('convnet3',)) + at(('sfm', 'lgm, 10 augmentations'), 1, ('resnet18',))
 
 
 if __name__ == '__main__':
-    sys.exit(run_table('flow_tables', 'SFM, LGM and classifier inheritance in miniature', tasks, run, nets=NETS, steps=STEPS, views=VIEW, evaluation=EVALUATE))
+    sys.exit(run_table('flow_tables', 'SFM, LGM and classifier inheritance in miniature', tasks, run, nets=NETS, train_images=TRAIN, steps=STEPS, views=VIEW, evaluation=EVALUATE))

@@ -19,12 +19,12 @@ from dd_lit.train import evaluate
 from harness import run_table
 from statistics_tables import BUDGET, G, TRAIN, TWO, load
 
-O = dict(iters=50, lr=.05, pool=100)
+O = dict(iters=30, lr=.05, pool=100)
 METHODS = {
     'random': ('random', {}), 'rded': ('rded', dict(pool=100)), 'sre2l': ('sre2l', {}), 'gvbsm': ('gvbsm', G | dict(backbones=TWO)), 'ogm': ('ogm', O),
     'ogm, no SVD': ('ogm', O | dict(svd=False)), 'ogm, gamma 0': ('ogm', O | dict(gamma=0.)), 'ogm, no running mean': ('ogm', O | dict(ema=False)), 'ogm, whole crops': ('ogm', O | dict(patch=False)),
     'ogm, from real images': ('ogm', O | dict(init='real', patch=False)), 'ogm, from noise': ('ogm', O | dict(init='noise', patch=False, lr=.1)),
-    'ogm, 4x steps': ('ogm', O | dict(iters=200)), 'ogm, gamma 1': ('ogm', O | dict(gamma=1.)), 'ogm, deep half': ('ogm', O | dict(skip=10)), 'ogm, channel form': ('ogm', O | dict(mode='channel')),
+    'ogm, 4x steps': ('ogm', O | dict(iters=120)), 'ogm, gamma 1': ('ogm', O | dict(gamma=1.)), 'ogm, deep half': ('ogm', O | dict(skip=10)), 'ogm, channel form': ('ogm', O | dict(mode='channel')),
 }
 MAIN = ('random', 'rded', 'sre2l', 'gvbsm', 'ogm')
 MOSAIC = lambda row: row == 'rded' or row.startswith('ogm') and 'from' not in row

@@ -1,32 +1,30 @@
 """Render the notebooks to _docs/ with pandoc: a preview for machines without Quarto.
 
-Sidebar and title come from _quarto.yml, mathematics becomes MathML. Quarto's own rendering is the real site.
+Sidebar, title and bibliography come from _quarto.yml, mathematics becomes MathML, citations are resolved. Quarto's own rendering
+is the real site. API pages are written from the functions' docments, one per module (`tools/api_pages.py`).
 """
-import html, re, shutil
+import html, re, shutil, sys
 from pathlib import Path
 import nbformat, pypandoc, yaml
+import api_pages
 
 root = Path(__file__).parent.parent
-site = yaml.safe_load((root/'_quarto.yml').read_text())['website']
+config = yaml.safe_load((root/'_quarto.yml').read_text()); site = config['website']
 src, dst = root/'_proc', root/'_docs'
-shutil.rmtree(dst, ignore_errors=True); dst.mkdir()
-CSS = '''body{font:16px/1.6 system-ui,sans-serif;margin:0;color:#222;background:#fff}
-nav{padding:1rem 1.5rem;background:#f4f6f8;font-size:14px} nav h3{margin:.8em 0 .2em;font-size:13px;color:#667} nav a{display:block;color:#245;text-decoration:none;padding:1px 0} nav a.here{font-weight:700}
+CSS = '''body{font:16px/1.6 system-ui,sans-serif;margin:0;color:#222;background:#fff} a{color:#1a5fb4}
+nav{padding:1rem 1.5rem;background:#f4f6f8;font-size:14px} nav summary{font-weight:700;cursor:pointer} nav h3{margin:.8em 0 .2em;font-size:13px;color:#556} nav a{display:block;color:#245;text-decoration:none;padding:1px 0} nav a.here{font-weight:700}
 main{max-width:52rem;padding:1rem 1.5rem;overflow-wrap:break-word} pre{background:#f6f8fa;padding:.7rem;overflow-x:auto;font-size:13px;line-height:1.45} .output pre{background:#fff;border-left:3px solid #cde}
-img{max-width:100%} table{border-collapse:collapse;display:block;overflow-x:auto} td,th{border:1px solid #ddd;padding:.25rem .6rem} blockquote{margin:0;color:#556;font-size:18px}
-@media(min-width:900px){body{display:flex} nav{width:15rem;min-height:100vh;flex:none} main{flex:1;min-width:0}}'''
+img{max-width:100%;height:auto;background:#fff} table{border-collapse:collapse;display:block;overflow-x:auto} td,th{border:1px solid #ddd;padding:.25rem .6rem;overflow-wrap:normal} blockquote{margin:0;color:#556;font-size:18px}
+math[display=block]{display:block;overflow-x:auto;overflow-y:hidden;max-width:100%} p{overflow-x:auto} .turn{display:flex;justify-content:space-between;margin-top:3rem;border-top:1px solid #ddd;padding-top:1rem} .csl-entry{margin:.4em 0;font-size:14px}
+@media(min-width:900px){body{display:flex} nav{width:15rem;min-height:100vh;flex:none} nav summary{display:none} main{flex:1;min-width:0}}
+@media(prefers-color-scheme:dark){body{color:#ddd;background:#181a1d} nav,pre{background:#22262b} nav a,a{color:#9cc4ff} nav h3,blockquote{color:#99a} .output pre{background:#181a1d} td,th{border-color:#444}}'''
 
 
 def pages(contents):
     for c in contents:
         if isinstance(c, str): yield None, c
         else:
-            for _, p in pages(c['contents']): yield c.get('section'), p
-
-order = list(pages(site['sidebar']['contents']))
-
-
-def title(path): return nbformat.read(path, 4).cells[0].source.splitlines()[0].lstrip('# ').strip()
+            for _, p in pages([] if isinstance(c['contents'], str) else c['contents']): yield c.get('section'), p
 
 
 def source(path):
@@ -34,40 +32,74 @@ def source(path):
     return src/path if (src/path).exists() else root/'nbs'/path
 
 
-titles = {p: re.sub(r'^---.*?title:\s*', '', title(root/'nbs'/p)) for _, p in order}
-for _, page in order:
-    nb = nbformat.read(source(page), 4)
-    cells = []
+def title(path):
+    if path.endswith('.qmd'): return re.search(r'^title: *"?(.*?)"?$', source(path).read_text(), re.M).group(1)
+    return nbformat.read(root/'nbs'/path, 4).cells[0].source.splitlines()[0].lstrip('# ').strip()
+
+
+def prepared(path) -> tuple:
+    "A notebook as pandoc should see it, and the alternative texts of its pictures in order."
+    nb, cells, alts = nbformat.read(source(path), 4), [], []
     for c in nb.cells:
+        if c.cell_type == 'raw': continue
         if c.cell_type == 'code' and re.search(r'^#\|\s*(hide|default_exp)\b', c.source, re.M): continue
         cells.append(c)
-        if c.cell_type == 'code':
-            # pandoc shows Markdown outputs as objects; as text cells they become tables
-            for o in [o for o in c.outputs if 'text/markdown' in o.get('data', {})]:
-                c.outputs.remove(o); cells.append(nbformat.v4.new_markdown_cell(''.join(o['data']['text/markdown'])))
-            flags = re.findall(r'^#\|\s*(.+)$', c.source, re.M)
-            alt = next((f.split(':', 1)[1].strip().strip('"') for f in flags if f.startswith('fig-alt')), None)
-            c.source = re.sub(r'^#\|.*\n?', '', c.source, flags=re.M)
-            if any(f.replace(' ', '') == 'echo:false' for f in flags): c.source = ''
-            c.setdefault('execution_count', None)             # nbdev_clean drops what pandoc insists on
-            for o in c.outputs:
-                if o.output_type in ('display_data', 'execute_result'): o.setdefault('metadata', {})
-                if o.output_type == 'execute_result': o['execution_count'] = 1
-                if 'image/png' in o.get('data', {}): o['data'].pop('text/plain', None)
+        if c.cell_type != 'code': continue
+        flags = re.findall(r'^#\|\s*(.+)$', c.source, re.M)
+        alt = next((f.split(':', 1)[1].strip().strip('"') for f in flags if f.startswith('fig-alt')), None)
+        # pandoc shows Markdown outputs as objects; as text cells they become tables
+        for o in [o for o in c.outputs if 'text/markdown' in o.get('data', {})]:
+            c.outputs.remove(o); cells.append(nbformat.v4.new_markdown_cell(''.join(o['data']['text/markdown'])))
+        c.source = re.sub(r'^#\|.*\n?', '', c.source, flags=re.M)
+        if any(f.replace(' ', '') == 'echo:false' for f in flags): c.source = ''
+        c.setdefault('execution_count', None)             # nbdev_clean drops what pandoc insists on
+        for o in c.outputs:
+            if o.output_type in ('display_data', 'execute_result'): o.setdefault('metadata', {})
+            if o.output_type == 'execute_result': o['execution_count'] = 1
+            if 'image/png' in o.get('data', {}): o['data'].pop('text/plain', None); alts.append(alt or '')
     nb.metadata.setdefault('kernelspec', dict(name='python3', display_name='python3', language='python'))
     nb.cells = [c for c in cells if c.source.strip() or c.get('outputs')]
-    depth = '../'*page.count('/')
-    tmp = dst/'_tmp.ipynb'; nbformat.write(nb, tmp)
-    out = dst/Path(page).with_suffix('.html'); out.parent.mkdir(parents=True, exist_ok=True)
-    body = pypandoc.convert_file(str(tmp), 'html', format='ipynb', extra_args=['--mathml', '--syntax-highlighting=none', f'--extract-media={dst}/media/{Path(page).with_suffix("")}'])
-    body = re.sub(r'<pre[^>]*><code[^>]*>\s*</code></pre>', '', body)      # cells whose code is not shown
-    body = body.replace(f'{dst}/', depth)
-    body = re.sub(r'href="([^":#]+)\.ipynb', r'href="\1.html', body)
-    nav, last = f'<b>{html.escape(site["title"])}</b>', None
-    for sec, p in order:
-        if sec != last: nav += f'<h3>{html.escape(sec or "")}</h3>'; last = sec
-        nav += f'<a {"class=here " if p == page else ""}href="{depth}{Path(p).with_suffix(".html")}">{html.escape(titles[p])}</a>'
-    out.write_text(f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>{html.escape(titles[page])} – {site["title"]}</title>'
-                   f'<style>{CSS}</style><body><nav>{nav}</nav><main>{body}</main></body></html>')
-    tmp.unlink()
-print(f'{len(order)} pages in {dst}')
+    return nb, alts
+
+
+def body(page, tmp):
+    "The page's HTML, without frame."
+    bib = [f'--bibliography={root/config["bibliography"]}', '--citeproc', '--metadata=link-citations=true'] if config.get('bibliography') else []
+    args = ['--mathml', '--syntax-highlighting=none', *bib]
+    if page.endswith('.qmd'): return pypandoc.convert_file(str(source(page)), 'html', format='markdown', extra_args=args)
+    nb, alts = prepared(page); nbformat.write(nb, tmp)
+    out = pypandoc.convert_file(str(tmp), 'html', format='ipynb+citations', extra_args=[*args, f'--extract-media={dst}/media/{Path(page).with_suffix("")}'])
+    rest = iter(alts)
+    def give(m):
+        if f'{dst}/media' not in m.group(0): return m.group(0)
+        return re.sub(r'\s+alt="[^"]*"', '', m.group(0)).replace('<img ', f'<img alt="{html.escape(next(rest, ""))}" loading="lazy" ')
+    return re.sub(r'<img [^>]*>', give, out)
+
+
+def main(only=None):
+    shutil.rmtree(dst, ignore_errors=True); dst.mkdir()
+    api = api_pages.write(src)
+    order = [(s, p) for s, p in pages(site['sidebar']['contents']) if not p.startswith('api/')] + [('API', p) for p in api]
+    titles = {p: re.sub(r'^---.*?title:\s*', '', title(p)) for _, p in order}
+    for k, (_, page) in enumerate(order):
+        if only and page not in only: continue
+        depth = '../'*page.count('/'); out = dst/Path(page).with_suffix('.html'); out.parent.mkdir(parents=True, exist_ok=True)
+        text = body(page, dst/'_tmp.ipynb')
+        text = re.sub(r'<pre[^>]*><code[^>]*>\s*</code></pre>', '', text)      # cells whose code is not shown
+        text = text.replace(f'{dst}/', depth)
+        text = re.sub(r'href="([^":#]+)\.(?:ipynb|qmd)', r'href="\1.html', text)
+        text = re.sub(r'href="(?:\.\./)*(CONTRIBUTING|CHANGELOG)(?:\.md)?"', lambda m: f'href="{site["repo-url"]}/blob/main/{m.group(1)}.md"', text)
+        url = lambda p: f'{depth}{Path(p).with_suffix(".html")}'
+        nav, last = f'<b>{html.escape(site["title"])}</b>', None
+        for sec, p in order:
+            if sec != last: nav += f'<h3>{html.escape(sec or "")}</h3>'; last = sec
+            nav += f'<a {"class=here " if p == page else ""}href="{url(p)}">{html.escape(titles[p])}</a>'
+        turn = ''.join(f'<a href="{url(order[j][1])}">{mark.format(html.escape(titles[order[j][1]]))}</a>' if 0 <= j < len(order) else '<span></span>' for j, mark in ((k - 1, '← {}'), (k + 1, '{} →')))
+        out.write_text(f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>{html.escape(titles[page])} – {site["title"]}</title>'
+                       f'<link rel="icon" href="{depth}favicon.svg"><style>{CSS}</style><body><nav><details open><summary>Pages</summary>{nav}</details></nav><main>{text}<div class="turn">{turn}</div></main>'
+                       '<script>if(innerWidth<900)document.querySelector("nav details").removeAttribute("open")</script></body></html>')
+    (dst/'_tmp.ipynb').unlink(missing_ok=True); shutil.copy(root/'nbs'/'favicon.svg', dst/'favicon.svg')
+    print(f'{len(order)} pages in {dst}')
+
+
+if __name__ == '__main__': main(sys.argv[1:])

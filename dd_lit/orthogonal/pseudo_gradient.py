@@ -21,16 +21,25 @@ def _pair2(v, name):
     if len(v) != 2: raise ValueError(f"{name}: expected one or two numbers, got {v}")
     return v
 
+class _WeightOp(torch.autograd.Function):
+    # bilinear in x and g: torch's own kernels for it, and for its two transposes, which are convolutions
+    @staticmethod
+    def forward(ctx, x, g, shape, s, p):
+        ctx.save_for_backward(x, g); ctx.a = shape, s, p
+        return torch.nn.grad.conv2d_weight(x, shape, g, s, p)
+    @staticmethod
+    def backward(ctx, v):
+        (x, g), (shape, s, p) = ctx.saved_tensors, ctx.a
+        return torch.nn.grad.conv2d_input(x.shape, v, g, s, p) if ctx.needs_input_grad[0] else None, F.conv2d(x, v, stride=s, padding=p) if ctx.needs_input_grad[1] else None, None, None, None
+
 def conv_weight_op(
     x,            # [n,c_in,h,w]
     g,            # [n,c_out,h',w'], as a gradient at the convolution's output
     kernel_size, stride=1, padding=0
 ):                # [c_out,c_in,k,k]: sum over batch and places of g times the input's patch
-    "The convolution's weight-gradient operator, differentiable in `x` and `g`."
-    (kh, kw), s, p = _pair2(kernel_size, 'kernel_size'), _pair2(stride, 'stride'), _pair2(padding, 'padding')
-    # input with batch as channels, output as (dilated) filters
-    out = F.conv2d(x.transpose(0, 1), g.transpose(0, 1), padding=p, dilation=s)
-    return out[..., :kh, :kw].transpose(0, 1)
+    "The convolution's weight-gradient operator, differentiable in `x` and `g`, twice."
+    k, s, p = _pair2(kernel_size, 'kernel_size'), _pair2(stride, 'stride'), _pair2(padding, 'padding')
+    return _WeightOp.apply(x, g, (g.shape[1], x.shape[1], *k), s, p)
 
 def pseudo_gradient(
     x_in,             # [n,c_in,h,w] input of a convolution, or [n,d] of a linear layer
@@ -50,7 +59,7 @@ def pseudo_gradient(
     want = tuple((x_in.shape[2 + i] + 2*p[i] - (kh, kw)[i])//s[i] + 1 for i in range(2))
     if want != (h, w): raise ValueError(f"x_out: expected {want[0]}x{want[1]} places for kernel {kh}x{kw}, stride {s}, padding {p}, got {h}x{w}")
     G = conv_weight_op(x_in, x_out, (kh, kw), s, p)/(n*h*w)
-    mean = conv_weight_op(x_in, torch.ones_like(x_out[:, :1]), (kh, kw), s, p)/(n*h*w)
+    mean = conv_weight_op(x_in.sum(0, keepdim=True), torch.ones_like(x_out[:1, :1]), (kh, kw), s, p)/(n*h*w)      # the ones do not know the image
     return (G - mean).flatten(1)
 
 # %% ../../nbs/orthogonal/pseudo_gradient.ipynb #b61751bf

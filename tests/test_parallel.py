@@ -1,0 +1,45 @@
+"""Two processes make what one makes, also when one of them is killed on the way."""
+import os, signal, subprocess, sys, time
+import psutil, pytest, torch
+from dd_lit.core import DistilledSet
+from conftest import ROOT
+
+ENV = {k: v for k, v in os.environ.items() if k not in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK')} | dict(OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT), DD_LIT_PROGRESS='0')
+TWO = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2']
+
+
+def test_killed_and_resumed(tmp_path):
+    args = ['-m', 'dd_lit', 'distill', 'dc_md', '--iters', '12', '--device', 'cpu', '--set', 'width=16', 'batch_real=64', '--out']
+    subprocess.run([sys.executable, *args, tmp_path/'one'], check=True, capture_output=True, env=ENV)
+    p = subprocess.Popen([*TWO, *args, tmp_path/'two'], env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # let them do some steps: a failing step leaves a checkpoint, so kill one worker as soon as both are at work
+    workers = []
+    for _ in range(600):
+        workers = [c for c in psutil.Process(p.pid).children(recursive=True) if 'dd_lit' in ' '.join(c.cmdline())]
+        if len(workers) == 2 and (tmp_path/'two').exists() and all(sum(c.cpu_times()[:2]) > 4 for c in workers): break
+        time.sleep(.1)
+    assert len(workers) == 2; workers[-1].send_signal(signal.SIGKILL)
+    assert p.wait(120) != 0 and not (tmp_path/'two'/'data.safetensors').exists()
+    subprocess.run([*TWO, *args, tmp_path/'two'], check=True, capture_output=True, env=ENV, timeout=300)
+    a, b = (DistilledSet.load(tmp_path/n) for n in ('one', 'two'))
+    assert torch.equal(a.images, b.images)
+
+
+def test_labels_and_scores_shared(tmp_path):
+    code = f'''
+import json, sys, torch
+from dd_lit.parallel import start, stop, first, world
+from dd_lit.data import load_data; from dd_lit.distill import distill; from dd_lit.labels.soft import relabel; from dd_lit.models import create_model; from dd_lit.train import evaluate
+start(); d = load_data('digits'); ds = distill('random', d, 2); t = create_model('mlp', 10, 1, d.size, seed=0).eval()
+l = relabel(ds.images, [t], epochs=5, batch_size=10, chunk=2, path=sys.argv[1])
+s = evaluate(ds, d, 'mlp', repeats=3, epochs=5, soft=l, loss='kl', device='cpu')
+if first(): json.dump(dict(n=world()[1], top1=s.top1, hard=s.hard, sha=json.load(open(sys.argv[1] + '/labels.json'))['sha256'], total=l.nbytes()['total']), open(sys.argv[1] + '/out.json', 'w'))
+stop()
+'''
+    (tmp_path/'t.py').write_text(code)
+    out = []
+    import json
+    for cmd, n in (([sys.executable], 1), (TWO, 2)):
+        r = subprocess.run([*cmd, tmp_path/'t.py', str(tmp_path/f'labels{n}')], capture_output=True, text=True, env=ENV, timeout=300); assert r.returncode == 0, r.stderr[-2000:]
+        out.append(json.loads((tmp_path/f'labels{n}'/'out.json').read_text()))
+    assert [o.pop('n') for o in out] == [1, 2] and out[0] == out[1] and len(out[0]['top1']) == 3
