@@ -15,7 +15,7 @@ from statistics_tables import BUDGET, load
 
 EPOCHS = 60
 LOSSES = dict(kl=('kl', {}), kl_T2=('kl', dict(scale=True)), gift=('gift', {}))
-RATES = dict(sgd=[1e-3, 1e-2, 1e-1, 1., 10., 100.], adam=[3e-5, 3e-4, 3e-3, 3e-2], adamw=[3e-5, 3e-4, 3e-3, 3e-2])
+RATES = dict(sgd=[1e-3, 1e-2, 1e-1, 1., 4., 40.], adam=[3e-5, 3e-4, 3e-3, 3e-2], adamw=[3e-5, 3e-4, 3e-3, 3e-2])
 data_of = lru_cache(load)
 
 
@@ -39,4 +39,4 @@ def run(data, opt, row, seed):
 def tasks(data, seeds): return [dict(data=d, opt=o, row=l, seed=s) for s in seeds for d in data for o in RATES for l in LOSSES]
 
 
-if __name__ == '__main__': sys.exit(run_table('kl_collapse', 'KL with and without T^2 and GIFT over learning rates and optimisers, on SRe2L images', tasks, run, data=('cifar10',), epochs=EPOCHS, rates=RATES, temperature=20))
+if __name__ == '__main__': sys.exit(run_table('kl_collapse', 'KL with and without T^2 and GIFT over learning rates and optimisers, on SRe2L images', tasks, run, data=('digits', 'cifar10'), epochs=EPOCHS, rates=RATES, temperature=20))

@@ -8,7 +8,7 @@ __all__ = ['COMMANDS', 'fingerprint', 'Distiller', 'load_checkpoint', 'register'
            'cmd_show', 'cmd_list', 'cmd_demo', 'main']
 
 # %% ../nbs/05_distill.ipynb #8099581c
-import ast, difflib, io, json, math, os, sys, time, traceback
+import ast, contextlib, difflib, io, json, math, os, sys, time, traceback
 from pathlib import Path
 from types import SimpleNamespace
 import hashlib, importlib
@@ -19,6 +19,7 @@ from .core import *
 from .data import *
 from .models import *
 from .train import *
+from .parallel import first, start, wait
 
 # %% ../nbs/05_distill.ipynb #980d8d3f
 def fingerprint(data:ImageData) -> str: # 16 hex digits
@@ -148,9 +149,10 @@ def fit(self:Distiller,
         if d: raise ValueError(f"out: {str(out)!r} holds the checkpoint of another run ({d}); choose another folder, or resume=False (--fresh) to start anew")
         self.load_state_dict(c['state'])
     def save(state):
-        if not out: return
+        if not out or not first(): return                     # several processes: one of them writes
         b = io.BytesIO(); torch.save(dict(identity=ident, state=state), b)
         atomic_write(ckpt, b.getvalue())
+    wait()                                                # nobody writes before everybody has read
     bar = progress(desc=f'{self.name} ipc {self.ipc}', total=self.cfg.iters, initial=self.k)
     last = time.monotonic()
     try:
@@ -173,10 +175,11 @@ def fit(self:Distiller,
             if on_step: on_step(self)
     finally: bar.close()
     ds = self.result()
-    if out:
+    if out and first():
         ds.save(out)
         atomic_write(out/'history.json', json.dumps(self.history))
         ckpt.unlink(missing_ok=True)
+    if out: wait()
     return ds
 
 # %% ../nbs/05_distill.ipynb #8d453b8b
@@ -342,7 +345,7 @@ def cmd_distill(
     cfg = _settings(set) | (dict(iters=iters) if iters is not None else {})
     print(f'{d}\n{method}, {ipc} per class -> {out}')
     ds = distill(method, d, ipc, out=out, resume=not fresh, seed=seed, device=device, **cfg)
-    ds.show(path=out/'grid.png')
+    if first(): ds.show(path=out/'grid.png')
     print(f"{ds}\n{ds.meta['seconds']:.1f} s, {ds.nbytes()['total']:,} bytes; picture in {out/'grid.png'}")
 
 def cmd_evaluate(
@@ -484,7 +487,12 @@ def main(
     try: args = vars(anno_parser(func, prog=f'dd_lit {argv[0]}').parse_args(argv[1:]))
     except SystemExit as e: return e.code or 0       # argparse has said why
     for k in ('pdb', 'xtra'): args.pop(k, None)
-    try: func(**args); return 0
+    try:
+        start()                                               # several processes, if a launcher has started us
+        if first(): func(**args)
+        else:
+            with open(os.devnull, 'w') as quiet, contextlib.redirect_stdout(quiet): func(**args)
+        return 0
     except KeyboardInterrupt: print(f"\ndd_lit {argv[0]}: interrupted; the same command goes on from the last checkpoint", file=sys.stderr); return 130
     except (ValueError, OSError, ImportError, MemoryError) as e:
         if debug: traceback.print_exc()

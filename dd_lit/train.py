@@ -16,6 +16,7 @@ from .core import seed_of
 from .data import *
 from .models import *
 from .augment import *
+from .parallel import share, shared_numbers
 
 # %% ../nbs/04_train.ipynb #bb446662
 def accuracy(
@@ -205,15 +206,18 @@ def evaluate(
     if hasattr(soft, 'epoch'): overrides.setdefault('epochs', soft.epochs)
     cfg = protocol_settings(protocol, len(distilled), **overrides)
     hard_loss = isinstance(loss, str) and loss in _HARD
-    top1, top5, hards = [], [], []
-    for r in progress(range(repeats), f'evaluating {model}'):
+    bar = progress(desc=f'evaluating {model}', total=len(share(range(repeats))))
+    def one(r):                                       # several processes share the networks (dd_lit.parallel)
         def train(l, soft):
             m = create_model(model, data.num_classes, data.in_chans, data.size, seed=seed_of(seed, 'evaluate', r), **(model_kw or {})).to(device)
             fit(m, distilled.images, distilled.labels, soft=soft, loss=l, seed=seed_of(seed, 'evaluate', r), **cfg)
             return accuracy(m, data.test_x, data.test_y, normalize=own_space)
         a, b = train(loss, None if hard_loss else soft)
-        top1.append(a); top5.append(b)
-        if hard_loss or hard: hards.append(a if hard_loss else train('ce', None)[0])
+        h = a if hard_loss else train('ce', None)[0] if hard else math.nan
+        bar.update(); return a, b, h
+    try: top1, top5, hards = map(list, zip(*shared_numbers(one, repeats, 3)))
+    finally: bar.close()
+    if not (hard_loss or hard): hards = []
     return Scores(top1, top5, hards, full, random, time.perf_counter() - t0,
                   dict(model=model, protocol=protocol, loss=loss if isinstance(loss, str) else getattr(loss, '__name__', 'custom'), repeats=repeats, seed=seed, data=data.name, device=str(device), **(model_kw or {}), **overrides))
 

@@ -86,6 +86,7 @@ def main(only=None):
         depth = '../'*page.count('/'); out = dst/Path(page).with_suffix('.html'); out.parent.mkdir(parents=True, exist_ok=True)
         text = body(page, dst/'_tmp.ipynb')
         text = re.sub(r'<pre[^>]*><code[^>]*>\s*</code></pre>', '', text)      # cells whose code is not shown
+        text = re.sub(r'<colgroup>.*?</colgroup>', '', text, flags=re.S)         # columns as wide as they need
         text = text.replace(f'{dst}/', depth)
         text = re.sub(r'href="([^":#]+)\.(?:ipynb|qmd)', r'href="\1.html', text)
         text = re.sub(r'href="(?:\.\./)*(CONTRIBUTING|CHANGELOG)(?:\.md)?"', lambda m: f'href="{site["repo-url"]}/blob/main/{m.group(1)}.md"', text)

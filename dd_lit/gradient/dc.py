@@ -16,6 +16,7 @@ from ..data import *
 from ..models import *
 from ..augment import *
 from ..distill import *
+from ..parallel import shared_map
 from ..coreset.select import random_select
 from .distance import *
 from .distance import check_kind
@@ -91,8 +92,9 @@ def match_step(
     classwise = mode == 'intra' or mode == 'interleaved' and step % 2 == 0
     kw |= dict(kind=kind, vectors=vectors)
     g_real, g_syn, loss, grads = [], [], 0., []
-    for c, x in enumerate(real):
-        g_real.append(mean_gradient(model, x, labels(c, len(x)), params, slice_size, real_dtype))
+    # each class's real gradient in one process, if there are several (dd_lit.parallel)
+    for c, g in enumerate(shared_map(lambda c: mean_gradient(model, real[c], labels(c, len(real[c])), params, slice_size, real_dtype), C, params)):
+        g_real.append(g)
         s = images[c*ipc:(c + 1)*ipc]
         if classwise: s = s.detach().requires_grad_()
         g_syn.append(param_grads(model, s, labels(c, ipc), params, create_graph=True))

@@ -14,6 +14,7 @@ from ..core import *
 from ..core import _digest
 from ..augment import *
 from ..models import predict
+from ..parallel import first, wait, world
 
 # %% ../../nbs/labels/soft.ipynb #ab568776
 def ensemble_logits(
@@ -154,10 +155,11 @@ def relabel(
     settings, path = live.settings | dict(n=len(images)), Path(path) if path is not None else None
     if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1: raise ValueError(f"chunk: expected at least 1, got {chunk!r}")
     device, x, C = next(live.teachers[0].parameters()).device, images.detach(), None
-    chunks, digests, rows = [], [], []
-    if path is not None and (path/'labels.json').exists(): (path/'labels.json').unlink()      # no index, no labels: an interrupted run leaves nothing that loads
+    chunks, digests, rows, (rank, size) = [], [], [], world() if path is not None else (0, 1)     # several processes share the files
+    if path is not None and first() and (path/'labels.json').exists(): (path/'labels.json').unlink()      # no index, no labels: an interrupted run leaves nothing that loads
     def cat(bs, k, small): return torch.cat([b[k] for b in bs]).to(small)
     for e in progress(range(epochs), 'relabel'):
+        if (e//chunk) % size != rank: continue
         bs = []
         for b in live.batches(e):
             z = live.logits(b, live.view(x.to(device), b)).cpu(); C = z.shape[1]
@@ -171,10 +173,14 @@ def relabel(
         if topk is not None: row['top'] = cat(bs, 'top', torch.int16)
         if settings['cutmix']: row |= dict(partner=torch.cat([b['mix']['partner'] for b in bs]).to(torch.int32), cut=torch.tensor([b['mix']['box'] for b in bs], dtype=torch.int16), lam=torch.tensor([b['mix']['lam'] for b in bs], dtype=torch.float64))
         rows.append(row)
-        if len(rows) == chunk or e == epochs - 1:
+        if e % chunk == chunk - 1 or e == epochs - 1:
             c = {k: torch.stack([r[k] for r in rows]).contiguous() for k in rows[0]}; rows = []
             if path is None: chunks.append(c); continue
-            blob, name = safetensors.torch.save(c), f'labels_{len(chunks):04d}.safetensors'
+            blob, name = safetensors.torch.save(c), f'labels_{e//chunk:04d}.safetensors'
             atomic_write(path/name, blob); chunks.append(name); digests.append(hashlib.sha256(blob).hexdigest())
-    if path is not None: atomic_write(path/'labels.json', json.dumps(dict(format=_LABELS, images=live.images_digest, settings=settings, num_classes=C, files=chunks, chunk=chunk, sha256=digests), indent=1))
+    if size > 1:
+        wait(); chunks = [f'labels_{j:04d}.safetensors' for j in range(-(-epochs//chunk))]; digests = [hashlib.sha256((path/n).read_bytes()).hexdigest() for n in chunks]
+        C = C or live.teachers[0](x[:1].to(device)).shape[1]
+    if path is not None and first(): atomic_write(path/'labels.json', json.dumps(dict(format=_LABELS, images=live.images_digest, settings=settings, num_classes=C, files=chunks, chunk=chunk, sha256=digests), indent=1))
+    if size > 1: wait()
     return SoftLabels(live.images_digest, settings, C, chunks, chunk, path, digests)
