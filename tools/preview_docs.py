@@ -72,8 +72,8 @@ def body(page, tmp):
     rest = iter(alts)
     def give(m):
         if f'{dst}/media' not in m.group(0): return m.group(0)
-        return re.sub(r'\s+alt="[^"]*"', '', m.group(0)).replace('<img ', f'<img alt="{html.escape(next(rest, ""))}" loading="lazy" ')
-    return re.sub(r'<img [^>]*>', give, out)
+        return re.sub(r'\s+alt="[^"]*"', '', m.group(0)).replace('<img', f'<img alt="{html.escape(next(rest, ""))}" loading="lazy"', 1)
+    return re.sub(r'<img\s[^>]*>', give, out)
 
 
 def main(only=None):
