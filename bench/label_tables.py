@@ -16,7 +16,7 @@ from dd_lit.statistics.backbones import squeeze
 from dd_lit.train import evaluate
 from harness import run_table
 from ogm_tables import METHODS, MOSAIC
-from statistics_tables import BUDGET, load
+from statistics_tables import BUDGET, TRAIN, load
 
 EPOCHS = 60
 SETS = METHODS | {'dc_md': ('dc_md', dict(iters=1, width=32, batch_real=32)), 'ogm': ('ogm', dict(iters=30, lr=.05, pool=100))}
@@ -51,4 +51,4 @@ def tasks(data, seeds):
 
 if __name__ == '__main__':
     sys.exit(run_table('label_tables', 'losses, optimisers and networks on distilled sets, 10 images per class, shared soft labels', tasks, run,
-                       budget={k: BUDGET[k] for k in ('mnist', 'cifar10')}, epochs=EPOCHS, optimizers=OPTS, networks=NETWORKS))
+                       budget={k: BUDGET[k] for k in ('digits', 'mnist', 'cifar10')}, train_images=TRAIN, epochs=EPOCHS, optimizers=OPTS, networks=NETWORKS))
