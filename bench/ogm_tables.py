@@ -21,7 +21,7 @@ from statistics_tables import BUDGET, G, TRAIN, TWO, load
 
 O = dict(iters=30, lr=.05, pool=100)
 METHODS = {
-    'random': ('random', {}), 'rded': ('rded', dict(pool=100)), 'sre2l': ('sre2l', {}), 'gvbsm': ('gvbsm', G | dict(backbones=TWO)), 'ogm': ('ogm', O),
+    'random': ('random', {}), 'rded': ('rded', dict(iters=1, pool=100)), 'sre2l': ('sre2l', {}), 'gvbsm': ('gvbsm', G | dict(backbones=TWO)), 'ogm': ('ogm', O),
     'ogm, no SVD': ('ogm', O | dict(svd=False)), 'ogm, gamma 0': ('ogm', O | dict(gamma=0.)), 'ogm, no running mean': ('ogm', O | dict(ema=False)), 'ogm, whole crops': ('ogm', O | dict(patch=False)),
     'ogm, from real images': ('ogm', O | dict(init='real', patch=False)), 'ogm, from noise': ('ogm', O | dict(init='noise', patch=False, lr=.1)),
     'ogm, 4x steps': ('ogm', O | dict(iters=120)), 'ogm, gamma 1': ('ogm', O | dict(gamma=1.)), 'ogm, deep half': ('ogm', O | dict(skip=10)), 'ogm, channel form': ('ogm', O | dict(mode='channel')),
