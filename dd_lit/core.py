@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['seed_of', 'rng', 'local_seed', 'default_device', 'progress', 'atomic_write', 'provenance', 'show_images',
-           'check_norm', 'check_labels', 'DistilledSet']
+           'check_norm', 'check_labels', 'DistilledSet', 'PeakMemory']
 
 # %% ../nbs/00_core.ipynb #76f2112b
 import json, os, hashlib, math, platform, sys, tempfile
@@ -309,3 +309,27 @@ def nbytes(self:DistilledSet) -> dict: # Bytes of images, labels, soft_labels an
     size = lambda t: 0 if t is None else t.numel()*t.element_size()
     parts = dict(images=size(self.images), labels=size(self.labels), soft_labels=size(self.soft))
     return parts | dict(total=sum(parts.values()))
+
+# %% ../nbs/00_core.ipynb #cd67abb2
+class PeakMemory:
+    "By how much memory rises from now on: the GPU's if `device` is one, else the process's resident memory. One at a time; the latest counts."
+    def __init__(self, device='cpu'):
+        self.device = torch.device(device)
+        if self.device.type == 'cuda':
+            torch.cuda.reset_peak_memory_stats(self.device); self.base = torch.cuda.memory_allocated(self.device); return
+        try:
+            import ctypes
+            ctypes.CDLL(None).malloc_trim(0)                       # what lies free would hide the rise
+            Path('/proc/self/clear_refs').write_text('5')
+        except (OSError, AttributeError): pass
+        self.base = self._now('VmRSS')
+    def _now(self, field):
+        try: return next(int(l.split()[1])*1024 for l in Path('/proc/self/status').read_text().splitlines() if l.startswith(field))
+        except (OSError, StopIteration):
+            try:
+                import resource
+                return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss*(1 if sys.platform == 'darwin' else 1024)
+            except ImportError: return 0
+    def bytes(self) -> int:
+        "The highest rise so far."
+        return max(0, (torch.cuda.max_memory_allocated(self.device) if self.device.type == 'cuda' else self._now('VmHWM')) - self.base)

@@ -19,7 +19,8 @@ from .core import *
 from .data import *
 from .models import *
 from .train import *
-from .parallel import first, start, wait
+from .train import _HARD
+from .parallel import first, start, stop, wait
 
 # %% ../nbs/05_distill.ipynb #980d8d3f
 def fingerprint(data:ImageData) -> str: # 16 hex digits
@@ -54,6 +55,7 @@ class Distiller:
         self.cfg = SimpleNamespace(**(self.defaults | cfg))
         if self.cfg.iters < 1: raise ValueError(f"iters: expected at least 1, got {self.cfg.iters}")
         self.k, self.seconds, self.history = 0, 0., []   # steps done, wall time of them, one record per step
+        self.peak_bytes, self.patches = 0, 1             # rise of memory; an image is a mosaic of patches x patches crops
         self.images = self.labels = self.soft = None     # what `setup` makes and `step` improves
         self.optimizers = []                             # their state is saved as well
         self.log = {}                                    # what a step wants to add to its record
@@ -76,7 +78,7 @@ class Distiller:
         config = {k: _plain(v) for k, v in vars(self.cfg).items()}
         return DistilledSet(self.images, self.labels.cpu(), self.data.norm, self.data.classes, self.soft,
                             dict(method=self.name, data=self.data.name, ipc=self.ipc, seed=self.seed, config=config, iterations=self.k,
-                                 seconds=round(self.seconds, 3), data_fingerprint=fingerprint(self.data), made_with=provenance()))
+                                 seconds=round(self.seconds, 3), peak_bytes=self.peak_bytes, patches=self.patches, data_fingerprint=fingerprint(self.data), made_with=provenance()))
 
     # What is saved
     def identity(self) -> dict:
@@ -85,10 +87,10 @@ class Distiller:
     def state_dict(self) -> dict:
         "All that changes from step to step, as copies: a later step does not alter it."
         own = lambda o: o.detach().cpu().clone() if isinstance(o, torch.Tensor) else {k: own(v) for k, v in o.items()} if isinstance(o, dict) else [own(v) for v in o] if isinstance(o, list) else o
-        return own(dict(k=self.k, seconds=self.seconds, history=list(self.history), images=self.images, labels=self.labels, soft=self.soft, optimizers=[o.state_dict() for o in self.optimizers]))
+        return own(dict(k=self.k, seconds=self.seconds, peak_bytes=self.peak_bytes, history=list(self.history), images=self.images, labels=self.labels, soft=self.soft, optimizers=[o.state_dict() for o in self.optimizers]))
     def load_state_dict(self, s:dict):
         "Continue from a `state_dict`; call after `setup`."
-        self.k, self.seconds, self.history = s['k'], s['seconds'], list(s['history'])
+        self.k, self.seconds, self.history = s['k'], s['seconds'], list(s['history']); self.peak_bytes = s.get('peak_bytes', 0)
         with torch.no_grad():
             for n in ('images', 'labels', 'soft'):
                 if s[n] is None: setattr(self, n, None)
@@ -154,7 +156,7 @@ def fit(self:Distiller,
         atomic_write(ckpt, b.getvalue())
     wait()                                                # nobody writes before everybody has read
     bar = progress(desc=f'{self.name} ipc {self.ipc}', total=self.cfg.iters, initial=self.k)
-    last = time.monotonic()
+    last, memory = time.monotonic(), PeakMemory(self.device)
     try:
         while self.k < self.cfg.iters:
             before, t = self.state_dict() if out else None, time.perf_counter()
@@ -167,7 +169,7 @@ def fit(self:Distiller,
                 raise
             self.k += 1
             dt = time.perf_counter() - t
-            self.seconds += dt
+            self.seconds += dt; self.peak_bytes = max(self.peak_bytes, memory.bytes())
             self.history.append(dict(iter=self.k, loss=loss, seconds=round(dt, 4), **self.log))
             bar.set_postfix(loss=f'{loss:.4g}', refresh=False); bar.update()
             if out and time.monotonic() - last >= checkpoint_seconds and self.k < self.cfg.iters:
@@ -228,14 +230,30 @@ def compare(
     items,                   # Folders, `DistilledSet`s, or method names
     data='digits',           # An `ImageData`, or a name or path for `load_data`
     ipc: int = 1,            # Images per class, for method names
-    out=None,                # Folder for sets made here; None keeps them in memory
+    out=None,                # Folder for sets and scores made here, which are not made again; None keeps them in memory
     repeats: int = 5, seed: int = 0, device=None, resume: bool = True,
-    full: float = None,      # Full-data accuracy in percent, if known: gives HLR
+    full=None,               # Full-data accuracy in percent, if known, or {network: accuracy}: gives HLR
     methods_kw: dict = None, # {method: settings} for method names
-    **evaluate_kw            # For `evaluate`: model, protocol, loss, ...
-) -> list:                   # One dict per item: name, ipc, scores (a `Scores`), set (a `DistilledSet`), seconds, bytes
-    "Distil where needed and score everything by the same protocol."
+    model='convnet3',        # A network or a list of them: names, or (name, settings of `create_model`)
+    loss='ce',               # A loss or a list: names, or (name, settings of `get_loss`)
+    opt=None,                # An optimiser or a list: names, or (name, settings of `fit`); None: the protocol's
+    teacher=None,            # Trained network, or several, that label every set for the soft losses; None: the sets' own soft labels
+    label_kw: dict = None,   # For `relabel`: crop, flip, mix, temperature, ...
+    **evaluate_kw            # For `evaluate`: protocol, epochs, ...
+) -> list:                   # One dict per set and cell: name, ipc, model, loss, opt, scores (a `Scores`), set (a `DistilledSet`), seconds, peak_bytes, bytes
+    "Distil where needed and score everything by the same protocol, over losses, optimisers and networks."
+    from dd_lit.labels.losses import get_loss
+    from dd_lit.labels.soft import relabel
     data, rows = load_data(data), []
+    lists = lambda o: [named(v) for v in (o if isinstance(o, list) else [o])]
+    models, losses, opts = lists(model), lists(loss), [('', {}, '')] if opt is None else lists(opt)
+    teachers = [] if teacher is None else list(teacher) if isinstance(teacher, (list, tuple)) else [teacher]
+    hard, model_kw = evaluate_kw.pop('hard', True), evaluate_kw.pop('model_kw', None) or {}
+    want_soft = any(l not in _HARD for l, _, _ in losses)
+    def labels(ds, s):
+        if not want_soft or not teachers: return ds.soft
+        c = protocol_settings(evaluate_kw.get('protocol', 'dc'), len(ds), **{k: v for k, v in evaluate_kw.items() if k != 'protocol'})
+        return relabel(ds.images, teachers, epochs=c['epochs'], batch_size=c['batch_size'], **dict(seed=s, factor=ds.meta.get('patches', 1)) | (label_kw or {}))
     for item in progress(items, 'comparing'):
         kw = (methods_kw or {}).get(item, {}) if isinstance(item, str) else {}
         make = lambda s=seed, keep=True: distill(item, data, ipc, out=Path(out)/item if out is not None and keep else None, seed=s, device=device, resume=resume, **kw)
@@ -243,27 +261,52 @@ def compare(
         elif isinstance(item, (str, Path)) and (Path(item)/'meta.json').is_file(): ds = DistilledSet.load(item)
         elif item in list_methods(): ds = make()
         else: raise ValueError(f"items: expected folders of distilled sets or methods ({', '.join(list_methods())}), got {str(item)!r}")
-        if item == 'random':
-            draws = [ds] + [make(seed + r, keep=False) for r in range(1, repeats)]
-            parts = [evaluate(s, data, repeats=1, seed=seed + r, device=device, **evaluate_kw) for r, s in enumerate(draws)]
-            cat = lambda a: [v for p in parts for v in getattr(p, a)]
-            scores = Scores(cat('top1'), cat('top5'), cat('hard'), seconds=sum(p.seconds for p in parts), config=parts[0].config | dict(repeats=repeats, draws=repeats))
-        else: scores = evaluate(ds, data, repeats=repeats, seed=seed, device=device, **evaluate_kw)
-        scores.full = full
         name = ds.meta.get('method') or Path(str(item)).name
-        rows.append(dict(name=name, ipc=ds.ipc, scores=scores, set=ds, seconds=ds.meta.get('seconds'), bytes=ds.nbytes()['total']))
-    base = {str(r['ipc']): r['scores'].mean for r in rows if r['name'] == 'random'}
-    for r in rows: r['scores'].random = base.get(str(r['ipc']))
+        # random selection: a fresh draw for every network, so that its mean is the mean over random sets and not over one lucky one
+        draws = [ds] + [make(seed + r, keep=False) for r in range(1, repeats)] if item == 'random' else [ds]
+        if want_soft and not teachers and ds.soft is None: raise ValueError(f"teacher: loss {next(l for l, _, _ in losses if l not in _HARD)!r} needs soft labels, {name} brings none; give a trained network that labels it (--teacher NAME)")
+        soft, done = [labels(s, seed + r) for r, s in enumerate(draws)], {}
+        def cell(m, l, o):
+            (mn, mk, mt), (ln, lk, lt), (on, ok, ot) = m, l, o
+            if (mt, lt, ot) in done: return done[mt, lt, ot]
+            f, is_soft = None, ln not in _HARD
+            kw = dict(model=mn, model_kw=model_kw | mk, loss=get_loss(ln, **lk) if is_soft and (lk or teachers) else ln, hard=False, device=device) | evaluate_kw | (dict(opt=on) if on else {}) | ok
+            if out is not None:
+                what = json.dumps([mt, lt, ot, _plain(evaluate_kw | model_kw), repeats, seed, fingerprint(data), [[hashlib.sha256(t.cpu().contiguous().numpy().tobytes()).hexdigest() for t in (d.images, d.labels, *([] if d.soft is None else [d.soft]))] for d in draws],
+                                   [getattr(t, 'settings', None) for t in soft], [sorted((k, float(v.double().sum())) for k, v in t.state_dict().items()) for t in teachers] if is_soft else []], default=str)
+                f = Path(out)/'scores'/f'{name}_{hashlib.sha256(what.encode()).hexdigest()[:16]}.json'
+            if f and resume and f.exists(): s = Scores(**json.loads(f.read_text()))
+            elif item != 'random': s = evaluate(ds, data, repeats=repeats, seed=seed, soft=soft[0] if is_soft else None, **kw)
+            else:
+                parts = [evaluate(d, data, repeats=1, seed=seed + r, soft=soft[r] if is_soft else None, **kw) for r, d in enumerate(draws)]
+                cat = lambda a: [v for p in parts for v in getattr(p, a)]
+                s = Scores(cat('top1'), cat('top5'), cat('hard'), seconds=sum(p.seconds for p in parts), config=parts[0].config | dict(repeats=repeats, draws=repeats))
+            if f and first() and not f.exists(): atomic_write(f, json.dumps({k: v for k, v in s.to_dict().items() if k in Scores.__dataclass_fields__}))
+            done[mt, lt, ot] = s; return s
+        for m, o in ((m, o) for m in models for o in opts):
+            for l in losses:
+                s = cell(m, l, o)
+                if hard and l[0] not in _HARD: s.hard = cell(m, ('ce', {}, 'ce'), o).top1                # one training on hard labels serves all soft losses
+                s.full = full.get(m[2], full.get(m[0])) if isinstance(full, dict) else full
+                size = soft[0].nbytes()['total'] if l[0] not in _HARD and hasattr(soft[0], 'nbytes') and callable(soft[0].nbytes) else 0      # stored views; a tensor of soft labels is part of the set
+                rows.append(dict(name=name, ipc=ds.ipc, model=m[2], loss=l[2], opt=o[2], scores=s, set=ds, seconds=ds.meta.get('seconds'), peak_bytes=ds.meta.get('peak_bytes'), bytes=ds.nbytes()['total'] + size))
+    where = lambda r: (str(r['ipc']), r['model'], r['loss'], r['opt'])
+    base = {where(r): r['scores'].mean for r in rows if r['name'] == 'random'}
+    for r in rows: r['scores'].random = base.get(where(r))
     return rows
 
 def table(
     rows, # From `compare`
 ) -> str:
-    "Rows as a text table (GitHub's Markdown)."
-    head = ['method', 'ipc', 'top-1 (%)', 'top-5 (%)', 'HLR', 'IOR', 'networks', 'distilled in', 'bytes']
+    "Rows as a text table (GitHub's Markdown). A column that says nothing (all empty, or the same network, loss or optimiser everywhere) is left out."
+    head = ['method', 'ipc', 'network', 'loss', 'optimiser', 'top-1 (%)', 'top-5 (%)', 'hard (%)', 'HLR', 'IOR', 'networks', 'distilled in', 'peak memory', 'bytes']
     num = lambda v, f: '' if v is None else format(v, f)
-    body = [[r['name'], str(r['ipc']), f"{r['scores'].mean:.1f} ± {r['scores'].std:.1f}", f"{mean_std(r['scores'].top5)[0]:.1f}", num(r['scores'].hlr, '+.1f'), num(r['scores'].ior, '+.1f'),
-             str(len(r['scores'].top1)), num(r['seconds'], '.1f') + ' s' if r['seconds'] is not None else '', f"{r['bytes']:,}"] for r in rows]
+    one = lambda k: len({r.get(k) for r in rows}) == 1
+    text = lambda r, k: '' if one(k) else r[k]
+    soft = any(r['scores'].hard and r['scores'].hard != r['scores'].top1 for r in rows)
+    body = [[r['name'], str(r['ipc']), text(r, 'model'), text(r, 'loss'), text(r, 'opt'), f"{r['scores'].mean:.1f} ± {r['scores'].std:.1f}", f"{mean_std(r['scores'].top5)[0]:.1f}",
+             f"{mean_std(r['scores'].hard)[0]:.1f}" if soft and r['scores'].hard else '', num(r['scores'].hlr, '+.1f'), num(r['scores'].ior, '+.1f'),
+             str(len(r['scores'].top1)), num(r['seconds'], '.1f') + ' s' if r['seconds'] is not None else '', f"{r['peak_bytes']/2**20:.0f} MB" if r.get('peak_bytes') else '', f"{r['bytes']:,}"] for r in rows]
     keep = [i for i in range(len(head)) if any(b[i].strip() for b in body)]     # nothing known, no column
     head, body = [head[i] for i in keep], [[b[i] for i in keep] for b in body]
     w = [max(len(l[i]) for l in [head, *body]) for i in range(len(head))]
@@ -275,12 +318,14 @@ def compare_figure(
     per_class: int = 1, # Images of each class to show
     classes: int = 10,  # At most so many classes
 ):
-    "The sets' images, one row per set, with bars of their accuracy beside them."
+    "The sets' images, one row per set, with bars of their accuracy beside them: one per loss, optimiser and network."
     import matplotlib.pyplot as plt
-    n, nc = len(rows), min(classes, rows[0]['set'].num_classes)
-    fig, (left, right) = plt.subplots(1, 2, figsize=(10, .45 + .62*n*per_class), width_ratios=[.62*nc, 3.2], layout='constrained')
+    sets = {}
+    for r in rows: sets.setdefault((r['name'], str(r['ipc']), id(r['set'])), []).append(r)
+    n, nc, k = len(sets), min(classes, rows[0]['set'].num_classes), max(map(len, sets.values()))
+    fig, (left, right) = plt.subplots(1, 2, figsize=(10, .45 + max(.62*per_class, .17*k)*n), width_ratios=[.62*nc, 3.2], layout='constrained')
     strips = []
-    for r in rows:
+    for r in (g[0] for g in sets.values()):
         px, y = r['set'].pixels(), r['set'].labels
         if px.shape[1] == 1: px = px.expand(-1, 3, -1, -1)
         for j in range(per_class):
@@ -289,13 +334,16 @@ def compare_figure(
     big = torch.cat(strips, 1).permute(1, 2, 0)
     left.imshow(big, interpolation='nearest', aspect='auto')
     h = big.shape[0]/n
-    left.set_yticks([h*(i + .5) for i in range(n)], [f"{r['name']}\nipc {r['ipc']}" for r in rows], fontsize=8)
+    left.set_yticks([h*(i + .5) for i in range(n)], [f"{g[0]['name']}\nipc {g[0]['ipc']}" for g in sets.values()], fontsize=8)
     left.set_xticks([big.shape[1]/nc*(i + .5) for i in range(nc)], [c[:9] for c in rows[0]['set'].classes[:nc]], fontsize=7)
     left.tick_params(length=0)
     for s in left.spines.values(): s.set_visible(False)
-    m = [r['scores'].mean for r in rows]
-    right.barh(range(n), m, xerr=[r['scores'].std for r in rows], color=['tab:gray' if r['name'] == 'random' else 'tab:blue' for r in rows], height=.6)
-    for i, v in enumerate(m): right.text(2, i, f'{v:.1f}', va='center', color='white', fontsize=8)
+    keys = [a for a in ('model', 'loss', 'opt') if len({r.get(a) for r in rows}) > 1]
+    for i, g in enumerate(sets.values()):
+        for j, r in enumerate(g):
+            at, m, what = i - .3 + .6*(j + .5)/len(g), r['scores'].mean, ' '.join(r[a] for a in keys)
+            right.barh(at, m, xerr=r['scores'].std, color='tab:gray' if r['name'] == 'random' else f'C{j % 10}' if keys else 'tab:blue', height=.6/len(g))
+            right.text(2, at, f'{m:.1f} {what}'.strip(), va='center', color='white' if m > 25 or not keys else 'black', fontsize=8 if len(g) == 1 else 6)
     right.set(yticks=[], xlim=(0, 100), xlabel='test accuracy (%)'); right.set_ylim(n - .5, -.5); right.tick_params(labelsize=7)
     for s in ('top', 'right'): right.spines[s].set_visible(False)
     return fig
@@ -305,7 +353,7 @@ def save_figure(fig, path) -> Path:
     b = io.BytesIO(); fig.savefig(b, dpi=110, format='png')
     return atomic_write(path, b.getvalue())
 
-# %% ../nbs/05_distill.ipynb #748ed690
+# %% ../nbs/05_distill.ipynb #83e20422
 def _settings(pairs):
     "['iters=10', 'init=real'] -> dict; values are Python literals where they can be, text otherwise."
     out = {}
@@ -377,15 +425,28 @@ def cmd_evaluate(
     atomic_write(Path(folder)/name, json.dumps(s.to_dict() | dict(made_with=provenance()), indent=1))
     print(f"{ds}\n{model}: {s}\nstored in {Path(folder)/name}")
 
+def _choices(texts):
+    "['sgd:lr=.02', 'adamw'] -> [('sgd', dict(lr=.02)), 'adamw']; a colon without settings belongs to the name (timm:vit_base)."
+    if not texts: return None
+    out = []
+    for t in texts:
+        name, _, rest = t.rpartition(':')
+        out.append((name, _settings(rest.split(','))) if '=' in rest else t)
+    return out
+
 def cmd_compare(
     items: Param('Folders of distilled sets, or names of methods', str, nargs='+', opt=False),
     data: str = 'digits',   # A dataset's name or path
     ipc: int = 1,           # Images per class, for methods
     out: str = 'runs/compare', # Folder for the table, the picture and sets made here
-    model: str = 'convnet3', # Network
+    model: Param('Networks, NAME or NAME:width=64 (default convnet3)', str, nargs='+') = None,
+    loss: Param('Losses, NAME or NAME:T=4 (default ce)', str, nargs='+') = None,
+    opt: Param("Optimisers, NAME or NAME:lr=.01 (default: the protocol's)", str, nargs='+') = None,
+    teacher: Param('Networks to train on the real data that label every set, for the soft losses', str, nargs='+') = None,
+    teacher_epochs: int = 5, # Epochs of the teachers
+    labels: Param('Settings of the soft labels, NAME=VALUE: crop, flip, mix, temperature', str, nargs='*') = None,
     repeats: int = 5,       # Networks per set
     protocol: str = 'dc',   # dc, dsa or gift
-    loss: str = 'ce',       # Loss
     root: str = None,       # Where named datasets lie
     size: int = None,       # Bring images to this many pixels
     download: store_true = False, # Fetch a missing dataset from the network
@@ -395,12 +456,18 @@ def cmd_compare(
     fresh: store_true = False, # Distil anew even if sets are there
     set: _SET = None,       # Settings of the training or the network, NAME=VALUE ...
 ):
-    "Score several sets or methods by the same protocol: a table and a picture."
+    "Score several sets or methods by the same protocol, over losses, optimisers and networks: a table and a picture."
     d, out = load_data(data, root=root, size=size, download=download), Path(out)
     _check_writable(out)
-    kw = dict(model=model, protocol=protocol, loss=loss, device=device) | _split_settings(set)
-    acc = full_accuracy(d, model, seed=seed, device=device, model_kw=kw.get('model_kw')) if full else None
-    rows = compare(items, d, ipc, out=out/f'{d.name}_ipc{ipc}_seed{seed}', repeats=repeats, seed=seed, full=acc, resume=not fresh, **kw)
+    kw = dict(protocol=protocol, device=device) | _split_settings(set)
+    models = _choices(model) or ['convnet3']
+    for o in models: create_model(named(o)[0], d.num_classes, d.in_chans, d.size, **kw.get('model_kw', {}) | named(o)[1])      # a wrong name is wrong now, not after an hour
+    acc = {named(o)[2]: full_accuracy(d, named(o)[0], seed=seed, device=device, model_kw=kw.get('model_kw', {}) | named(o)[1]) for o in models} if full else None
+    teachers = None
+    if teacher:
+        from dd_lit.statistics.backbones import squeeze
+        teachers = [squeeze(named(t)[0], d, epochs=teacher_epochs, seed=seed, device=device, **named(t)[1]) for t in _choices(teacher)]
+    rows = compare(items, d, ipc, out=out/f'{d.name}_ipc{ipc}_seed{seed}', repeats=repeats, seed=seed, full=acc, resume=not fresh, model=models, loss=_choices(loss) or ['ce'], opt=_choices(opt), teacher=teachers, label_kw=_settings(labels), **kw)
     report(rows, out, 'compare')
 
 def report(
@@ -444,7 +511,7 @@ def cmd_list():
     names = list_models()
     print(f"networks\n  {' '.join(names[:12])} timm:NAME, and {len(names) - 12} more of torchvision's\nprotocols\n  " + ' '.join(PROTOCOLS))
 
-# %% ../nbs/05_distill.ipynb #83e20422
+# %% ../nbs/05_distill.ipynb #f792f141
 def cmd_demo(
     out: str = 'demo',    # Folder for the sets, the tables and the pictures
     data: str = 'digits', # Another dataset, if you like
@@ -492,6 +559,7 @@ def main(
         if first(): func(**args)
         else:
             with open(os.devnull, 'w') as quiet, contextlib.redirect_stdout(quiet): func(**args)
+        stop()                                                # not after an error: the others may wait for something else; the launcher ends them
         return 0
     except KeyboardInterrupt: print(f"\ndd_lit {argv[0]}: interrupted; the same command goes on from the last checkpoint", file=sys.stderr); return 130
     except (ValueError, OSError, ImportError, MemoryError) as e:

@@ -24,7 +24,8 @@ def start() -> tuple: # as `world`
     return world()
 
 def stop():
-    "Leave the group."
+    "Leave the group, together: a process that closes its connections while another still uses them would take that one down."
+    if world()[1] > 1: dist.barrier()
     if dist.is_available() and dist.is_initialized(): dist.destroy_process_group()
 
 def first() -> bool:

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LOSSES', 'SCHEDULES', 'PROTOCOLS', 'accuracy', 'topk_accuracy', 'make_optimizer', 'lr_factor', 'fit',
-           'protocol_settings', 'mean_std', 'Scores', 'evaluate', 'full_accuracy']
+           'protocol_settings', 'named', 'mean_std', 'Scores', 'evaluate', 'full_accuracy']
 
 # %% ../nbs/04_train.ipynb #8953987f
 import importlib, math, time
@@ -139,6 +139,13 @@ def protocol_settings(
     return cfg
 
 # %% ../nbs/04_train.ipynb #ea3063ce
+def named(
+    o # A name, or (name, settings)
+) -> tuple: # (name, settings, both as text)
+    "What tables call a loss, an optimiser or a network that may have settings."
+    n, k = (o, {}) if isinstance(o, str) else (o[0], dict(o[1]))
+    return n, k, n + ''.join(f' {a}={v:g}' if isinstance(v, (int, float)) and not isinstance(v, bool) else f' {a}={v}' for a, v in k.items())
+
 def mean_std(v) -> tuple: # (mean, sample standard deviation; 0 for a single number)
     "Mean and standard deviation of a list of numbers."
     v = torch.tensor(v, dtype=torch.float64)

@@ -8,6 +8,11 @@ ENV = {k: v for k, v in os.environ.items() if k not in ('RANK', 'WORLD_SIZE', 'L
 TWO = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2']
 
 
+def said(r):
+    "What the processes said, without the launcher's own traceback: the cause stands before it."
+    return (r.stdout + r.stderr).split('torch.distributed.elastic.multiprocessing.api:failed')[0][-6000:] + r.stderr[-600:]
+
+
 def test_killed_and_resumed(tmp_path):
     args = ['-m', 'dd_lit', 'distill', 'dc_md', '--iters', '12', '--device', 'cpu', '--set', 'width=16', 'batch_real=64', '--out']
     subprocess.run([sys.executable, *args, tmp_path/'one'], check=True, capture_output=True, env=ENV)
@@ -40,6 +45,6 @@ stop()
     out = []
     import json
     for cmd, n in (([sys.executable], 1), (TWO, 2)):
-        r = subprocess.run([*cmd, tmp_path/'t.py', str(tmp_path/f'labels{n}')], capture_output=True, text=True, env=ENV, timeout=300); assert r.returncode == 0, r.stderr[-2000:]
+        r = subprocess.run([*cmd, tmp_path/'t.py', str(tmp_path/f'labels{n}')], capture_output=True, text=True, env=ENV, timeout=300); assert r.returncode == 0, said(r)
         out.append(json.loads((tmp_path/f'labels{n}'/'out.json').read_text()))
     assert [o.pop('n') for o in out] == [1, 2] and out[0] == out[1] and len(out[0]['top1']) == 3

@@ -27,20 +27,25 @@ def cross_architecture(
     seed: int = 0, device=None,
     out=None,                # Folder for the sets and the scores; finished cells are not computed again
     evaluate_kw: dict = None, # For `evaluate`
+    settings: dict = None,   # Settings of the method for one source only, by its name
     **cfg                    # Settings of the method
-) -> dict:                   # sources, targets, mean [S][T], std [S][T], in percent
+) -> dict:                   # sources, targets, mean [S][T], std [S][T], in percent; None where the training diverged
     "Distil with every source, score with every target (Table 4 of `dc.txt`)."
     data, out = load_data(data), Path(out) if out else None
     if 'model' not in get_method(method).defaults: raise ValueError(f"method: expected one that distils with a network, {method!r} has no setting 'model'")
     mean, std = [], []
     for s in progress(sources, 'sources'):
-        ds = distill(method, data, ipc, out=out/s if out else None, seed=seed, device=device, model=s, **cfg)
+        ds = distill(method, data, ipc, out=out/s if out else None, seed=seed, device=device, model=s, **cfg | (settings or {}).get(s, {}))
         rows = []
         for t in progress(targets, f'{s}: targets'):
             f = out/s/f'on_{t}.json' if out else None
             if f and f.exists(): sc = json.loads(f.read_text())
             else:
-                sc = evaluate(ds, data, model=t, repeats=repeats, seed=seed, device=device, **(evaluate_kw or {})).to_dict() | dict(made_with=provenance())
+                try: sc = evaluate(ds, data, model=t, repeats=repeats, seed=seed, device=device, **(evaluate_kw or {})).to_dict()
+                except ValueError as e:                       # one cell that diverges must not take the other 35 with it
+                    if not str(e).startswith('loss: became'): raise
+                    sc = dict(mean=None, std=None, diverged=str(e))
+                sc |= dict(made_with=provenance())
                 if f: atomic_write(f, json.dumps(sc))
             rows.append((sc['mean'], sc['std']))
         mean.append([m for m, _ in rows]); std.append([v for _, v in rows])
@@ -52,11 +57,11 @@ def heat_map(
 ):
     "The matrix as a picture: rows are sources, columns are targets."
     import matplotlib.pyplot as plt
-    m = torch.tensor(r['mean'])
+    m = torch.tensor([[float('nan') if v is None else v for v in row] for row in r['mean']])
     fig, ax = plt.subplots(figsize=(1.6 + .95*len(r['targets']), 1.1 + .5*len(r['sources'])), layout='constrained')
     ax.imshow(m, cmap='viridis', aspect='auto', vmin=0, vmax=100)
     for i, row in enumerate(r['mean']):
-        for j, v in enumerate(row): ax.text(j, i, f"{v:.1f}\n±{r['std'][i][j]:.1f}", ha='center', va='center', fontsize=7, color='white' if v < 65 else 'black')
+        for j, v in enumerate(row): ax.text(j, i, 'diverged' if v is None else f"{v:.1f}\n±{r['std'][i][j]:.1f}", ha='center', va='center', fontsize=7, color='white' if v and v < 65 else 'black')
     ax.set_xticks(range(len(r['targets'])), r['targets'], fontsize=8); ax.set_yticks(range(len(r['sources'])), r['sources'], fontsize=8)
     ax.set(xlabel='trained', ylabel='distilled with'); ax.set_title(title or f"{r['method']} on {r['data']}, {r['ipc']} per class: test accuracy (%)", fontsize=9)
     return fig
