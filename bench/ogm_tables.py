@@ -48,7 +48,7 @@ def run(data, row, seed, what):
     s = b['distill']; teacher = squeeze('resnet18', d, epochs=s['squeeze_epochs'], augment=s['squeeze_augment'], width=s['width'])
     labels = relabel(ds.images, [teacher], epochs=EPOCHS, batch_size=50, crop=crop, flip=lab['flip'], mix=lab['mix'], factor=factor, seed=seed)
     soft = evaluate(ds, d, soft=labels, loss=get_loss('kl', T=20., scale=True), **kw | OPTIMISERS['adamw']).mean
-    return dict(soft=soft, hard=hard(factor, **OPTIMISERS['adamw'])) | (dict(hard_whole=hard(1, **OPTIMISERS['adamw'])) if factor > 1 else {}) | dict(distil_seconds=ds.meta['seconds'], teacher=teacher.test_accuracy)
+    return dict(soft=soft, hard=hard(factor, **OPTIMISERS['adamw'])) | (dict(hard_whole=hard(1, **OPTIMISERS['adamw'])) if factor > 1 and row in MAIN else {}) | dict(distil_seconds=ds.meta['seconds'], teacher=teacher.test_accuracy)
 
 
 def tasks(data, seeds):

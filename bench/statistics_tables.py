@@ -4,20 +4,18 @@
     python bench/statistics_tables.py --worker 1 --of 2
     python bench/statistics_tables.py --merge                 # -> bench/results/statistics_tables.json
 
-Each run distils 10 images per class, labels every view, and trains `--repeats` ConvNets with MSE + 0.1 GT on the stored views
-(soft) and, for the same set, with hard labels. A finished run is a file under runs/ and is not repeated. The budget is far
-below the paper's (4000 steps, ResNet-18 with 64 channels, 1000 epochs); it is written into every row.
+Each run distils 10 images per class, labels every view, and trains two ConvNets with MSE + 0.1 GT on the stored views
+(soft) and, for the same set, with hard labels. The budget is far below the paper's (4000 steps, ResNet-18 with 64 channels, 1000 epochs); it is written into every row.
 """
-import argparse, json, sys, time
-from pathlib import Path
-import torch
-from dd_lit.core import atomic_write, progress, provenance
+import sys, time
+from functools import lru_cache
 from dd_lit.data import ImageData, load_data
-from dd_lit.distill import Distiller, distill, get_method
+from dd_lit.distill import distill, get_method
 from dd_lit.labels.losses import get_loss
 from dd_lit.labels.soft import relabel
 from dd_lit.statistics.backbones import squeeze_all
-from dd_lit.train import evaluate, mean_std
+from dd_lit.train import evaluate
+from harness import run_table
 
 BUDGET = dict(
     digits=dict(distill=dict(iters=100, width=16, squeeze_epochs=6, squeeze_augment='crop', crop=.5, flip=False), label=dict(epochs=80, batch_size=50, crop=.5, flip=False, mix=False), epochs=80, width=32),
@@ -55,7 +53,12 @@ def load(name):
     return d if n is None else ImageData(d.train_x[:n], d.train_y[:n], d.test_x, d.test_y, d.norm, d.classes, d.name)
 
 
-def run(data, row, seed, repeats):
+data_of = lru_cache(load)
+REPEATS = 2
+
+
+def run(data, row, seed):
+    data = data_of(data)
     method, cfg, lab = ROWS[row]; b = BUDGET[data.name]; cfg, lab = dict(cfg), dict(lab)
     if data.name != 'digits' and 'backbones' in cfg: cfg['backbones'] = tuple(n for n in cfg['backbones'] if n in TWO)
     base = dict(b['distill']); base['squeeze_epochs'] *= cfg.pop('squeeze_times', 1)
@@ -66,33 +69,18 @@ def run(data, row, seed, repeats):
     nets = squeeze_all(full.get('backbones', ('resnet18',) if method == 'sre2l' else THREE if data.name == 'digits' else TWO), data, epochs=base['squeeze_epochs'], augment=base['squeeze_augment'], width=base['width'])
     teachers = list(nets)[:lab.pop('teachers', None)]
     t = time.perf_counter(); labels = relabel(ds.images, teachers, **b['label'] | lab, seed=seed); label_s = time.perf_counter() - t
-    kw = dict(repeats=repeats, seed=seed, model_kw=dict(width=b['width']), epochs=b['epochs'])
+    kw = dict(repeats=REPEATS, seed=seed, model_kw=dict(width=b['width']), epochs=b['epochs'])
     soft = evaluate(ds, data, soft=labels, loss=get_loss('mse_ce', gamma=.1), hard=False, opt='adamw', lr=.003, schedule='cosine', weight_decay=.01, **kw)
     hard = evaluate(ds, data, opt='adamw', lr=.003, schedule='cosine', weight_decay=.01, batch_size=50, **kw)
-    return dict(data=data.name, row=row, seed=seed, soft=soft.top1, hard=hard.top1, soft_mean=soft.mean, hard_mean=hard.mean, distil_seconds=ds.meta['seconds'], label_seconds=label_s, label_bytes=labels.nbytes()['total'],
-                image_bytes=ds.nbytes()['images'], backbones={n: m.test_accuracy for n, m in nets.models.items()}, budget=b, settings={k: v for k, v in full.items()}, made_with=provenance())
+    return dict(soft=soft.top1, hard=hard.top1, soft_mean=soft.mean, hard_mean=hard.mean, distil_seconds=ds.meta['seconds'], label_seconds=label_s, label_bytes=labels.nbytes()['total'],
+                image_bytes=ds.nbytes()['images'], backbones={n: m.test_accuracy for n, m in nets.models.items()}, budget=b, settings={k: v for k, v in full.items()})
 
 
-def main():
-    ap = argparse.ArgumentParser()
-    ap.add_argument('--data', nargs='+', default=['digits', 'mnist', 'cifar10']); ap.add_argument('--seeds', type=int, default=3); ap.add_argument('--repeats', type=int, default=2)
-    ap.add_argument('--worker', type=int, default=0); ap.add_argument('--of', type=int, default=1); ap.add_argument('--runs', default='runs/statistics_tables')
-    ap.add_argument('--rows', nargs='+', default=None); ap.add_argument('--minutes', type=float, default=1e9, help='start no run after so many'); ap.add_argument('--merge', action='store_true'); a = ap.parse_args()
-    runs = Path(a.runs)
-    if a.merge:
-        rows = [json.loads(f.read_text()) for f in sorted(runs.glob('*.json'))]
-        atomic_write(Path(__file__).parent/'results'/'statistics_tables.json', json.dumps(dict(what='SRe2L, G-VBSM and ablations in miniature, 10 images per class', train_images=TRAIN, rows=rows), indent=0))
-        return print(len(rows), 'rows')
-    if a.of > 1: torch.set_num_threads(1)
-    cache, t0 = {}, time.time()
-    todo = [(d, r, s) for d in a.data for s in range(a.seeds) for r in (a.rows or ROWS) if d == 'digits' or r not in SAME]
-    todo.sort(key=lambda t: 0 if t[0] == 'digits' else 1 + (t[1] not in MAIN))        # digits, then the main rows of the others, then the rest
-    for i, (d, r, s) in enumerate(progress(todo, 'runs')):
-        f = runs/f"{d}_{r.replace(', ', '_').replace(' ', '_')}_seed{s}.json"
-        if i % a.of != a.worker or f.exists() or time.time() - t0 > 60*a.minutes: continue
-        if d not in cache: cache[d] = load(d)
-        o = run(cache[d], r, s, a.repeats); atomic_write(f, json.dumps(o))
-        print(f"{time.time() - t0:6.0f} s  {f.stem:48} soft {o['soft_mean']:.1f}  hard {o['hard_mean']:.1f}  ({o['distil_seconds']:.0f} s distil, {o['label_seconds']:.0f} s label)", flush=True)
+def tasks(data, seeds):
+    "Digits, then the main rows of the others, then the rest."
+    todo = [dict(data=d, row=r, seed=s) for d in data for s in seeds for r in ROWS if d == 'digits' or r not in SAME]
+    return sorted(todo, key=lambda t: 0 if t['data'] == 'digits' else 1 + (t['row'] not in MAIN))
 
 
-if __name__ == '__main__': sys.exit(main())
+if __name__ == '__main__':
+    sys.exit(run_table('statistics_tables', 'SRe2L, G-VBSM and ablations in miniature, 10 images per class', tasks, run, data=('digits', 'mnist', 'cifar10'), train_images=TRAIN))

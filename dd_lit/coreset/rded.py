@@ -74,6 +74,7 @@ class RDED(Distiller):
         if c.factor < 1 or d.train_x.shape[-1] % c.factor or d.train_x.shape[-2] % c.factor: raise ValueError(f"factor: expected a divisor of the image's sides {tuple(d.train_x.shape[-2:])}, got {c.factor}")
         short = int(d.counts().min())
         if self.ipc*c.factor**2 > min(short, c.pool): raise ValueError(f"ipc: {self.ipc} images of {c.factor}x{c.factor} crops need {self.ipc*c.factor**2} real ones per class; pool is {c.pool}, the smallest class has {short}")
+        self.patches = c.factor                       # who trains on the set may want to crop inside the patches
         self.labels = torch.arange(d.num_classes).repeat_interleave(self.ipc)
         self.images = torch.zeros(len(self.labels), *d.train_x.shape[1:])
         self.net = self.teacher()

@@ -24,16 +24,14 @@ def evaluate_grid(
     **kw                     # For `evaluate`: epochs, schedule, batch_size, ...
 ) -> list:                   # One dict per cell: set, loss, opt, model, top1 (accuracy by seed)
     "Accuracy of every combination (GIFT, Tables 3 to 7)."
-    def pair(o): return (o, {}) if isinstance(o, str) else (o[0], dict(o[1]))
-    def label(o): n, k = pair(o); return n + ''.join(f' {a}={v:g}' if isinstance(v, (int, float)) and not isinstance(v, bool) else f' {a}={v}' for a, v in k.items())
     data, cells = load_data(data), [(n, l, o, m) for n in sets for m in models for o in opts for l in losses]
     if not cells: raise ValueError("sets, losses, opts, models: expected at least one of each")
     out = []
     for n, l, o, m in progress(cells, 'cells'):
-        (ln, lk), (on, ok), (mn, mk) = pair(l), pair(o), pair(m); s = (soft or {}).get(n, sets[n].soft)
+        (ln, lk, lt), (on, ok, ot), (mn, mk, mt) = named(l), named(o), named(m); s = (soft or {}).get(n, sets[n].soft)
         if ln != 'ce' and s is None: raise ValueError(f"soft: loss {ln!r} needs soft labels for {n!r}, there are none")
         top1 = {k: evaluate(sets[n], data, mn, repeats=1, seed=k, loss=get_loss(ln, **lk) if s is not None else 'ce', soft=s, hard=False, model_kw=mk, opt=on, **kw | ok).top1[0] for k in seeds}
-        out.append(dict(set=n, loss=label(l), opt=label(o), model=label(m), top1=top1))
+        out.append(dict(set=n, loss=lt, opt=ot, model=mt, top1=top1))
     return out
 
 def grid_table(
