@@ -45,7 +45,7 @@ def measured(f):
     return s, rss('VmHWM') - base, r
 
 
-def all_params_sliced(net, images, real, n=16):
+def all_params_sliced(net, images, real, n=32):
     "Slices, but every parameter's gradient: what slicing alone gives."
     params, C = list(net.parameters()), len(real)
     ipc, loss = len(images)//C, 0.
@@ -70,12 +70,12 @@ def main():
         images = data.normalize(data.train_x[random_select(data.train_y, ipc, rng(a.seed, 'S'))]).to(device).requires_grad_()
         plain, ours = plainify(make()), make()
         variants = {'plain loop': (plain, lambda m: plain_step(m, images, real)[:2]),
-                    'slices of 16': (plain, lambda m: all_params_sliced(m, images, real)),
+                    'slices of 32': (plain, lambda m: all_params_sliced(m, images, real)),
                     '+ only matched parameters': (plain, lambda m: match_step(m, images, real)),
                     '+ relu_pool (ours)': (ours, lambda m: match_step(m, images, real)),
                     "ours, real_dtype='bfloat16'": (ours, lambda m: match_step(m, images, real, real_dtype='bfloat16'))}
         if ipc == a.ipc[0]:                             # what else was tried, at the first size only
-            variants |= {f'ours, slices of {n}': (ours, lambda m, n=n: match_step(m, images, real, slice_size=n)) for n in (8, 32, a.batch)}
+            variants |= {f'ours, slices of {n}': (ours, lambda m, n=n: match_step(m, images, real, slice_size=n)) for n in (8, 16, 64, a.batch)}
             variants['slices, channels_last'] = (plainify(make()).to(memory_format=torch.channels_last), lambda m: match_step(m, images, [x.contiguous(memory_format=torch.channels_last) for x in real]))
             if a.compile:
                 # only the real side is compiled: torch.compile has no double backward
@@ -97,7 +97,7 @@ def main():
                 res[k]['image_error'] = ((grad - ref_grad).norm()/ref_grad.norm()).item()
                 if r: res[k]['seconds'].append(round(s, 3)); res[k]['peak_mb'].append(round(mb, 1))
         for k, (net, _) in variants.items():
-            n = a.batch if k in ('plain loop', f'ours, slices of {a.batch}') else 16
+            n = a.batch if k in ('plain loop', f'ours, slices of {a.batch}') else 32
             src, params = net, matched_params(getattr(net, '_orig_mod', net))
             worst = 0.
             for c in (0, data.num_classes - 1):

@@ -19,7 +19,7 @@ from ogm_tables import METHODS, MOSAIC
 from statistics_tables import BUDGET, TRAIN, load
 
 EPOCHS = 60
-SETS = METHODS | {'dc_md': ('dc_md', dict(iters=1, width=32, batch_real=32)), 'ogm': ('ogm', dict(iters=30, lr=.05, pool=100))}
+SETS = METHODS | {'dc_mda': ('dc_mda', dict(iters=1, width=32, batch_real=32))}
 LOSSES = {'ce': ('ce', {}), 'soft_ce': ('soft_ce', {}), 'kl': ('kl', {}), 'kl, times T^2': ('kl', dict(scale=True)), 'mse': ('mse', {}), 'soft_ce_ce': ('soft_ce_ce', {}), 'kl_ce': ('kl_ce', {}), 'mse_ce': ('mse_ce', {}),
           'refine_kl': ('refine_kl', {}), 'cosine': ('cosine', {}), 'gift': ('gift', {}), 'kd': ('kd', {}), 'wsld': ('wsld', {}), 'dkd': ('dkd', {}), 'nkd': ('nkd', {})}
 GAMMAS = (0., .05, .1, .2, .3, .5, .7, .9, 1.)
@@ -46,7 +46,7 @@ def run(data, row, seed):
 
 
 def tasks(data, seeds):
-    return [dict(data=d, row=r, seed=s) for s in seeds for d in data for r in ('sre2l', 'rded', 'random', 'gvbsm', 'ogm', 'dc_md') if d == 'cifar10' or r not in ('ogm', 'dc_md')]
+    return [dict(data=d, row=r, seed=s) for s in seeds for d in data for r in ('sre2l', 'rded', 'random', 'gvbsm', 'ogm', 'dc_mda')]
 
 
 if __name__ == '__main__':

@@ -12,7 +12,7 @@ from dd_lit.orthogonal.polar import orthogonalize
 from dd_lit.orthogonal.pseudo_gradient import PseudoReader
 from statistics_cost import saved_bytes
 
-PLACES = [dict(width=16, size=32, batch=100), dict(width=64, size=32, batch=100), dict(width=64, size=64, batch=50)]
+PLACES = [dict(width=16, size=32, batch=100), dict(width=64, size=32, batch=100), dict(width=64, size=64, batch=50), dict(width=64, size=224, batch=10)]   # the last: ImageNet's size; the paper's batch is ten times this
 
 
 def variants(width, size, batch):
@@ -36,9 +36,10 @@ def variants(width, size, batch):
 
 
 def main():
-    ap = argparse.ArgumentParser(); ap.add_argument('--reps', type=int, default=5); ap.add_argument('--out', default=str(Path(__file__).parent/'results'/'ogm_cost.json')); a = ap.parse_args()
-    rows = []
-    for p in PLACES:
+    ap = argparse.ArgumentParser(); ap.add_argument('--reps', type=int, default=5); ap.add_argument('--places', type=int, nargs='+', default=None, help='only these (from 0); the other rows of the file stay'); ap.add_argument('--out', default=str(Path(__file__).parent/'results'/'ogm_cost.json')); a = ap.parse_args()
+    name = lambda p: f"ResNet-18 x {p['width']}, {p['batch']} images of {p['size']} px"
+    old = {r['place']: r for r in json.loads(Path(a.out).read_text())['rows']} if a.places and Path(a.out).exists() else {}
+    for p in [PLACES[i] for i in a.places] if a.places else PLACES:
         vs = variants(**p); ts = {n: [] for n in vs}
         for r in range(a.reps + 1):
             for n, f in vs.items():
@@ -46,10 +47,10 @@ def main():
                 if r: ts[n].append(time.perf_counter() - t)
         s = {n: statistics.median(v) for n, v in ts.items()}; mb = {n: saved_bytes(f)/2**20 for n, f in vs.items()}
         share, ratio, bare = (s['pseudo'] - s['pseudo, no SVD'])/s['pseudo'], s['true']/s['pseudo'], s['true, no SVD']/s['pseudo, no SVD']
-        rows.append(dict(place=f"ResNet-18 x {p['width']}, {p['batch']} images of {p['size']} px", seconds=s, saved_mb=mb, orthogonal_share=share, true_over_pseudo=ratio, true_over_pseudo_no_svd=bare,
-                         text=dict(orthogonal_share=f'{100*share:.0f} % of a step', true_over_pseudo=f"{ratio:.2f}x the time, {mb['true']/mb['pseudo']:.2f}x the memory ({bare:.2f}x without orthogonalising)"), **p))
-        print(rows[-1]['place'], {n: round(v, 3) for n, v in s.items()}, rows[-1]['text'], flush=True)
-    atomic_write(a.out, json.dumps(dict(what='cost of a step of OGM', reps=a.reps, rows=rows, made_with=provenance()), indent=1))
+        row = dict(place=name(p), reps=a.reps, made_with=provenance(), seconds=s, saved_mb=mb, orthogonal_share=share, true_over_pseudo=ratio, true_over_pseudo_no_svd=bare,
+                         text=dict(orthogonal_share=f'{100*share:.0f} % of a step', true_over_pseudo=f"{ratio:.2f}x the time, {mb['true']/mb['pseudo']:.2f}x the memory ({bare:.2f}x without orthogonalising)"), **p)
+        old[row['place']] = row; print(row['place'], {n: round(v, 3) for n, v in s.items()}, row['text'], flush=True)
+    atomic_write(a.out, json.dumps(dict(what='cost of a step of OGM', rows=[old[name(p)] for p in PLACES if name(p) in old]), indent=1))
 
 
 if __name__ == '__main__': sys.exit(main())

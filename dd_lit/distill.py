@@ -241,9 +241,10 @@ def compare(
     label_kw: dict = None,   # For `relabel`: crop, flip, mix, temperature, ...
     **evaluate_kw            # For `evaluate`: protocol, epochs, ...
 ) -> list:                   # One dict per set and cell: name, ipc, model, loss, opt, scores (a `Scores`), set (a `DistilledSet`), seconds, peak_bytes, bytes
-    "Distil where needed and score everything by the same protocol, over losses, optimisers and networks."
+    "Distil where needed and score everything by the same protocol, over losses, optimisers and networks. Mosaics (RDED, OGM) are shown patch by patch, unless `augment` says otherwise."
     from dd_lit.labels.losses import get_loss
     from dd_lit.labels.soft import relabel
+    from dd_lit.coreset.rded import patch_augment
     data, rows = load_data(data), []
     lists = lambda o: [named(v) for v in (o if isinstance(o, list) else [o])]
     models, losses, opts = lists(model), lists(loss), [('', {}, '')] if opt is None else lists(opt)
@@ -270,9 +271,9 @@ def compare(
             (mn, mk, mt), (ln, lk, lt), (on, ok, ot) = m, l, o
             if (mt, lt, ot) in done: return done[mt, lt, ot]
             f, is_soft = None, ln not in _HARD
-            kw = dict(model=mn, model_kw=model_kw | mk, loss=get_loss(ln, **lk) if is_soft and (lk or teachers) else ln, hard=False, device=device) | evaluate_kw | (dict(opt=on) if on else {}) | ok
+            kw = dict(model=mn, model_kw=model_kw | mk, loss=get_loss(ln, **lk) if is_soft and (lk or teachers) else ln, hard=False, device=device) | (dict(augment=patch_augment(ds.meta['patches'])) if ds.meta.get('patches', 1) > 1 and not is_soft else {}) | evaluate_kw | (dict(opt=on) if on else {}) | ok
             if out is not None:
-                what = json.dumps([mt, lt, ot, _plain(evaluate_kw | model_kw), repeats, seed, fingerprint(data), [[hashlib.sha256(t.cpu().contiguous().numpy().tobytes()).hexdigest() for t in (d.images, d.labels, *([] if d.soft is None else [d.soft]))] for d in draws],
+                what = json.dumps([mt, lt, ot, _plain(evaluate_kw | model_kw), ds.meta.get('patches', 1), repeats, seed, fingerprint(data), [[hashlib.sha256(t.cpu().contiguous().numpy().tobytes()).hexdigest() for t in (d.images, d.labels, *([] if d.soft is None else [d.soft]))] for d in draws],
                                    [getattr(t, 'settings', None) for t in soft], [sorted((k, float(v.double().sum())) for k, v in t.state_dict().items()) for t in teachers] if is_soft else []], default=str)
                 f = Path(out)/'scores'/f'{name}_{hashlib.sha256(what.encode()).hexdigest()[:16]}.json'
             if f and resume and f.exists(): s = Scores(**json.loads(f.read_text()))

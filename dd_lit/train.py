@@ -226,7 +226,7 @@ def evaluate(
     finally: bar.close()
     if not (hard_loss or hard): hards = []
     return Scores(top1, top5, hards, full, random, time.perf_counter() - t0,
-                  dict(model=model, protocol=protocol, loss=loss if isinstance(loss, str) else getattr(loss, '__name__', 'custom'), repeats=repeats, seed=seed, data=data.name, device=str(device), **(model_kw or {}), **overrides))
+                  dict(model=model, protocol=protocol, loss=loss if isinstance(loss, str) else getattr(loss, '__name__', 'custom'), repeats=repeats, seed=seed, data=data.name, device=str(device), **(model_kw or {}), **{k: getattr(v, '__name__', str(v)) if callable(v) else v for k, v in overrides.items()}))
 
 def full_accuracy(
     data='digits',           # An `ImageData`, a name or a path

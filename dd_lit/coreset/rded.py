@@ -105,4 +105,5 @@ def patch_crop(
 def patch_augment(factor:int=2, scale=(.5, 1.)): # For `fit(augment=...)`
     "`patch_crop` as an augmentation."
     def augment(x, generator): return patch_crop(x, generator, factor, scale)
+    augment.__name__ = f'patch_{factor}'               # what stored scores call it
     return augment

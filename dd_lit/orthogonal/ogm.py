@@ -67,7 +67,7 @@ class OGM(SRe2L):
         if c.init != 'rded': return super().setup()
         start = RDED(d, self.ipc, self.seed, self.device, factor=c.factor, pool=min(c.pool, int(d.counts().min())), tries=c.tries, backbone=c.backbones[0], squeeze_epochs=c.squeeze_epochs, squeeze_lr=c.squeeze_lr,
                      squeeze_augment=c.squeeze_augment, width=c.width, soft_labels=False, cache=c.cache).fit()
-        super().setup()
+        super().setup(); self.patches = c.factor
         with torch.no_grad():
             self.images.copy_(start.images.to(self.device).clamp(self.low, self.high))
             for i, p in zip(self.index, self.parts): p.copy_(self.images[i.to(self.device)])
