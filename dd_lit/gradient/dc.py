@@ -155,7 +155,7 @@ class DC(Distiller):
 
     def setup(self):
         d, c = self.data, self.cfg
-        check_mode(c.mode); check_kind(c.distance); precision(c.real_dtype, self.device)
+        check_mode(c.mode); check_kind(c.distance, 'distance'); precision(c.real_dtype, self.device)
         if c.schedule not in SCHEDULES_NET: raise ValueError(f"schedule: expected one of {', '.join(SCHEDULES_NET)}, got {c.schedule!r}")
         if c.init not in ('real', 'noise'): raise ValueError(f"init: expected 'real' or 'noise', got {c.init!r}")
         if c.batch_real < 1: raise ValueError(f"batch_real: expected at least 1, got {c.batch_real}")

@@ -22,9 +22,9 @@ def _mse(a, b): return 100*((a - b)**2).mean(1)
 DISTANCES = dict(angle=(_angle,), l2=(_l2,), sse=(_sse,), mse=(_mse,))
 DISTANCES |= {f'angle+{k}': (_angle, *DISTANCES[k]) for k in ('l2', 'sse', 'mse')}
 
-def check_kind(kind):
+def check_kind(kind, argument:str="kind"):
     "An error that lists the kinds, for an unknown one."
-    if kind not in DISTANCES: raise ValueError(f"kind: expected one of {', '.join(DISTANCES)}, got {kind!r}")
+    if kind not in DISTANCES: raise ValueError(f"{argument}: expected one of {', '.join(DISTANCES)}, got {kind!r}")
     return kind
 
 def grad_distance(
