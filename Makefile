@@ -37,6 +37,7 @@ export: $(VENV)/.dev
 NB ?= $(shell find nbs -name '*.ipynb' -not -path '*/.*' | sort)
 notebooks: export
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tools/run_notebooks.py $(NB)
+	$(BIN)/python tools/openings.py
 	$(BIN)/nbdev_clean
 
 readme: $(VENV)/.dev

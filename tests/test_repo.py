@@ -51,6 +51,15 @@ def test_readme_equals_index(copy):
     assert made == ours
 
 
+def test_openings_are_current(copy):
+    "Every page opens with its result, a picture of its own, and where it stands in the book."
+    subprocess.run([sys.executable, 'tools/openings.py'], cwd=copy, check=True)
+    tool(copy, 'nbdev.clean.nbdev_clean()')
+    for f in BOOKS: assert (copy/f.relative_to(ROOT)).read_text() == f.read_text(), f'{f}: run python tools/openings.py'
+    made, ours = ({p.name: p.read_bytes() for p in (r/'nbs'/'images').glob('*.png')} for r in (copy, ROOT))
+    assert made == ours
+
+
 def test_no_pickle_and_no_global_seed():
     "Nothing unpickles, nothing seeds torch for everybody."
     for f in sorted((ROOT/'dd_lit').rglob('*.py')):

@@ -44,7 +44,7 @@ def prepared(path) -> tuple:
         if c.cell_type == 'raw': continue
         if c.cell_type == 'code' and re.search(r'^#\|\s*(hide|default_exp)\b', c.source, re.M): continue
         cells.append(c)
-        if c.cell_type != 'code': continue
+        if c.cell_type != 'code': alts += [re.sub(r'\\([][])', r'\1', m) for m in re.findall(r'!\[((?:\\.|[^]])*)\]\(', c.source)]; continue
         flags = re.findall(r'^#\|\s*(.+)$', c.source, re.M)
         alt = next((f.split(':', 1)[1].strip().strip('"') for f in flags if f.startswith('fig-alt')), None)
         # pandoc shows Markdown outputs as objects; as text cells they become tables
@@ -68,7 +68,7 @@ def body(page, tmp):
     args = ['--mathml', '--syntax-highlighting=none', *bib]
     if page.endswith('.qmd'): return pypandoc.convert_file(str(source(page)), 'html', format='markdown', extra_args=args)
     nb, alts = prepared(page); nbformat.write(nb, tmp)
-    out = pypandoc.convert_file(str(tmp), 'html', format='ipynb+citations', extra_args=[*args, f'--extract-media={dst}/media/{Path(page).with_suffix("")}'])
+    out = pypandoc.convert_file(str(tmp), 'html', format='ipynb+citations', extra_args=[*args, f'--resource-path={(root/"nbs"/page).parent}', f'--extract-media={dst}/media/{Path(page).with_suffix("")}'])
     rest = iter(alts)
     def give(m):
         if f'{dst}/media' not in m.group(0): return m.group(0)

@@ -1,0 +1,53 @@
+"""Below the title of every page: its result, a picture, and where the page stands. From tools/openings.yml and _quarto.yml.
+
+    python tools/openings.py            # after running notebooks: writes the cell `opening` and nbs/images/<page>.png
+"""
+import base64, json, os, re
+from pathlib import Path
+import yaml
+
+root = Path(__file__).parent.parent
+ID = '0pening0'
+
+
+def reading_order() -> list: # (family, page) in the order of the sidebar
+    out = []
+    for part in yaml.safe_load((root/'_quarto.yml').read_text())['website']['sidebar']['contents']:
+        if isinstance(part, dict) and isinstance(part['contents'], list): out += [(part['section'], p.removesuffix('.ipynb')) for p in part['contents']]
+    return out
+
+
+def pictures(nb) -> list: # (alternative text, PNG bytes) of every picture
+    out = []
+    for c in nb['cells']:
+        for o in c.get('outputs', []):
+            if 'image/png' in o.get('data', {}):
+                alt = re.search(r'^#\|\s*fig-alt:\s*"(.*)"', ''.join(c['source']), re.M)
+                out.append((re.sub(r'([][])', r'\\\1', alt[1]) if alt else '', base64.b64decode(''.join(o['data']['image/png']))))
+    return out
+
+
+def opening(page, result, alt, order) -> str: # Markdown of the cell
+    i = [p for _, p in order].index(page); family = order[i][0]; mates = [p for f, p in order if f == family]
+    link = lambda p: f"[{Path(p).name.lstrip('0123456789_')}]({os.path.relpath(p + '.ipynb', Path(page).parent)})"
+    before, after = (link(order[j][1]) if 0 <= j < len(order) else None for j in (i - 1, i + 1))
+    where = f"*{family}, page {mates.index(page) + 1} of {len(mates)}." + (f' Before: {before}.' if before else '') + (f' After: {after}.' if after else '') + f" All: [index]({os.path.relpath('index.ipynb', Path(page).parent)}).*"
+    return f"**{result}**\n\n![{alt}]({os.path.relpath(f'images/{image(page)}', Path(page).parent)})\n\n{where}"
+
+
+def image(page): return page.replace('/', '_') + '.png'
+
+
+def main():
+    pages, order = yaml.safe_load((root/'tools'/'openings.yml').read_text()), reading_order()
+    for _, page in order:
+        f = root/'nbs'/f'{page}.ipynb'; nb = json.loads(f.read_text()); which, result = pages[page]; alt, png = pictures(nb)[which]
+        (root/'nbs'/'images'/image(page)).write_bytes(png)
+        cell = dict(cell_type='markdown', id=ID, metadata={}, source=opening(page, result, alt, order).splitlines(keepends=True))
+        nb['cells'] = [c for c in nb['cells'] if c.get('id') != ID]; nb['cells'].insert(1, cell)
+        text = json.dumps(nb, indent=1, ensure_ascii=False, sort_keys=True) + '\n'
+        if f.read_text() != text: tmp = f.with_suffix('.tmp'); tmp.write_text(text); os.replace(tmp, f)
+    print(len(order), 'pages')
+
+
+if __name__ == '__main__': main()
