@@ -56,7 +56,7 @@ def run(data, row, seed, what):
 def tasks(data, seeds):
     "The methods, the paper's ablation, the questions of our own: each seed by seed, so that an early stop leaves complete rows."
     at = lambda rows, what=lambda r: ('labels',): [dict(data=d, row=r, seed=s, what=w) for s in seeds for d in data for r in rows for w in what(r)]
-    return at(MAIN, lambda r: ('labels', 'sgd', 'muon') if r in ('random', 'sre2l', 'ogm') else ('labels',)) + at(TABLE3, lambda r: ('labels', 'muon') if r == 'ogm, no SVD' else ('labels',)) + at([r for r in METHODS if r not in MAIN + TABLE3])
+    return at(MAIN, lambda r: ('labels', 'sgd', 'muon') if r in ('random', 'ogm') else ('labels',)) + at(TABLE3, lambda r: ('labels', 'muon') if r == 'ogm, no SVD' else ('labels',)) + at([r for r in METHODS if r not in MAIN + TABLE3])
 
 
 if __name__ == '__main__':

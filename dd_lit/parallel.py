@@ -49,14 +49,14 @@ def _send(t, source, like):
 def shared_map(
     f,      # i -> list of tensors
     n: int, # Calls: f(0) ... f(n-1)
-    like,   # Tensors of the shapes that f returns
+    like,   # Tensors of the shapes that f returns, or a function i -> such
 ):          # Yields the lists in order
     "Each call in one process, each result everywhere."
     rank, size = world()
     for k in range(0, n, size):
         mine = f(k + rank) if k + rank < n else None
         for j in range(min(size, n - k)):
-            yield mine if size == 1 else [_send(mine[i] if j == rank else None, j, t) for i, t in enumerate(like)]
+            yield mine if size == 1 else [_send(mine[i] if j == rank else None, j, t) for i, t in enumerate(like(k + j) if callable(like) else like)]
 
 def shared_numbers(f, n:int, width:int=1) -> list: # n lists of `width` floats
     "Each call of f (a list of floats) in one process, all results everywhere."

@@ -81,6 +81,7 @@ class OGM(SRe2L):
         m = self.matching[name]; out = dict(ce=F.cross_entropy(logits, y), ogm=self.cfg.gamma*m['ogm'].loss())
         return out | (dict(bn=self.cfg.bn_weight*m['bn'].loss()) if 'bn' in m else {})
     def augment(self, x, gen): return patch_crop(x, gen, self.cfg.factor, (self.cfg.crop, 1.)) if self.cfg.patch else super().augment(x, gen)
+    def independent(self): return super().independent() and not self.cfg.ema
     def step(self):
         for m in self.matching.values(): m['ogm'].reset()
         return super().step()

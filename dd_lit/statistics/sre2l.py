@@ -13,6 +13,7 @@ from ..data import *
 from ..augment import *
 from ..distill import *
 from ..models import predict
+from ..parallel import *
 from ..coreset.select import random_select
 from .bn_matching import *
 from .backbones import *
@@ -107,23 +108,46 @@ class SRe2L(Distiller):
         if c.flip: x = torch.where((torch.rand(n, generator=gen) < .5).view(-1, 1, 1, 1).to(x.device), x.flip(-1), x)
         return x
 
+    def independent(self) -> bool:
+        "Can the batches of a step be worked out in any order? Then several processes share them."
+        return self.cfg.alpha == 0
+
+    def view(self, j, gen):
+        "The network to ask about batch `j`, and what it sees."
+        name = self.nets.pick(self.k*len(self.index) + j, gen, self.cfg.pick)
+        self.before(name, gen)
+        return name, self.augment(self.parts[j], gen)
+
+    def gradient(self, j, gen) -> list:
+        "Gradient of batch `j`'s loss, and the parts of the loss (NaN: this network has no such part)."
+        name, x = self.view(j, gen)
+        parts = self.terms(name, self.nets[name](x), self.parts[j], x, self.labels[self.index[j]].to(self.device), gen)
+        if not set(parts) <= set(self.TERMS): raise ValueError(f"terms: expected parts named {', '.join(self.TERMS)}, got {', '.join(parts)}; a subclass with others extends TERMS")
+        grad, = torch.autograd.grad(sum(parts.values()), self.parts[j])
+        return [grad, torch.tensor([float(parts[k].detach()) if k in parts else math.nan for k in self.TERMS], device=self.device)]
+
+    TERMS = ('ce', 'bn', 'conv', 'dd', 'ogm')      # what a loss may consist of
+
     def step(self) -> float:
         "Move every batch once; returns the mean loss."
-        gen, total, log = rng(self.seed, 'step', self.k), 0., {}
+        gen, n, log, states = rng(self.seed, 'step', self.k), len(self.index), [], []
         factor = .5*(1 + math.cos(math.pi*self.k/self.cfg.iters))
-        for j, (i, part, opt) in enumerate(zip(self.index, self.parts, self.optimizers)):
-            name = self.nets.pick(self.k*len(self.index) + j, gen, self.cfg.pick)
-            self.before(name, gen)
-            x, y = self.augment(part, gen), self.labels[i].to(self.device)
-            parts = self.terms(name, self.nets[name](x), part, x, y, gen)
-            loss = sum(parts.values())
+        def own(j): return self.gradient(j, gen)
+        work = (own(j) for j in range(n))
+        if world()[1] > 1 and self.independent():
+            # each process needs the random numbers of its own batches: run through all of them once, without the network
+            with torch.no_grad():
+                for j in range(n): states.append(gen.get_state()); self.view(j, gen)
+            def shared(j): gen.set_state(states[j]); return self.gradient(j, gen)
+            work = shared_map(shared, n, lambda j: [self.parts[j], torch.empty(len(self.TERMS), device=self.device)])
+        for i, part, opt, (grad, parts) in zip(self.index, self.parts, self.optimizers, work):
             opt.param_groups[0]['lr'] = self.cfg.lr*factor
-            part.grad, = torch.autograd.grad(loss, part); opt.step()
+            part.grad = grad; opt.step()
             with torch.no_grad(): part.clamp_(self.low, self.high); self.images[i.to(self.device)] = part
-            total += loss.item()
-            for k, v in parts.items(): log[k] = log.get(k, 0.) + float(v.detach())/len(self.index)
-        self.log = log
-        return total/len(self.index)
+            log.append(parts)
+        mean = torch.stack(log).double().nansum(0)/n
+        self.log = {k: v for k, v, seen in zip(self.TERMS, mean.tolist(), (~torch.stack(log).isnan()).any(0).tolist()) if seen}
+        return mean.sum().item()
 
     def result(self) -> DistilledSet:
         ds = super().result()
