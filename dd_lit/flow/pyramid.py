@@ -74,6 +74,7 @@ class FeatureDistiller(Distiller):
         grow_every=200,      # Steps between two levels
         start=1,             # Side of the first level
         crop=.5,             # Smallest share of the area in a random crop; 1 for none
+        crop_factor=1,       # Above 1: crops inside one of crop_factor x crop_factor patches (for mosaics)
         flip=False,
         noise_mean=0., noise=.2, # Gaussian noise on the pixels; the release has mean 0.5
         download=False,      # May a pretrained network be fetched?
@@ -88,6 +89,7 @@ class FeatureDistiller(Distiller):
         d, c = self.data, self.cfg
         if c.grow_every < 1: raise ValueError(f"grow_every: expected at least 1, got {c.grow_every}")
         if not 0 < c.crop <= 1: raise ValueError(f"crop: expected a share in (0, 1], got {c.crop}")
+        if c.crop_factor < 1: raise ValueError(f"crop_factor: expected at least 1, got {c.crop_factor}")
         if not c.noise >= 0: raise ValueError(f"noise: expected at least 0, got {c.noise}")
         if d.train_x.shape[-1] != d.train_x.shape[-2]: raise ValueError(f"data: expected square images, got {tuple(d.train_x.shape[-2:])}")
         self.labels = torch.arange(d.num_classes).repeat_interleave(self.ipc)
@@ -98,7 +100,7 @@ class FeatureDistiller(Distiller):
     def _update(self): self.images = ((self.pyramid.images().detach() - self.mean)/self.std)
     def augment(self, x, gen):
         c = self.cfg
-        if c.crop < 1: x = crop_resize(x, draw_boxes(len(x), gen, scale=(c.crop, 1.)))
+        if c.crop < 1 or c.crop_factor > 1: x = crop_resize(x, draw_boxes(len(x), gen, scale=(c.crop, 1.), factor=c.crop_factor))
         if c.flip: x = torch.where((torch.rand(len(x), 1, 1, 1, generator=gen) < .5).to(x.device), x.flip(-1), x)
         if c.noise: x = x + ((c.noise_mean + c.noise*torch.randn(x.shape, generator=gen)).to(x.device))/self.std
         return x

@@ -60,6 +60,7 @@ class SRe2L(Distiller):
         lr=.1,                 # Adam, betas 0.5 and 0.9, cosine
         init='noise',          # or 'real'
         crop=.08,              # Smallest share of the area in a random crop; 1 for no crops
+        crop_factor=1,         # Above 1: crops inside one of crop_factor x crop_factor patches (for mosaics, see `patch_crop`)
         flip=True,
         jitter=0,              # Random shift in pixels, wrapped round (the ImageNet release: 32)
         soft_labels=True,      # Give the result the backbones' logits as soft labels
@@ -71,6 +72,7 @@ class SRe2L(Distiller):
         d, c = self.data, self.cfg
         if c.init not in self.inits: raise ValueError(f"init: expected one of {', '.join(self.inits)}, got {c.init!r}")
         if not 0 < c.crop <= 1: raise ValueError(f"crop: expected a share in (0, 1], got {c.crop}")
+        if c.crop_factor < 1: raise ValueError(f"crop_factor: expected at least 1, got {c.crop_factor}")
         if not 0 <= c.alpha < 1: raise ValueError(f"alpha: expected a number in [0, 1), got {c.alpha}")
         check_ipc(self.ipc, d, selecting=c.init == 'real')
         self.labels = torch.arange(d.num_classes).repeat_interleave(self.ipc)
@@ -104,7 +106,7 @@ class SRe2L(Distiller):
         "A fresh view of every image."
         c, n = self.cfg, len(x)
         if c.jitter: x = x.roll(tuple(int(torch.randint(-c.jitter, c.jitter + 1, (), generator=gen)) for _ in range(2)), (2, 3))
-        if c.crop < 1: x = crop_resize(x, draw_boxes(n, gen, scale=(c.crop, 1.)))
+        if c.crop < 1 or c.crop_factor > 1: x = crop_resize(x, draw_boxes(n, gen, scale=(c.crop, 1.), factor=c.crop_factor))
         if c.flip: x = torch.where((torch.rand(n, generator=gen) < .5).view(-1, 1, 1, 1).to(x.device), x.flip(-1), x)
         return x
 
