@@ -28,15 +28,15 @@ def run_table(
     ap.add_argument('--data', nargs='+', default=list(data)); ap.add_argument('--seeds', type=int, default=seeds)
     ap.add_argument('--rows', nargs='+', default=None, help='only these'); ap.add_argument('--runs', default=f'runs/{name}')
     ap.add_argument('--worker', type=int, default=0); ap.add_argument('--of', type=int, default=1, help='so many processes share the work, one thread each')
-    ap.add_argument('--minutes', type=float, default=1e9, help='start no run after so many'); ap.add_argument('--merge', action='store_true', help='add the finished runs to the table'); ap.add_argument('--todo', action='store_true', help='only say what is missing')
+    ap.add_argument('--minutes', type=float, default=1e9, help='start no run after so many'); ap.add_argument('--merge', action='store_true', help='add the finished runs to the table'); ap.add_argument('--todo', action='store_true', help='only say what is missing'); ap.add_argument('--again', action='store_true', help='also make again what the committed table has')
     a = ap.parse_args(); runs, t0 = Path(a.runs), time.time(); table = RESULTS/f'{name}.json'
     todo = [t for t in tasks(a.data, range(a.seeds)) if a.rows is None or t[rows] in a.rows]
     keys = list(todo[0]); key = lambda t: file_name({k: t[k] for k in keys})
-    rows_of = lambda: {key(r): r for r in (json.loads(table.read_text())['rows'] if table.exists() else [])} | {f.stem: json.loads(f.read_text()) for f in runs.glob('*.json')}
+    rows_of = lambda old=True: {key(r): r for r in (json.loads(table.read_text())['rows'] if old and table.exists() else [])} | {f.stem: json.loads(f.read_text()) for f in runs.glob('*.json')}
     if a.merge:
         found = rows_of(); atomic_write(table, json.dumps(dict(what=what, **about, rows=[found[k] for k in sorted(found)]), indent=0))
         return print(len(found), 'rows')
-    done = rows_of(); missing = [t for t in todo if key(t) not in done]
+    done = rows_of(not a.again); missing = [t for t in todo if key(t) not in done]
     if a.todo: return print('\n'.join(map(key, missing)), f'\n{len(missing)} runs are missing, {len(done)} are there')
     if a.of > 1: torch.set_num_threads(1)
     mine = todo[a.worker::a.of]                                 # shared out before the finished ones are dropped: a restarted worker keeps its share
