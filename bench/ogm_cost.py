@@ -12,7 +12,7 @@ from dd_lit.orthogonal.polar import orthogonalize
 from dd_lit.orthogonal.pseudo_gradient import PseudoReader
 from statistics_cost import saved_bytes
 
-PLACES = [dict(width=16, size=32, batch=100), dict(width=64, size=32, batch=100), dict(width=64, size=64, batch=50), dict(width=64, size=224, batch=10)]   # the last: ImageNet's size; the paper's batch is ten times this
+PLACES = [dict(width=16, size=32, batch=100), dict(width=64, size=32, batch=100), dict(width=64, size=64, batch=50), dict(width=64, size=224, batch=100)]   # the last: ImageNet's size and the usual batch
 
 
 def variants(width, size, batch):
