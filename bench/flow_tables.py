@@ -17,7 +17,7 @@ from dd_lit.flow.sfm import class_centers, flow
 from harness import run_table
 from statistics_tables import TRAIN, load
 
-NETS = dict(mnist=dict(convnet3=dict(width=64, epochs=3), resnet18=dict(width=16, epochs=2)),
+NETS = dict(mnist=dict(convnet3=dict(width=64, epochs=3), resnet18=dict(width=16, epochs=8)),
             cifar10=dict(convnet3=dict(width=64, epochs=5, flip=True), resnet18=dict(width=16, epochs=3, flip=True)))
 STEPS = dict(iters=200, grow_every=33, lr=.03, noise=.1)
 VIEW = dict(mnist=dict(crop=.7, flip=False), cifar10=dict(crop=.5, flip=True))

@@ -20,6 +20,7 @@ def start() -> tuple: # as `world`
     if int(os.environ.get('WORLD_SIZE', 1)) > 1 and not dist.is_initialized():
         gpu = torch.cuda.is_available()
         if gpu: torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count())
+        from torch.distributed.nn import functional as _  # its functions keep the group that is there at import (torch.optim imports it); after `stop` it must be free
         dist.init_process_group('nccl' if gpu else 'gloo')
     return world()
 

@@ -32,7 +32,7 @@ def test_killed_and_resumed(tmp_path):
 
 def test_labels_and_scores_shared(tmp_path):
     code = f'''
-import json, sys, torch
+import json, os, sys, torch
 from dd_lit.parallel import start, stop, first, world
 from dd_lit.data import load_data; from dd_lit.distill import distill; from dd_lit.labels.soft import relabel; from dd_lit.models import create_model; from dd_lit.train import evaluate
 start(); d = load_data('digits'); ds = distill('random', d, 2); t = create_model('mlp', 10, 1, d.size, seed=0).eval()
@@ -40,6 +40,7 @@ l = relabel(ds.images, [t], epochs=5, batch_size=10, chunk=2, path=sys.argv[1])
 s = evaluate(ds, d, 'mlp', repeats=3, epochs=5, soft=l, loss='kl', device='cpu')
 if first(): json.dump(dict(n=world()[1], top1=s.top1, hard=s.hard, sha=json.load(open(sys.argv[1] + '/labels.json'))['sha256'], total=l.nbytes()['total']), open(sys.argv[1] + '/out.json', 'w'))
 stop()
+tasks = '/proc/self/task'; assert not os.path.exists(tasks) or not any('gloo' in open(f'{{tasks}}/{{t}}/comm').read() for t in os.listdir(tasks)), "the group's threads outlive it: Python's end would abort the process"
 '''
     (tmp_path/'t.py').write_text(code)
     out = []
