@@ -1,5 +1,5 @@
 """Shared by all tests: where things are, and how to call the command line as a user would."""
-import os, subprocess, sys
+import contextlib, io, os, subprocess, sys
 from pathlib import Path
 import pytest
 
@@ -18,4 +18,16 @@ def cli(tmp_path):
         p = subprocess.run(cmd, cwd=tmp_path, capture_output=True, text=True, timeout=timeout, env={**os.environ, **(env or {})})
         if check is not None: assert p.returncode == check, f'{args}: exit {p.returncode}\n{p.stdout}\n{p.stderr}'
         return p
+    return run
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch):
+    "The same command line without a process of its own (which spends four seconds importing torch); for all that needs no signal, limit or patch."
+    def run(*args, check=None):
+        from dd_lit.distill import main
+        monkeypatch.chdir(tmp_path)
+        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err: code = main([str(a) for a in args])
+        if check is not None: assert code == check, f'{args}: exit {code}\n{out.getvalue()}\n{err.getvalue()}'
+        return subprocess.CompletedProcess(args, code, out.getvalue(), err.getvalue())
     return run

@@ -38,13 +38,13 @@ def test_the_whole_way(cli, tmp_path):
     cli('show', 'a', '--png', 'pngs', check=2)                              # ... and a full folder is not overwritten
 
 
-def test_same_command_returns_the_finished_set(cli, tmp_path):
-    cli('distill', 'dc', '--iters', 2, '--out', 'a', *SMALL, check=0)
+def test_same_command_returns_the_finished_set(call, tmp_path):
+    call('distill', 'dc', '--iters', 2, '--out', 'a', *SMALL, check=0)
     before = (tmp_path/'a'/'data.safetensors').stat().st_mtime_ns
-    cli('distill', 'dc', '--iters', 2, '--out', 'a', *SMALL, check=0)
+    call('distill', 'dc', '--iters', 2, '--out', 'a', *SMALL, check=0)
     assert (tmp_path/'a'/'data.safetensors').stat().st_mtime_ns == before
-    one_line(cli('distill', 'dc', '--iters', 3, '--out', 'a', *SMALL), 'config.iters is 2 there and 3 here')
-    cli('distill', 'dc', '--iters', 3, '--out', 'a', '--fresh', *SMALL, check=0)
+    one_line(call('distill', 'dc', '--iters', 3, '--out', 'a', *SMALL), 'config.iters is 2 there and 3 here')
+    call('distill', 'dc', '--iters', 3, '--out', 'a', '--fresh', *SMALL, check=0)
     assert DistilledSet.load(tmp_path/'a').meta['iterations'] == 3
 
 
@@ -68,14 +68,15 @@ def test_killed_and_resumed_is_bit_identical(cli, tmp_path, how):
     assert not ckpt.exists()
 
 
-def test_wrong_arguments(cli, tmp_path):
+def test_wrong_arguments(cli, call, tmp_path):
     for bad, *words in [(('distill', 'dcc'), 'method: expected one of', "'dc'"), (('distill', 'dc', '--ipc', 0), 'ipc: expected at least 1'), (('distill', 'dc', '--ipc', -1), 'ipc'),
                         (('distill', 'random', '--ipc', 5000), 'ipc: expected at most 139'), (('distill', 'dc', '--set', 'widht=8'), "did you mean 'width'"),
                         (('distill', 'dc', '--set', 'lr_img=big'), 'lr_img: expected float'), (('distill', 'dc', '--data', 'mnst'), "did you mean 'mnist'"), (('distill', 'dc', '--size', -3), 'size'),
                         (('distill', 'dc', '--device', 'gpu'), 'device: expected'), (('distill', 'dc', '--set', 'model=convnet33x', '--iters', 1), 'unknown network'),
                         (('distill', 'dc', '--iters', 0), 'iters: expected at least 1'), (('evaluate', 'nowhere'), 'does not exist'), (('show', '.'), 'not a distilled set'), (('compare', 'nothing'), 'items: expected'),
                         (('distil', 'dc'), "did you mean 'distill'")]:
-        one_line(cli(*bad), *words)
+        one_line(call(*bad), *words)
+    one_line(cli('distill', 'dc', '--ipc', 0), 'ipc: expected at least 1')        # as a process, too
     assert not (tmp_path/'runs').exists() or not list((tmp_path/'runs').rglob('*.safetensors'))
 
 
@@ -84,29 +85,29 @@ def test_debug_shows_the_traceback(cli):
     assert 'Traceback' in p.stderr and 'ipc: expected at least 1' in p.stderr.splitlines()[-1]
 
 
-def test_bad_data(cli, tmp_path):
+def test_bad_data(call, tmp_path):
     "An empty folder, a corrupt image, a missing dataset, labels with a hole."
     (tmp_path/'empty').mkdir()
-    one_line(cli('distill', 'random', '--data', 'empty'), 'holds no images')
+    one_line(call('distill', 'random', '--data', 'empty'), 'holds no images')
     for c in 'ab':
         (tmp_path/'pics'/c).mkdir(parents=True)
         for i in range(4): Image.fromarray(np.full((8, 8, 3), 60*i, np.uint8)).save(tmp_path/'pics'/c/f'{i}.png')
-    cli('distill', 'random', '--data', 'pics', '--out', 'ok', check=0)
+    call('distill', 'random', '--data', 'pics', '--out', 'ok', check=0)
     p = tmp_path/'pics'/'b'/'2.png'; p.write_bytes(p.read_bytes()[:40])
-    one_line(cli('distill', 'random', '--data', 'pics'), '2.png', 'not a readable image')
-    one_line(cli('distill', 'random', '--data', 'mnist', '--root', tmp_path), 'mnist: not found', 'download')
+    one_line(call('distill', 'random', '--data', 'pics'), '2.png', 'not a readable image')
+    one_line(call('distill', 'random', '--data', 'mnist', '--root', tmp_path), 'mnist: not found', 'download')
     pq = pytest.importorskip('pyarrow.parquet'); import io, pyarrow as pa
     def png(v): b = io.BytesIO(); Image.fromarray(np.full((8, 8), v, np.uint8)).save(b, 'PNG'); return b.getvalue()
     def rows(labels): pq.write_table(pa.Table.from_pylist([dict(image=dict(bytes=png(i), path=None), label=l) for i, l in enumerate(labels)]), tmp_path/'t.parquet')
-    rows([0, 0, 0, 2, 2, 2]); one_line(cli('distill', 'random', '--data', 't.parquet'), 'class 1', 'no image')
-    rows([0, 0, 0, -1, 1, 1]); one_line(cli('distill', 'random', '--data', 't.parquet'), 'labels: expected 0..C-1')
+    rows([0, 0, 0, 2, 2, 2]); one_line(call('distill', 'random', '--data', 't.parquet'), 'class 1', 'no image')
+    rows([0, 0, 0, -1, 1, 1]); one_line(call('distill', 'random', '--data', 't.parquet'), 'labels: expected 0..C-1')
 
 
-def test_damaged_set(cli, tmp_path):
-    cli('distill', 'random', '--out', 'a', check=0)
+def test_damaged_set(call, tmp_path):
+    call('distill', 'random', '--out', 'a', check=0)
     f = tmp_path/'a'/'data.safetensors'; b = bytearray(f.read_bytes()); b[-1] ^= 1; f.write_bytes(b)
-    one_line(cli('evaluate', 'a'), 'damaged', 'checksum')
-    one_line(cli('distill', 'random', '--out', 'a'), 'damaged')
+    one_line(call('evaluate', 'a'), 'damaged', 'checksum')
+    one_line(call('distill', 'random', '--out', 'a'), 'damaged')
 
 
 def test_no_permission(cli, tmp_path):
@@ -122,9 +123,9 @@ def test_no_permission(cli, tmp_path):
 
 
 @pytest.mark.parametrize('limit', [100, 2000])
-def test_full_disk(cli, tmp_path, limit):
+def test_full_disk(cli, call, tmp_path, limit):
     "No room for the result: one error, an earlier good set survives, nothing is half-written, and it resumes."
-    cli('distill', 'dc', '--iters', 1, '--out', 'a', *SMALL, check=0)
+    call('distill', 'dc', '--iters', 1, '--out', 'a', *SMALL, check=0)
     good = DistilledSet.load(tmp_path/'a').images
     files = sorted(p.name for p in (tmp_path/'a').iterdir())
     pre = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))"
@@ -133,7 +134,7 @@ def test_full_disk(cli, tmp_path, limit):
     assert torch.equal(ds.images, good)
     left = sorted(p.name for p in (tmp_path/'a').iterdir())
     assert [f for f in left if 'tmp-' in f] == [] and set(files) <= set(left)
-    cli('distill', 'dc', '--iters', 2, '--out', 'a', '--fresh', *SMALL, check=0)
+    call('distill', 'dc', '--iters', 2, '--out', 'a', '--fresh', *SMALL, check=0)
     assert DistilledSet.load(tmp_path/'a').meta['iterations'] == 2
 
 

@@ -19,12 +19,12 @@ def test_cli(cli, tmp_path):
     assert len(scores['top1']) == len(scores['hard']) == 1
 
 
-def test_cli_errors(cli, tmp_path):
+def test_cli_errors(call, tmp_path, monkeypatch):
     "One line, exit 2, for what the issue lists."
-    env = dict(DD_LIT_CACHE=str(tmp_path/'cache'))
+    monkeypatch.setenv('DD_LIT_CACHE', str(tmp_path/'cache'))
     for args, word in ((('distill', 'sre2l', '--set', "backbones=('convnet3',)", *TINY), 'batch normalisation'), (('distill', 'sre2l', '--set', 'alpha=1.0', *TINY), 'alpha'),
                        (('distill', 'gvbsm', '--set', 'bn=False', 'conv=False', *TINY), 'at least one')):
-        p = cli(*args, '--ipc', '1', '--iters', '1', '--out', 'x', env=env)
+        p = call(*args, '--ipc', '1', '--iters', '1', '--out', 'x')
         assert p.returncode == 2 and word in p.stderr and len(p.stderr.strip().splitlines()) == 1, p.stderr
 
 
