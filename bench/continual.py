@@ -12,8 +12,8 @@ from dd_lit.study.continual import gdumb
 from harness import run_table
 from statistics_tables import BUDGET, G, TRAIN, TWO, load
 
-SETS = {'random': ('random', {}), 'sre2l': ('sre2l', {}), 'gvbsm': ('gvbsm', G | dict(backbones=TWO))}
-LOSSES = {'ce': 'ce', 'kl': ('kl', {}), 'gift': ('gift', {})}
+SETS = {'random': ('random', {}), 'rded': ('rded', dict(iters=1, pool=100)), 'sre2l': ('sre2l', {}), 'gvbsm': ('gvbsm', G | dict(backbones=TWO))}
+LOSSES = ('kl', 'gift')
 FIT = dict(epochs=60, batch_size=50, opt='adamw', lr=.003, schedule='cosine')
 data_of = lru_cache(load)
 
@@ -27,8 +27,7 @@ def made(data, row, seed):
 def run(data, row, seed, loss, steps):
     d, b = data_of(data), BUDGET[data]; s, lab = b['distill'], b['label']
     teacher = squeeze('resnet18', d, epochs=s['squeeze_epochs'], augment=s['squeeze_augment'], width=s['width'])
-    f = LOSSES[loss]; f = f if isinstance(f, str) else get_loss(f[0], **f[1])
-    out = gdumb(made(data, row, seed), d, steps, loss=f, teachers=None if loss == 'ce' else [teacher], seed=seed, model_kw=dict(width=b['width']), crop=lab['crop'], flip=lab['flip'], mix=lab['mix'], **FIT)
+    out = gdumb(made(data, row, seed), d, steps, loss=get_loss(loss), teachers=[teacher], seed=seed, model_kw=dict(width=b['width']), crop=lab['crop'], flip=lab['flip'], mix=lab['mix'], **FIT)
     return dict(classes=[len(o['classes']) for o in out], accuracy=[o['accuracy'] for o in out], mean=sum(o['accuracy'] for o in out)/len(out), last=out[-1]['accuracy'])
 
 

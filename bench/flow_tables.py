@@ -59,7 +59,7 @@ def run(data, row, ipc, net, seed):
 
 def tasks(data, seeds):
     at = lambda rows, ipc, nets: [dict(data=d, row=r, ipc=ipc, net=n, seed=s) for s in seeds for d in data for n in nets for r in rows]
-    return at(('sfm', 'random', 'centroids', 'lgm, 10 augmentations', 'lgm, 1 augmentation'), 1, ('convnet3',)) + at(('sfm', 'random', 'centroids'), 10, ('convnet3',)) + at(('TCDD', 'NCDD'), 1, ('convnet3',)) + at(('sfm', 'lgm, 10 augmentations'), 1, ('resnet18',))
+    return at(('sfm', 'random', 'centroids', 'lgm, 10 augmentations', 'lgm, 1 augmentation'), 1, ('convnet3',)) + at(('sfm', 'random', 'centroids'), 10, ('convnet3',)) + at(('TCDD', 'NCDD'), 1, ('convnet3',)) + at(('sfm', 'lgm, 10 augmentations'), 1, ('resnet18',)) + at(('lgm, 1 augmentation',), 10, ('convnet3',)) + at(('lgm, 10 augmentations',), 10, ('convnet3',))
 
 
 if __name__ == '__main__':

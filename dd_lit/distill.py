@@ -344,7 +344,9 @@ def compare_figure(
         for j, r in enumerate(g):
             at, m, what = i - .3 + .6*(j + .5)/len(g), r['scores'].mean, ' '.join(r[a] for a in keys)
             right.barh(at, m, xerr=r['scores'].std, color='tab:gray' if r['name'] == 'random' else f'C{j % 10}' if keys else 'tab:blue', height=.6/len(g))
-            right.text(2, at, f'{m:.1f} {what}'.strip(), va='center', color='white' if m > 25 or not keys else 'black', fontsize=8 if len(g) == 1 else 6)
+            text, size = f'{m:.1f} {what}'.strip(), 8 if len(g) == 1 else 6
+            inside = m - r['scores'].std > 2 + .3*size*len(text)              # else beside the bar and its error
+            right.text(2 if inside else m + r['scores'].std + 2, at, text, va='center', color='white' if inside else 'black', fontsize=size)
     right.set(yticks=[], xlim=(0, 100), xlabel='test accuracy (%)'); right.set_ylim(n - .5, -.5); right.tick_params(labelsize=7)
     for s in ('top', 'right'): right.spines[s].set_visible(False)
     return fig

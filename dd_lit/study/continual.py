@@ -13,6 +13,7 @@ from ..data import *
 from ..models import *
 from ..train import *
 from ..labels.soft import LiveLabels
+from ..coreset.rded import patch_augment
 
 # %% ../../nbs/study/continual.ipynb #51a1d190
 def class_groups(num_classes:int, steps:int, seed:int=0) -> list: # Lists of classes
@@ -29,12 +30,15 @@ def gdumb(
     teachers=None,         # Networks that label the views, for losses that want soft labels
     epochs: int = 100, batch_size: int = 64,
     crop: float = .5, flip: bool = False, mix: bool = False, # Views for the teacher, see `LiveLabels`
+    factor: int = None,    # Patches per side of a mosaic (RDED, OGM), which is shown patch by patch; None: what the set says
     seed: int = 0,         # Order of the classes, weights, views
     device=None, **fit_kw  # Settings of `fit`
 ) -> list:                 # One dict per step: classes seen, accuracy on them in percent
     "Class-incremental learning with a distilled memory (GDumb): train from scratch after every group."
     data, device, out = load_data(data), default_device(device), []
     if distilled.num_classes != data.num_classes: raise ValueError(f"distilled: it has {distilled.num_classes} classes, {data.name} has {data.num_classes}")
+    factor = distilled.meta.get('patches', 1) if factor is None else factor
+    if teachers is None and factor > 1: fit_kw = dict(augment=patch_augment(factor, (crop, 1.))) | fit_kw
     mean, std = (torch.tensor(o).view(1, -1, 1, 1) for o in distilled.norm); seen = []
     for k, group in enumerate(progress(class_groups(data.num_classes, steps, seed), 'groups of classes')):
         seen = sorted(seen + group); old = torch.tensor(seen)
@@ -43,7 +47,7 @@ def gdumb(
         s = seed_of(seed, 'gdumb', k); net = create_model(model, max(2, len(seen)), data.in_chans, data.size, seed=s, **(model_kw or {})).to(device)
         cut = None
         if teachers is not None:
-            cut = _Seen(x, teachers, epochs, batch_size, seed=s % 2**31, crop=crop, flip=flip, mix=mix); cut.classes = old if len(seen) > 1 else torch.tensor(seen*2)
+            cut = _Seen(x, teachers, epochs, batch_size, seed=s % 2**31, crop=crop, flip=flip, mix=mix, factor=factor); cut.classes = old if len(seen) > 1 else torch.tensor(seen*2)
         fit(net, x, y, soft=cut, loss=loss, epochs=epochs, batch_size=batch_size, seed=s, **fit_kw)
         here = new[data.test_y] >= 0
         top1, _ = accuracy(net, data.test_x[here], new[data.test_y[here]], normalize=lambda b: (b.float()/255 - mean.to(b.device))/std.to(b.device))
