@@ -48,6 +48,9 @@ def scores(results:dict, table:str) -> dict: # place -> row -> seed -> accuracy 
             for n, ls in r.get('networks', {}).items():
                 for l, v in ls.items(): _put(out, f"{r['data']}, {r['row']} on {n}", l, r['seed'], v)
             for g, v in r.get('gamma', {}).items(): _put(out, f"{r['data']}, {r['row']}, gamma", f'{float(g):g}', r['seed'], v)
+        elif table == 'continual':                                   # mean over the steps
+            _put(out, f"{r['data']}, {r['row']}, {r['steps']} steps", r['loss'], r['seed'], r['mean'])
+            _put(out, f"{r['data']}, {r['loss']}, {r['steps']} steps", r['row'], r['seed'], r['mean'])
     return out
 
 # %% ../../nbs/study/claims.ipynb #72ff27a4
@@ -139,6 +142,7 @@ def _drop_cost(r):
     c = r.get('statistics_cost', {}).get('rows', {}); a, b = (c.get(f'+ conv statistics, beta_dr {v}') for v in ('0', '0.4'))
     return [('digits', f"{a['ratio']:.2f}x of SRe2L without dropping, {b['ratio']:.2f}x with", 'reproduced' if b['ratio'] < a['ratio'] else 'not reproduced')] if a and b else []
 _claim('gvbsm', 'Section 3.3', 'dropping statistics at random makes a step cheaper', 'beta_dr 0.4', 'statistics/conv_stats.ipynb', 'statistics_cost', _drop_cost)
+_claim('gvbsm', 'Figure 10', 'a memory made by G-VBSM beats one made by SRe2L when classes arrive in ten steps', 'a curve', 'study/continual.ipynb', 'continual', order('continual', 'gvbsm', 'sre2l', only=', 10 steps'))
 _claim('gvbsm', 'Table 4', 'G-VBSM reaches 31.4 % on ImageNet-1k at IPC 10', '31.4 (SRe2L 21.3)', _v, '', None, 'no ImageNet and no pretrained networks on this machine')
 
 # %% ../../nbs/study/claims.ipynb #61519064
@@ -229,6 +233,7 @@ def _theorem(r):
     t = r.get('label_cost', {}).get('theorem')
     return [('random trials', f"the stated bound held in {t['holds']} of {t['trials']}, its repair in {t['repaired']}", 'reproduced' if t['holds'] == t['trials'] else 'not reproduced')] if t else []
 _claim('gift', 'Theorem 1', 'InfoNCE is bounded from above by the cosine expression', 'a theorem', 'labels/theorem.ipynb', 'label_cost', _theorem)
+_claim('gift', 'Figure 2', 'GIFT beats KL when classes arrive in five or ten steps (RDED images)', 'a curve', 'study/continual.ipynb', 'continual', order('continual', 'gift', 'kl', only=', rded, '))
 _claim('gift', 'Table 1', 'Tiny-ImageNet and ImageNet-1k at IPC 1, 10, 50 and 100', '', _l, '', None, 'neither dataset is on this machine')
 
 # %% ../../nbs/study/claims.ipynb #a55ad367
