@@ -25,7 +25,7 @@ def run(name, cmd, cwd):
     return r.stdout
 
 
-with tempfile.TemporaryDirectory() as d:
+with tempfile.TemporaryDirectory(prefix='dd_lit_stranger_') as d:
     d = Path(d)/'dd_lit'; wall = time.time()
     run('clone', ['git', 'clone', '-q', a.repo, d], None); commit = run('commit', ['git', 'rev-parse', 'HEAD'], d).strip()
     wall = time.time(); run('demo', ['make', 'demo'], d)
