@@ -30,7 +30,7 @@ demo: $(VENV)/.base
 test: $(VENV)/.dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tools/test_notebooks.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q tests/test_ledger.py   # it measures time, so alone; the rest one per core
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -n logical --dist loadgroup tests --ignore tests/test_ledger.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -n logical --dist loadfile tests --ignore tests/test_ledger.py
 
 export: $(VENV)/.dev
 	$(BIN)/nbdev_export

@@ -3,7 +3,6 @@ import html.parser, re, shutil, subprocess, sys
 import pytest
 from conftest import ROOT
 
-pytestmark = pytest.mark.xdist_group('docs')      # what all of them need is made once
 CHROMIUM = next((p for p in map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome')) if p), None)
 
 
