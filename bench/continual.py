@@ -1,9 +1,12 @@
 """Class-incremental learning with a distilled memory (GDumb): five and ten groups of classes. Figure 2 of GIFT, Figure 10 of G-VBSM.
 
-    python bench/continual.py                # -> runs/continual, a file per set, loss, number of steps and seed
+    python bench/continual.py                # -> runs/continual, a file per set and seed
     python bench/continual.py --merge        # -> bench/results/continual.json
+
+Only ten groups are run. GDumb trains from scratch, so what it knows after six classes does not depend on whether they came one by
+one or in pairs: every second accuracy of ten groups is the accuracy of five (`gdumb` gives equal numbers, tested in its notebook).
 """
-import sys
+import hashlib, sys
 from functools import lru_cache
 from dd_lit.distill import distill, get_method
 from dd_lit.labels.losses import get_loss
@@ -18,20 +21,25 @@ FIT = dict(epochs=60, batch_size=50, opt='adamw', lr=.003, schedule='cosine')
 data_of = lru_cache(load)
 
 
-@lru_cache(maxsize=1)
-def made(data, row, seed):
-    method, cfg = SETS[row]; full = BUDGET[data]['distill'] | cfg
-    return distill(method, data_of(data), 10, seed=seed, **{k: v for k, v in full.items() if k in get_method(method).defaults})
+class Remember:
+    "A teacher that answers a view it has seen before from memory: both losses show it the same views."
+    training = False
+    def __init__(self, net): self.net, self.known = net, {}
+    def __call__(self, x):
+        k = hashlib.blake2b(x.contiguous().numpy().tobytes(), digest_size=16).digest()
+        if k not in self.known: self.known[k] = self.net(x)
+        return self.known[k]
 
 
-def run(data, row, seed, loss, steps):
-    d, b = data_of(data), BUDGET[data]; s, lab = b['distill'], b['label']
-    teacher = squeeze('resnet18', d, epochs=s['squeeze_epochs'], augment=s['squeeze_augment'], width=s['width'])
-    out = gdumb(made(data, row, seed), d, steps, loss=get_loss(loss), teachers=[teacher], seed=seed, model_kw=dict(width=b['width']), crop=lab['crop'], flip=lab['flip'], mix=lab['mix'], **FIT)
-    return dict(classes=[len(o['classes']) for o in out], accuracy=[o['accuracy'] for o in out], mean=sum(o['accuracy'] for o in out)/len(out), last=out[-1]['accuracy'])
+def run(data, row, seed):
+    d, b = data_of(data), BUDGET[data]; s, lab = b['distill'], b['label']; method, cfg = SETS[row]; full = s | cfg
+    ds = distill(method, d, 10, seed=seed, **{k: v for k, v in full.items() if k in get_method(method).defaults})
+    teacher = Remember(squeeze('resnet18', d, epochs=s['squeeze_epochs'], augment=s['squeeze_augment'], width=s['width']))
+    out = {l: gdumb(ds, d, 10, loss=get_loss(l), teachers=[teacher], seed=seed, model_kw=dict(width=b['width']), crop=lab['crop'], flip=lab['flip'], mix=lab['mix'], **FIT) for l in LOSSES}
+    return dict(classes=[len(o['classes']) for o in out['kl']], accuracy={l: [o['accuracy'] for o in v] for l, v in out.items()}) | {l: sum(o['accuracy'] for o in v)/len(v) for l, v in out.items()}
 
 
-def tasks(data, seeds): return [dict(data=d, row=r, seed=s, loss=l, steps=k) for s in seeds for d in data for r in SETS for k in (5, 10) for l in LOSSES]
+def tasks(data, seeds): return [dict(data=d, row=r, seed=s) for s in seeds for d in data for r in SETS]
 
 
 if __name__ == '__main__': sys.exit(run_table('continual', 'GDumb with five and ten steps, 10 images per class', tasks, run, budget={k: BUDGET[k] for k in ('mnist', 'cifar10')}, train_images=TRAIN, fit=FIT))

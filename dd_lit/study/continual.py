@@ -40,11 +40,11 @@ def gdumb(
     factor = distilled.meta.get('patches', 1) if factor is None else factor
     if teachers is None and factor > 1: fit_kw = dict(augment=patch_augment(factor, (crop, 1.))) | fit_kw
     mean, std = (torch.tensor(o).view(1, -1, 1, 1) for o in distilled.norm); seen = []
-    for k, group in enumerate(progress(class_groups(data.num_classes, steps, seed), 'groups of classes')):
+    for group in progress(class_groups(data.num_classes, steps, seed), 'groups of classes'):
         seen = sorted(seen + group); old = torch.tensor(seen)
         new = torch.full((data.num_classes,), -1); new[old] = torch.arange(len(seen))          # class -> place among those seen
         keep = new[distilled.labels] >= 0; x, y = distilled.images[keep], new[distilled.labels[keep]]
-        s = seed_of(seed, 'gdumb', k); net = create_model(model, max(2, len(seen)), data.in_chans, data.size, seed=s, **(model_kw or {})).to(device)
+        s = seed_of(seed, 'gdumb', len(seen)); net = create_model(model, max(2, len(seen)), data.in_chans, data.size, seed=s, **(model_kw or {})).to(device)
         cut = None
         if teachers is not None:
             cut = _Seen(x, teachers, epochs, batch_size, seed=s % 2**31, crop=crop, flip=flip, mix=mix, factor=factor); cut.classes = old if len(seen) > 1 else torch.tensor(seen*2)
