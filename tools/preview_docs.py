@@ -91,7 +91,7 @@ def main(only=None):
         text = re.sub(r'href="([^":#]+)\.(?:ipynb|qmd)', r'href="\1.html', text)
         text = re.sub(r'href="(?:\.\./)*(CONTRIBUTING|CHANGELOG)(?:\.md)?"', lambda m: f'href="{site["repo-url"]}/blob/main/{m.group(1)}.md"', text)
         url = lambda p: f'{depth}{Path(p).with_suffix(".html")}'
-        nav, last = f'<b>{html.escape(site["title"])}</b>', None
+        nav, last = '', None                                       # the index, first in the list, carries the site's name
         for sec, p in order:
             if sec != last: nav += f'<h3>{html.escape(sec or "")}</h3>'; last = sec
             nav += f'<a {"class=here " if p == page else ""}href="{url(p)}">{html.escape(titles[p])}</a>'
