@@ -42,12 +42,13 @@ def gdumb(
     mean, std = (torch.tensor(o).view(1, -1, 1, 1) for o in distilled.norm); seen = []
     for group in progress(class_groups(data.num_classes, steps, seed), 'groups of classes'):
         seen = sorted(seen + group); old = torch.tensor(seen)
+        if len(seen) == 1: out.append(dict(classes=seen, accuracy=100.)); continue              # nothing to tell apart: no network is needed
         new = torch.full((data.num_classes,), -1); new[old] = torch.arange(len(seen))          # class -> place among those seen
         keep = new[distilled.labels] >= 0; x, y = distilled.images[keep], new[distilled.labels[keep]]
-        s = seed_of(seed, 'gdumb', len(seen)); net = create_model(model, max(2, len(seen)), data.in_chans, data.size, seed=s, **(model_kw or {})).to(device)
+        s = seed_of(seed, 'gdumb', len(seen)); net = create_model(model, len(seen), data.in_chans, data.size, seed=s, **(model_kw or {})).to(device)
         cut = None
         if teachers is not None:
-            cut = _Seen(x, teachers, epochs, batch_size, seed=s % 2**31, crop=crop, flip=flip, mix=mix, factor=factor); cut.classes = old if len(seen) > 1 else torch.tensor(seen*2)
+            cut = _Seen(x, teachers, epochs, batch_size, seed=s % 2**31, crop=crop, flip=flip, mix=mix, factor=factor); cut.classes = old
         fit(net, x, y, soft=cut, loss=loss, epochs=epochs, batch_size=batch_size, seed=s, **fit_kw)
         here = new[data.test_y] >= 0
         top1, _ = accuracy(net, data.test_x[here], new[data.test_y[here]], normalize=lambda b: (b.float()/255 - mean.to(b.device))/std.to(b.device))
