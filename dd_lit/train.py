@@ -41,11 +41,7 @@ LOSSES = dict(ce=lambda s, t, hard: F.cross_entropy(s, hard),
               soft_ce=lambda s, t, hard: -(t.softmax(1)*s.log_softmax(1)).sum(1).mean())
 _HARD = {'ce'}   # losses that do not look at the teacher
 
-def _loss(loss):
-    if callable(loss): return loss
-    if loss not in LOSSES: importlib.import_module('dd_lit.labels.losses')    # adds the rest of them
-    if loss not in LOSSES: raise ValueError(f"loss: expected one of {', '.join(LOSSES)} or a function of (student_logits, teacher_logits, hard), got {loss!r}")
-    return LOSSES[loss]
+def _loss(loss): return loss if callable(loss) else importlib.import_module('dd_lit.labels.losses').get_loss(loss)    # all names live there, with their checks
 
 def make_optimizer(
     params,                 # Parameters or parameter groups
@@ -101,7 +97,9 @@ def fit(
     base = [g['lr'] for g in optim.param_groups]
     x, y, source = x.to(device), y.to(device), hasattr(soft, 'epoch')
     if source: soft.check(x, epochs)
-    elif soft is not None: soft = soft.to(device)
+    elif soft is not None:
+        if soft.ndim != 2 or len(soft) != len(x): raise ValueError(f"soft: expected logits [{len(x)}, classes], one row per image, got {list(soft.shape)}")
+        soft = soft.to(device)
     gen, history = rng(seed, 'fit'), []
     model.train()
     for e in range(epochs) if desc is None else progress(range(epochs), desc):

@@ -17,12 +17,13 @@ def _kl(s, t, hard, T=20., scale=False): return F.kl_div((s/T).log_softmax(1), (
 def _mse(s, t, hard): return F.mse_loss(s, t)
 def _mixed(soft, s, t, hard, gamma=.1, **kw): return soft(s, t, hard, **kw) + gamma*LOSSES['ce'](s, t, hard)
 
-# the two of `dd_lit.train` are there; a loss that is added to LOSSES is known to `fit`, `evaluate` and the command line
 def _refine_kl(s, t, hard, T=20., scale=False, gamma=.1, alpha=.1):
     "KL to refined labels, with the teacher's length restored: GIFT's refinement without its cosine."
     r = refine_labels(t, hard, gamma, alpha); return _kl(s, r*(t.norm(dim=1, keepdim=True)/r.norm(dim=1, keepdim=True).clamp_min(1e-12)), hard, T, scale)
 
+# the two of `dd_lit.train` are there; a loss that is added to LOSSES is known to `fit`, `evaluate` and the command line
 LOSSES |= dict(cosine=cosine_loss, gift=gift_loss, refine_kl=_refine_kl, kd=kd_loss, wsld=wsld_loss, dkd=dkd_loss, nkd=nkd_loss, kl=_kl, mse=_mse, **{f'{n}_ce': partial(_mixed, f) for n, f in dict(soft_ce=LOSSES['soft_ce'], kl=_kl, mse=_mse).items()})
+_NEED_HARD = set(LOSSES) - {'soft_ce', 'kl', 'mse', 'cosine'}
 
 def list_losses() -> list: # Names that `get_loss` knows
     "Losses by name."
@@ -32,12 +33,16 @@ def get_loss(
     name: str, # ce, soft_ce, kl, mse, soft_ce_ce, kl_ce, mse_ce, cosine, gift, refine_kl, kd, wsld, dkd, nkd
     **kw       # kl: T (temperature, 20), scale (multiply by T squared); mixed ones: gamma (weight of ce, 0.1); gift: gamma, alpha, form; kd, wsld, dkd, nkd: see their functions
 ):             # f(student_logits [N,C], teacher_logits [N,C], hard [N]) -> scalar
-    "A loss by name; mean over the batch."
+    "A loss by name; mean over the batch. Half-precision logits are compared in float32."
     if name not in LOSSES: raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {name!r}")
     f = partial(LOSSES[name], **kw)
+    wide = lambda z: z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
     def loss(s, t, hard):
         if name != 'ce' and (t is None or t.shape != s.shape): raise ValueError(f"soft: loss {name!r} needs the teacher's logits, expected shape {list(s.shape)}, got {None if t is None else list(t.shape)}")
-        if hard is not None and len(hard) and not 0 <= int(hard.min()) <= int(hard.max()) < s.shape[1]: raise ValueError(f"hard: expected classes 0 to {s.shape[1] - 1}, got {int(hard.min())} to {int(hard.max())}")
-        return f(s, t, hard)
+        if hard is None and name in _NEED_HARD: raise ValueError(f"hard: loss {name!r} needs the true classes, got None")
+        if hard is not None:
+            if hard.shape != s.shape[:1] or hard.is_floating_point(): raise ValueError(f"hard: expected whole numbers [{len(s)}], one class per row, got {hard.dtype} {list(hard.shape)}")
+            if len(hard) and not 0 <= int(hard.min()) <= int(hard.max()) < s.shape[1]: raise ValueError(f"hard: expected classes 0 to {s.shape[1] - 1}, got {int(hard.min())} to {int(hard.max())}")
+        return f(wide(s), None if t is None else wide(t), hard)
     loss.__name__ = name + ''.join(f' {k}={v:g}' if isinstance(v, (int, float)) else f' {k}={v}' for k, v in kw.items())
     return loss
