@@ -7,10 +7,10 @@ All variants run in one process, interleaved, on the same network and the same i
 error of any layer's real gradient (first and last class) against the plain step, `image_error` that of
 the gradient in the images. `peak_mb` is how far the process's resident memory rose during one step.
 """
-import argparse, ctypes, json, statistics, sys, time
+import argparse, json, statistics, sys, time
 from pathlib import Path
 import torch, torch.nn as nn
-from dd_lit.core import atomic_write, provenance, rng
+from dd_lit.core import PeakMemory, atomic_write, provenance, rng
 from dd_lit.data import load_data
 from dd_lit.models import ReluPool, create_model
 from dd_lit.coreset.select import random_select
@@ -27,22 +27,11 @@ def plainify(model):
     return model
 
 
-def rss(field):
-    for l in open('/proc/self/status'):
-        if l.startswith(field): return int(l.split()[1])/1024
-    return float('nan')
-
-
 def measured(f):
-    "Seconds, rise of resident memory in MB, and the result of f()."
-    if torch.cuda.is_available():
-        torch.cuda.synchronize(); torch.cuda.reset_peak_memory_stats(); base = torch.cuda.memory_allocated()/2**20
-        t = time.perf_counter(); r = f(); torch.cuda.synchronize()
-        return time.perf_counter() - t, torch.cuda.max_memory_allocated()/2**20 - base, r
-    try: ctypes.CDLL(None).malloc_trim(0); open('/proc/self/clear_refs', 'w').write('5'); base = rss('VmRSS')
-    except OSError: base = float('nan')
-    t = time.perf_counter(); r = f(); s = time.perf_counter() - t
-    return s, rss('VmHWM') - base, r
+    "Seconds, rise of memory in MB, and the result of f()."
+    gpu = torch.cuda.is_available(); wait = torch.cuda.synchronize if gpu else lambda: None
+    wait(); memory = PeakMemory('cuda' if gpu else 'cpu'); t = time.perf_counter(); r = f(); wait()
+    return time.perf_counter() - t, memory.bytes()/2**20, r
 
 
 def all_params_sliced(net, images, real, n=32):

@@ -5,16 +5,15 @@
 Memory is measured the same way for all: bytes that autograd keeps for the backward pass, at the worst moment, and (in a process of
 its own for each method) how far the resident memory rises over a few steps.
 """
-import argparse, ctypes, json, statistics, subprocess, sys, time
+import argparse, json, statistics, subprocess, sys, time
 from pathlib import Path
 import torch
-from dd_lit.core import atomic_write, provenance
+from dd_lit.core import PeakMemory, atomic_write, provenance
 from dd_lit.data import load_data
 from dd_lit.flow.features import FeatureNet
 from dd_lit.flow.linear_gradient import LGM
 from dd_lit.flow.sfm import SFM
 from dd_lit.models import create_model
-from dc_step import rss
 from statistics_cost import saved_bytes
 
 VARIANTS = {'sfm': (SFM, dict(augs=1)), 'lgm, 1 augmentation': (LGM, dict(augs=1)), 'lgm, 3 augmentations': (LGM, dict(augs=3)), 'lgm, 10 augmentations': (LGM, dict(augs=10))}
@@ -38,9 +37,9 @@ def main():
     args = (data, a.model, a.width, a.ipc)
     if a.one:
         m = make(a.one, *args); step(m)
-        ctypes.CDLL(None).malloc_trim(0); Path('/proc/self/clear_refs').write_text('5'); base = rss('VmRSS')      # forget what setting up needed
+        memory = PeakMemory()                           # forgets what setting up needed
         for _ in range(3): step(m)
-        return print(rss('VmHWM') - base)
+        return print(memory.bytes()/2**20)
     ms, ts = {n: make(n, *args) for n in VARIANTS}, {n: [] for n in VARIANTS}
     for r in range(a.reps + 1):
         for n, m in ms.items():
