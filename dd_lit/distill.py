@@ -238,7 +238,7 @@ def compare(
     loss='ce',               # A loss or a list: names, or (name, settings of `get_loss`)
     opt=None,                # An optimiser or a list: names, or (name, settings of `fit`); None: the protocol's
     teacher=None,            # Trained network, or several, that label every set for the soft losses; None: the sets' own soft labels
-    label_kw: dict = None,   # For `relabel`: crop, flip, mix, temperature, ...
+    label_kw: dict = None,   # For `relabel`: crop, flip, mix, temperature, ...; without it the protocol's `augment`, if it has one
     **evaluate_kw            # For `evaluate`: protocol, epochs, ...
 ) -> list:                   # One dict per set and cell: name, ipc, model, loss, opt, scores (a `Scores`), set (a `DistilledSet`), seconds, peak_bytes, bytes
     "Distil where needed and score everything by the same protocol, over losses, optimisers and networks. Mosaics (RDED, OGM) are shown patch by patch, unless `augment` says otherwise."
@@ -254,7 +254,8 @@ def compare(
     def labels(ds, s):
         if not want_soft or not teachers: return ds.soft
         c = protocol_settings(evaluate_kw.get('protocol', 'dc'), len(ds), **{k: v for k, v in evaluate_kw.items() if k != 'protocol'})
-        return relabel(ds.images, teachers, epochs=c['epochs'], batch_size=c['batch_size'], **dict(seed=s, factor=ds.meta.get('patches', 1)) | (label_kw or {}))
+        dsa = dict(augment=c['augment'], crop=1., flip=False, mix=False) if isinstance(c.get('augment'), str) else {}        # the protocol's own views
+        return relabel(ds.images, teachers, epochs=c['epochs'], batch_size=c['batch_size'], **dict(seed=s, factor=ds.meta.get('patches', 1)) | dsa | (label_kw or {}))
     for item in progress(items, 'comparing'):
         kw = (methods_kw or {}).get(item, {}) if isinstance(item, str) else {}
         make = lambda s=seed, keep=True: distill(item, data, ipc, out=Path(out)/item if out is not None and keep else None, seed=s, device=device, resume=resume, **kw)

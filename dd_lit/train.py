@@ -74,7 +74,7 @@ def fit(
     model,                # Trained in place
     x,                    # float [N,C,H,W] in model space, or bytes together with `normalize`
     y,                    # int64 [N]
-    soft=None,            # Teacher logits [N,num_classes], or a `LabelSource` (dd_lit.labels.soft) that brings its own views of `x`
+    soft=None,            # Teacher logits [N,num_classes], or a `LabelSource` (dd_lit.labels.soft) that brings its own batches of views of `x`
     loss='ce',            # A name in `LOSSES` or a function (student_logits, teacher_logits, hard)
     opt='sgd',            # 'sgd', 'adam', 'adamw', 'muon' or a function params -> optimiser
     epochs: int = 300, batch_size: int = 256,
@@ -96,7 +96,9 @@ def fit(
     optim = make_optimizer(params, opt, lr, momentum, weight_decay, model)
     base = [g['lr'] for g in optim.param_groups]
     x, y, source = x.to(device), y.to(device), hasattr(soft, 'epoch')
-    if source: soft.check(x, epochs)
+    if source:
+        if aug is not None: raise ValueError("augment: these labels bring their own views; give it to `relabel` or `LiveLabels`")
+        soft.check(x, epochs)
     elif soft is not None:
         if soft.ndim != 2 or len(soft) != len(x): raise ValueError(f"soft: expected logits [{len(x)}, classes], one row per image, got {list(soft.shape)}")
         soft = soft.to(device)
@@ -194,7 +196,7 @@ def evaluate(
     model_kw: dict = None,     # For `create_model`: width, norm, ...
     full: float = None,        # Known full-data accuracy in percent, for HLR
     random: float = None,      # Known accuracy of random images in percent, for IOR
-    soft=None,                 # Soft labels instead of the set's own: logits, or a `LabelSource`; its epochs are the default then
+    soft=None,                 # Soft labels instead of the set's own: logits, or a `LabelSource`, which brings its own views (the protocol's `augment` is then for hard labels only) and epochs
     hard: bool = True,         # If the loss is soft: also train on hard labels (twice the time), for HLR
     **overrides                # Settings of `fit` that differ from the protocol's
 ) -> Scores:
@@ -215,7 +217,8 @@ def evaluate(
     def one(r):                                       # several processes share the networks (dd_lit.parallel)
         def train(l, soft):
             m = create_model(model, data.num_classes, data.in_chans, data.size, seed=seed_of(seed, 'evaluate', r), **(model_kw or {})).to(device)
-            fit(m, distilled.images, distilled.labels, soft=soft, loss=l, seed=seed_of(seed, 'evaluate', r), **cfg)
+            own = dict(augment=None) if hasattr(soft, 'epoch') else {}       # such labels belong to views that are augmented already
+            fit(m, distilled.images, distilled.labels, soft=soft, loss=l, seed=seed_of(seed, 'evaluate', r), **cfg | own)
             return accuracy(m, data.test_x, data.test_y, normalize=own_space)
         a, b = train(loss, None if hard_loss else soft)
         h = a if hard_loss else train('ce', None)[0] if hard else math.nan

@@ -43,6 +43,7 @@ class LabelSource:
         "The images of batch `b` as the teacher saw them."
         v = crop_resize(x[b['index'].long().to(x.device)], b['boxes'])
         v = torch.where(b['flip'].view(-1, 1, 1, 1).to(x.device), v.flip(-1), v)
+        if 'augment' in self.settings: v = DSA(self.settings['augment'])(v, rng(self.settings['seed'], 'augment', *b['at']))    # drawn again from the seed: nothing to store
         return cutmix(v, b['mix']) if b['mix'] else v
     def hard(self, y, b):
         "True class of the larger part of each image."
@@ -52,12 +53,14 @@ class LabelSource:
         "Batches of epoch `e`: (views, teacher's logits, hard labels)."
         for b in self.batches(e): v = self.view(x, b); yield v, self.logits(b, v).to(x.device), self.hard(y, b)
 
-def _settings(epochs, batch_size, seed, crop, flip, mix, normalize, temperature, factor):
+def _settings(epochs, batch_size, seed, crop, flip, mix, normalize, temperature, factor, augment):
     for n, v in dict(epochs=epochs, batch_size=batch_size, factor=factor).items():
         if isinstance(v, bool) or not isinstance(v, int) or v < 1: raise ValueError(f"{n}: expected at least 1, got {v!r}")
     if not 0 < crop <= 1: raise ValueError(f"crop: expected a share in (0, 1], got {crop}")
     if not temperature > 0: raise ValueError(f"temperature: expected a positive number, got {temperature}")
-    return dict(epochs=epochs, batch_size=batch_size, seed=seed, crop=crop, flip=flip, cutmix=mix, normalize=normalize, temperature=float(temperature), factor=factor)
+    if augment is not None and not isinstance(augment, str): raise ValueError(f"augment: expected a strategy for DSA, like 'color_crop_flip', or None, got {augment!r}")
+    if augment is not None: DSA(augment)                # an unknown operation is an error now, not in the first epoch
+    return dict(epochs=epochs, batch_size=batch_size, seed=seed, crop=crop, flip=flip, cutmix=mix, normalize=normalize, temperature=float(temperature), factor=factor) | ({} if augment is None else dict(augment=augment))
 
 class LiveLabels(LabelSource):
     "Labels on the fly: the teachers are asked in every step of training."
@@ -73,18 +76,19 @@ class LiveLabels(LabelSource):
         normalize: bool = True, # Logit normalisation, see `ensemble_logits`
         temperature: float = 1., # Logits are divided by it (Eq. 3); losses with a temperature of their own want 1
         factor: int = 1,   # Above 1: crops inside one of factor x factor patches, for mosaics (RDED, OGM)
+        augment: str = None, # A strategy for `DSA`, applied after crop and flip: each image its own strength, each batch its own operation
     ):
-        super().__init__(_digest(dict(x=images.detach().cpu().float())), _settings(epochs, batch_size, seed, crop, flip, mix, normalize, temperature, factor))
+        super().__init__(_digest(dict(x=images.detach().cpu().float())), _settings(epochs, batch_size, seed, crop, flip, mix, normalize, temperature, factor, augment))
         self.teachers, self.n, self.size = list(teachers), len(images), tuple(images.shape[-2:])
         if not self.teachers: raise ValueError("teachers: expected at least one network")
         for t in self.teachers:
             if t.training: raise ValueError(f"teachers: expected networks in evaluation mode, {type(t).__name__} is in training mode")
     def batches(self, e):
         s = self.settings; g = rng(s['seed'], 'labels', e)
-        for i in torch.randperm(self.n, generator=g).split(s['batch_size']):
+        for k, i in enumerate(torch.randperm(self.n, generator=g).split(s['batch_size'])):
             boxes = draw_boxes(len(i), g, scale=(s['crop'], 1.), factor=s['factor']) if s['crop'] < 1 or s['factor'] > 1 else torch.tensor([[0., 0., 1., 1.]]).expand(len(i), 4)
             flip = torch.rand(len(i), generator=g) < .5 if s['flip'] else torch.zeros(len(i), dtype=torch.bool)
-            yield dict(index=i, boxes=boxes, flip=flip, mix=draw_cutmix(len(i), self.size, g) if s['cutmix'] else None)
+            yield dict(at=(e, k), index=i, boxes=boxes, flip=flip, mix=draw_cutmix(len(i), self.size, g) if s['cutmix'] else None)
     @torch.no_grad()
     def logits(self, b, v): return ensemble_logits(torch.stack([t(v).float() for t in self.teachers]), self.settings['normalize'] and len(self.teachers) > 1)/self.settings['temperature']
 
@@ -116,7 +120,7 @@ class SoftLabels(LabelSource):
     def batches(self, e):
         c, r, n, bs = self._open(e//self.chunk), e % self.chunk, self.settings['n'], self.settings['batch_size']
         for k, i in enumerate(range(0, n, bs)):
-            at = slice(i, min(i + bs, n)); b = {m: c[m][r, at] for m in c if m not in ('cut', 'lam', 'partner')}
+            at = slice(i, min(i + bs, n)); b = dict(at=(e, k)) | {m: c[m][r, at] for m in c if m not in ('cut', 'lam', 'partner')}
             b['mix'] = dict(partner=c['partner'][r, at].long(), box=tuple(c['cut'][r, k].tolist()), lam=c['lam'][r, k].item()) if self.settings['cutmix'] else None
             yield b
     def logits(self, b, v=None):
@@ -148,7 +152,7 @@ def relabel(
     dtype=torch.float16,   # How logits are kept
     path=None,             # Folder to write to, chunk by chunk; None: memory
     chunk: int = 50,       # Epochs per file
-    **kw                   # seed, crop, flip, mix, normalize, temperature, factor: see `LiveLabels`
+    **kw                   # seed, crop, flip, mix, normalize, temperature, factor, augment: see `LiveLabels`
 ) -> SoftLabels:
     "Label every view of every epoch and keep it (SRe2L's and G-VBSM's relabel stage, FKD's format)."
     live = LiveLabels(images, teachers, epochs, batch_size, **kw)
