@@ -8,7 +8,8 @@ __all__ = ['COMMANDS', 'fingerprint', 'Distiller', 'load_checkpoint', 'register'
            'cmd_show', 'cmd_list', 'cmd_demo', 'main']
 
 # %% ../nbs/05_distill.ipynb #8099581c
-import ast, contextlib, difflib, io, json, math, os, sys, time, traceback
+import ast, contextlib, difflib, io, itertools, json, math, os, sys, time, traceback
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 import hashlib, importlib
@@ -225,6 +226,32 @@ def distill(
     "Distil `data` to `ipc` images per class."
     return get_method(method)(data, ipc, seed=seed, device=device, **cfg).fit(out, resume=resume, checkpoint_seconds=checkpoint_seconds)
 
+# %% ../nbs/05_distill.ipynb #cmpset00
+def _set_of(item, make):
+    "A `DistilledSet`, from itself, a folder, or a method's name by `make()`."
+    if isinstance(item, DistilledSet): return item
+    if isinstance(item, (str, Path)) and (Path(item)/'meta.json').is_file(): return DistilledSet.load(item)
+    if item in list_methods(): return make()
+    raise ValueError(f"items: expected folders of distilled sets or methods ({', '.join(list_methods())}), got {str(item)!r}")
+
+# %% ../nbs/05_distill.ipynb #cmplab01
+def _teach(ds, teachers, seed, label_kw, evaluate_kw):
+    "Soft labels of `teachers` for every view of `ds` that `evaluate` will show."
+    from dd_lit.labels.soft import relabel
+    fit_kw = protocol_settings(evaluate_kw.get('protocol', 'dc'), len(ds), **{k: v for k, v in evaluate_kw.items() if k != 'protocol'})
+    views = dict(seed=seed, factor=ds.meta.get('patches', 1))
+    if isinstance(fit_kw.get('augment'), str): views |= dict(augment=fit_kw['augment'], crop=1., flip=False, mix=False)
+    return relabel(ds.images, teachers, epochs=fit_kw['epochs'], batch_size=fit_kw['batch_size'], **views | (label_kw or {}))
+
+# %% ../nbs/05_distill.ipynb #cmpnam01
+def _score_name(settings, draws, soft, teachers):
+    "16 hex digits; equal settings, sets, labels and teachers give equal ones."
+    sha = lambda b: hashlib.sha256(b).hexdigest()
+    tensors = lambda d: [d.images, d.labels] if d.soft is None else [d.images, d.labels, d.soft]
+    sets = [[sha(t.cpu().contiguous().numpy().tobytes()) for t in tensors(d)] for d in draws]
+    weights = [sorted((k, float(v.double().sum())) for k, v in t.state_dict().items()) for t in teachers]
+    return sha(json.dumps([*settings, sets, [getattr(t, 'settings', None) for t in soft], weights], default=str).encode())[:16]
+
 # %% ../nbs/05_distill.ipynb #d9b2af77
 def compare(
     items,                   # Folders, `DistilledSet`s, or method names
@@ -243,59 +270,52 @@ def compare(
 ) -> list:                   # One dict per set and cell: name, ipc, model, loss, opt, scores (a `Scores`), set (a `DistilledSet`), seconds, peak_bytes, bytes
     "Distil where needed and score everything by the same protocol, over losses, optimisers and networks. Mosaics (RDED, OGM) are shown patch by patch, unless `augment` says otherwise."
     from dd_lit.labels.losses import get_loss
-    from dd_lit.labels.soft import relabel
     from dd_lit.coreset.rded import patch_augment
     data, rows = load_data(data), []
     lists = lambda o: [named(v) for v in (o if isinstance(o, list) else [o])]
     models, losses, opts = lists(model), lists(loss), [('', {}, '')] if opt is None else lists(opt)
     teachers = [] if teacher is None else list(teacher) if isinstance(teacher, (list, tuple)) else [teacher]
     hard, model_kw = evaluate_kw.pop('hard', True), evaluate_kw.pop('model_kw', None) or {}
-    want_soft = any(l not in _HARD for l, _, _ in losses)
-    def labels(ds, s):
-        if not want_soft or not teachers: return ds.soft
-        c = protocol_settings(evaluate_kw.get('protocol', 'dc'), len(ds), **{k: v for k, v in evaluate_kw.items() if k != 'protocol'})
-        dsa = dict(augment=c['augment'], crop=1., flip=False, mix=False) if isinstance(c.get('augment'), str) else {}        # the protocol's own views
-        return relabel(ds.images, teachers, epochs=c['epochs'], batch_size=c['batch_size'], **dict(seed=s, factor=ds.meta.get('patches', 1)) | dsa | (label_kw or {}))
+    want_soft, plain = any(l not in _HARD for l, _, _ in losses), next((i for i, (l, _, _) in enumerate(losses) if l == 'ce'), None)
     for item in progress(items, 'comparing'):
         kw = (methods_kw or {}).get(item, {}) if isinstance(item, str) else {}
         make = lambda s=seed, keep=True: distill(item, data, ipc, out=Path(out)/item if out is not None and keep else None, seed=s, device=device, resume=resume, **kw)
-        if isinstance(item, DistilledSet): ds = item
-        elif isinstance(item, (str, Path)) and (Path(item)/'meta.json').is_file(): ds = DistilledSet.load(item)
-        elif item in list_methods(): ds = make()
-        else: raise ValueError(f"items: expected folders of distilled sets or methods ({', '.join(list_methods())}), got {str(item)!r}")
-        name = ds.meta.get('method') or Path(str(item)).name
-        # random selection: a fresh draw for every network, so that its mean is the mean over random sets and not over one lucky one
+        ds = _set_of(item, make); name, patches = ds.meta.get('method') or Path(str(item)).name, ds.meta.get('patches', 1)
         draws = [ds] + [make(seed + r, keep=False) for r in range(1, repeats)] if item == 'random' else [ds]
-        if want_soft and not teachers and ds.soft is None: raise ValueError(f"teacher: loss {next(l for l, _, _ in losses if l not in _HARD)!r} needs soft labels, {name} brings none; give a trained network that labels it (--teacher NAME)")
-        soft, done = [labels(s, seed + r) for r, s in enumerate(draws)], {}
+        if want_soft and not teachers and ds.soft is None:
+            raise ValueError(f"teacher: loss {next(l for l, _, _ in losses if l not in _HARD)!r} needs soft labels, {name} brings none; give a trained network that labels it (--teacher NAME)")
+        soft = [_teach(d, teachers, seed + r, label_kw, evaluate_kw) if want_soft and teachers else d.soft for r, d in enumerate(draws)]
+        @cache
         def cell(m, l, o):
-            (mn, mk, mt), (ln, lk, lt), (on, ok, ot) = m, l, o
-            if (mt, lt, ot) in done: return done[mt, lt, ot]
-            f, is_soft = None, ln not in _HARD
-            kw = dict(model=mn, model_kw=model_kw | mk, loss=get_loss(ln, **lk) if is_soft and (lk or teachers) else ln, hard=False, device=device) | (dict(augment=patch_augment(ds.meta['patches'])) if ds.meta.get('patches', 1) > 1 and not is_soft else {}) | evaluate_kw | (dict(opt=on) if on else {}) | ok
-            if out is not None:
-                what = json.dumps([mt, lt, ot, _plain(evaluate_kw | model_kw), ds.meta.get('patches', 1), repeats, seed, fingerprint(data), [[hashlib.sha256(t.cpu().contiguous().numpy().tobytes()).hexdigest() for t in (d.images, d.labels, *([] if d.soft is None else [d.soft]))] for d in draws],
-                                   [getattr(t, 'settings', None) for t in soft], [sorted((k, float(v.double().sum())) for k, v in t.state_dict().items()) for t in teachers] if is_soft else []], default=str)
-                f = Path(out)/'scores'/f'{name}_{hashlib.sha256(what.encode()).hexdigest()[:16]}.json'
-            if f and resume and f.exists(): s = Scores(**json.loads(f.read_text()))
-            elif item != 'random': s = evaluate(ds, data, repeats=repeats, seed=seed, soft=soft[0] if is_soft else None, **kw)
-            else:
-                parts = [evaluate(d, data, repeats=1, seed=seed + r, soft=soft[r] if is_soft else None, **kw) for r, d in enumerate(draws)]
-                cat = lambda a: [v for p in parts for v in getattr(p, a)]
-                s = Scores(cat('top1'), cat('top5'), cat('hard'), seconds=sum(p.seconds for p in parts), config=parts[0].config | dict(repeats=repeats, draws=repeats))
+            "Scores of one network, loss and optimiser, each given by its place in the list (loss None: hard labels)."
+            (mn, mk, mt), (ln, lk, lt), (on, ok, ot) = models[m], ('ce', {}, 'ce') if l is None else losses[l], opts[o]
+            is_soft = ln not in _HARD
+            kw = dict(model=mn, model_kw=model_kw | mk, hard=False, device=device, loss=get_loss(ln, **lk) if is_soft and (lk or teachers) else ln)
+            if patches > 1 and not is_soft: kw['augment'] = patch_augment(patches)
+            kw |= evaluate_kw | (dict(opt=on) if on else {}) | ok
+            run = lambda r, n: evaluate(draws[r], data, repeats=n, seed=seed + r, soft=soft[r] if is_soft else None, **kw)
+            f = None
+            if out is not None: f = Path(out)/'scores'/f"{name}_{_score_name([mt, lt, ot, _plain(evaluate_kw | model_kw), patches, repeats, seed, fingerprint(data)], draws, soft, teachers if is_soft else [])}.json"
+            if f and resume and f.exists(): return Scores(**json.loads(f.read_text()))
+            s = run(0, repeats) if len(draws) == 1 else _pooled([run(r, 1) for r in range(repeats)])
             if f and first() and not f.exists(): atomic_write(f, json.dumps({k: v for k, v in s.to_dict().items() if k in Scores.__dataclass_fields__}))
-            done[mt, lt, ot] = s; return s
-        for m, o in ((m, o) for m in models for o in opts):
-            for l in losses:
-                s = cell(m, l, o)
-                if hard and l[0] not in _HARD: s.hard = cell(m, ('ce', {}, 'ce'), o).top1                # one training on hard labels serves all soft losses
-                s.full = full.get(m[2], full.get(m[0])) if isinstance(full, dict) else full
-                size = soft[0].nbytes()['total'] if l[0] not in _HARD and hasattr(soft[0], 'nbytes') and callable(soft[0].nbytes) else 0      # stored views; a tensor of soft labels is part of the set
-                rows.append(dict(name=name, ipc=ds.ipc, model=m[2], loss=l[2], opt=o[2], scores=s, set=ds, seconds=ds.meta.get('seconds'), peak_bytes=ds.meta.get('peak_bytes'), bytes=ds.nbytes()['total'] + size))
+            return s
+        for m, o, l in itertools.product(range(len(models)), range(len(opts)), range(len(losses))):
+            s, net, size = cell(m, l, o), models[m], ds.nbytes()['total']
+            if losses[l][0] not in _HARD:
+                if hard: s.hard = cell(m, plain, o).top1
+                if hasattr(soft[0], 'epoch'): size += soft[0].nbytes()['total']      # stored views; a tensor of soft labels is part of the set
+            s.full = full.get(net[2], full.get(net[0])) if isinstance(full, dict) else full
+            rows.append(dict(name=name, ipc=ds.ipc, model=net[2], loss=losses[l][2], opt=opts[o][2], scores=s, set=ds, seconds=ds.meta.get('seconds'), peak_bytes=ds.meta.get('peak_bytes'), bytes=size))
     where = lambda r: (str(r['ipc']), r['model'], r['loss'], r['opt'])
     base = {where(r): r['scores'].mean for r in rows if r['name'] == 'random'}
     for r in rows: r['scores'].random = base.get(where(r))
     return rows
+
+def _pooled(parts):
+    "Scores of one network each, on different draws of a set, as the scores of several networks."
+    cat = lambda a: [v for p in parts for v in getattr(p, a)]
+    return Scores(cat('top1'), cat('top5'), cat('hard'), seconds=sum(p.seconds for p in parts), config=parts[0].config | dict(repeats=len(parts), draws=len(parts)))
 
 def table(
     rows, # From `compare`
