@@ -22,7 +22,8 @@ def _refine_kl(s, t, hard, T=20., scale=False, gamma=.1, alpha=.1):
     r = refine_labels(t, hard, gamma, alpha); return _kl(s, r*(t.norm(dim=1, keepdim=True)/r.norm(dim=1, keepdim=True).clamp_min(1e-12)), hard, T, scale)
 
 # the two of `dd_lit.train` are there; a loss that is added to LOSSES is known to `fit`, `evaluate` and the command line
-LOSSES |= dict(cosine=cosine_loss, gift=gift_loss, refine_kl=_refine_kl, kd=kd_loss, wsld=wsld_loss, dkd=dkd_loss, nkd=nkd_loss, kl=_kl, mse=_mse, **{f'{n}_ce': partial(_mixed, f) for n, f in dict(soft_ce=LOSSES['soft_ce'], kl=_kl, mse=_mse).items()})
+LOSSES |= dict(cosine=cosine_loss, gift=gift_loss, refine_kl=_refine_kl, kd=kd_loss, wsld=wsld_loss, dkd=dkd_loss, nkd=nkd_loss, kl=_kl, mse=_mse)
+LOSSES |= {f'{n}_ce': partial(_mixed, LOSSES[n]) for n in ('soft_ce', 'kl', 'mse')}
 _NEED_HARD = set(LOSSES) - {'soft_ce', 'kl', 'mse', 'cosine'}
 
 def list_losses() -> list: # Names that `get_loss` knows
@@ -38,11 +39,14 @@ def get_loss(
     f = partial(LOSSES[name], **kw)
     wide = lambda z: z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
     def loss(s, t, hard):
-        if name != 'ce' and (t is None or t.shape != s.shape): raise ValueError(f"soft: loss {name!r} needs the teacher's logits, expected shape {list(s.shape)}, got {None if t is None else list(t.shape)}")
+        if name != 'ce' and (t is None or t.shape != s.shape):
+            raise ValueError(f"soft: loss {name!r} needs the teacher's logits, expected shape {list(s.shape)}, got {None if t is None else list(t.shape)}")
         if hard is None and name in _NEED_HARD: raise ValueError(f"hard: loss {name!r} needs the true classes, got None")
         if hard is not None:
-            if hard.shape != s.shape[:1] or hard.is_floating_point(): raise ValueError(f"hard: expected whole numbers [{len(s)}], one class per row, got {hard.dtype} {list(hard.shape)}")
-            if len(hard) and not 0 <= int(hard.min()) <= int(hard.max()) < s.shape[1]: raise ValueError(f"hard: expected classes 0 to {s.shape[1] - 1}, got {int(hard.min())} to {int(hard.max())}")
+            if hard.shape != s.shape[:1] or hard.is_floating_point():
+                raise ValueError(f"hard: expected whole numbers [{len(s)}], one class per row, got {hard.dtype} {list(hard.shape)}")
+            if len(hard) and not 0 <= int(hard.min()) <= int(hard.max()) < s.shape[1]:
+                raise ValueError(f"hard: expected classes 0 to {s.shape[1] - 1}, got {int(hard.min())} to {int(hard.max())}")
         return f(wide(s), None if t is None else wide(t), hard)
     loss.__name__ = name + ''.join(f' {k}={v:g}' if isinstance(v, (int, float)) else f' {k}={v}' for k, v in kw.items())
     return loss

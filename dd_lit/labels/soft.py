@@ -60,7 +60,8 @@ def _settings(epochs, batch_size, seed, crop, flip, mix, normalize, temperature,
     if not temperature > 0: raise ValueError(f"temperature: expected a positive number, got {temperature}")
     if augment is not None and not isinstance(augment, str): raise ValueError(f"augment: expected a strategy for DSA, like 'color_crop_flip', or None, got {augment!r}")
     if augment is not None: DSA(augment)                # an unknown operation is an error now, not in the first epoch
-    return dict(epochs=epochs, batch_size=batch_size, seed=seed, crop=crop, flip=flip, cutmix=mix, normalize=normalize, temperature=float(temperature), factor=factor) | ({} if augment is None else dict(augment=augment))
+    own = {} if augment is None else dict(augment=augment)
+    return dict(epochs=epochs, batch_size=batch_size, seed=seed, crop=crop, flip=flip, cutmix=mix, normalize=normalize, temperature=float(temperature), factor=factor) | own
 
 class LiveLabels(LabelSource):
     "Labels on the fly: the teachers are asked in every step of training."
@@ -84,13 +85,15 @@ class LiveLabels(LabelSource):
         for t in self.teachers:
             if t.training: raise ValueError(f"teachers: expected networks in evaluation mode, {type(t).__name__} is in training mode")
     def batches(self, e):
-        s = self.settings; g = rng(s['seed'], 'labels', e)
+        s = self.settings; g, whole = rng(s['seed'], 'labels', e), torch.tensor([[0., 0., 1., 1.]])
         for k, i in enumerate(torch.randperm(self.n, generator=g).split(s['batch_size'])):
-            boxes = draw_boxes(len(i), g, scale=(s['crop'], 1.), factor=s['factor']) if s['crop'] < 1 or s['factor'] > 1 else torch.tensor([[0., 0., 1., 1.]]).expand(len(i), 4)
+            boxes = draw_boxes(len(i), g, scale=(s['crop'], 1.), factor=s['factor']) if s['crop'] < 1 or s['factor'] > 1 else whole.expand(len(i), 4)
             flip = torch.rand(len(i), generator=g) < .5 if s['flip'] else torch.zeros(len(i), dtype=torch.bool)
             yield dict(at=(e, k), index=i, boxes=boxes, flip=flip, mix=draw_cutmix(len(i), self.size, g) if s['cutmix'] else None)
     @torch.no_grad()
-    def logits(self, b, v): return ensemble_logits(torch.stack([t(v).float() for t in self.teachers]), self.settings['normalize'] and len(self.teachers) > 1)/self.settings['temperature']
+    def logits(self, b, v):
+        each = torch.stack([t(v).float() for t in self.teachers])
+        return ensemble_logits(each, self.settings['normalize'] and len(each) > 1)/self.settings['temperature']
 
 # %% ../../nbs/labels/soft.ipynb #a1f70f72
 _LABELS = 'dd_lit.SoftLabels/1'
@@ -175,7 +178,9 @@ def relabel(
             bs.append(b | dict(logits=z))
         row = dict(index=cat(bs, 'index', torch.int32), boxes=cat(bs, 'boxes', torch.float32), flip=cat(bs, 'flip', torch.bool), logits=cat(bs, 'logits', dtype))
         if topk is not None: row['top'] = cat(bs, 'top', torch.int16)
-        if settings['cutmix']: row |= dict(partner=torch.cat([b['mix']['partner'] for b in bs]).to(torch.int32), cut=torch.tensor([b['mix']['box'] for b in bs], dtype=torch.int16), lam=torch.tensor([b['mix']['lam'] for b in bs], dtype=torch.float64))
+        if settings['cutmix']:
+            mixes = [b['mix'] for b in bs]
+            row |= dict(partner=cat(mixes, 'partner', torch.int32), cut=torch.tensor([m['box'] for m in mixes], dtype=torch.int16), lam=torch.tensor([m['lam'] for m in mixes], dtype=torch.float64))
         rows.append(row)
         if e % chunk == chunk - 1 or e == epochs - 1:
             c = {k: torch.stack([r[k] for r in rows]).contiguous() for k in rows[0]}; rows = []
@@ -185,6 +190,8 @@ def relabel(
     if size > 1:
         wait(); chunks = [f'labels_{j:04d}.safetensors' for j in range(-(-epochs//chunk))]; digests = [hashlib.sha256((path/n).read_bytes()).hexdigest() for n in chunks]
         C = C or live.teachers[0](x[:1].to(device)).shape[1]
-    if path is not None and first(): atomic_write(path/'labels.json', json.dumps(dict(format=_LABELS, images=live.images_digest, settings=settings, num_classes=C, files=chunks, chunk=chunk, sha256=digests), indent=1))
+    if path is not None and first():
+        index = dict(format=_LABELS, images=live.images_digest, settings=settings, num_classes=C, files=chunks, chunk=chunk, sha256=digests)
+        atomic_write(path/'labels.json', json.dumps(index, indent=1))
     if size > 1: wait()
     return SoftLabels(live.images_digest, settings, C, chunks, chunk, path, digests)
