@@ -24,7 +24,7 @@ def class_groups(num_classes:int, steps:int, seed:int=0) -> list: # Lists of cla
 def gdumb(
     distilled,             # A `DistilledSet`
     data,                  # An `ImageData`, or a name or path for `load_data`
-    steps: int = 5,        # Groups of classes
+    steps=5,               # Groups of classes: how many, or the groups themselves (lists of classes), in the order in which they come
     model: str = 'convnet3', model_kw: dict = None, # For `create_model`
     loss='ce',             # A name or function, as in `evaluate`
     teachers=None,         # Networks that label the views, for losses that want soft labels
@@ -39,8 +39,11 @@ def gdumb(
     if distilled.num_classes != data.num_classes: raise ValueError(f"distilled: it has {distilled.num_classes} classes, {data.name} has {data.num_classes}")
     factor = distilled.meta.get('patches', 1) if factor is None else factor
     if teachers is None and factor > 1: fit_kw = dict(augment=patch_augment(factor, (crop, 1.))) | fit_kw
+    groups = [list(g) for g in steps] if isinstance(steps, (list, tuple)) else class_groups(data.num_classes, steps, seed)
+    flat = [c for g in groups for c in g]
+    if not flat or len(set(flat)) < len(flat) or not set(flat) <= set(range(data.num_classes)): raise ValueError(f"steps: expected groups of different classes from 0 to {data.num_classes - 1}, got {steps}")
     mean, std = (torch.tensor(o).view(1, -1, 1, 1) for o in distilled.norm); seen = []
-    for group in progress(class_groups(data.num_classes, steps, seed), 'groups of classes'):
+    for group in progress(groups, 'groups of classes'):
         seen = sorted(seen + group); old = torch.tensor(seen)
         if len(seen) == 1: out.append(dict(classes=seen, accuracy=100.)); continue              # nothing to tell apart: no network is needed
         new = torch.full((data.num_classes,), -1); new[old] = torch.arange(len(seen))          # class -> place among those seen
