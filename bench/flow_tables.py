@@ -41,7 +41,7 @@ def centroids(data, name, ipc, seed):
     "The real images nearest to their class centres, out of a random half of the data (so that seeds differ)."
     d, z = data_of(data), train_of(data, name); mu = class_centers(z, d.train_y, 10); g = rng(seed, 'half'); keep = torch.rand(len(z), generator=g) < .5
     i = torch.cat([j[(z[j] - mu[c]).square().sum(1).argsort()[:ipc]] for c in range(10) for j in [((d.train_y == c) & keep).nonzero().flatten()]])
-    return DistilledSet(d.normalize(d.train_x[i]), d.train_y[i], d.norm, d.classes, None, dict(method='centroids', seconds=0.))
+    return DistilledSet(d.normalize(d.train_x[i]), d.train_y[i], d.norm, d.classes, meta=dict(method='centroids', seconds=0.))
 
 
 def run(data, row, ipc, net, seed):

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['seed_of', 'rng', 'local_seed', 'default_device', 'progress', 'atomic_write', 'provenance', 'show_images',
-           'check_norm', 'check_labels', 'DistilledSet', 'PeakMemory']
+           'check_norm', 'check_soft', 'check_labels', 'DistilledSet', 'PeakMemory']
 
 # %% ../nbs/00_core.ipynb #76f2112b
-import json, os, hashlib, math, platform, sys, tempfile
+import json, os, hashlib, math, platform, random, sys, tempfile
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -38,10 +38,19 @@ def local_seed(
     seed: int, # The experiment's seed
     *name      # What the numbers are for
 ):
-    "Seed torch's global generator inside a `with` block only; the caller's state is restored after it."
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []):
-        torch.manual_seed(seed_of(seed, *name))
-        yield
+    "Seed the global generators of torch, numpy and Python inside a `with` block only; the caller's states are restored after it."
+    s, plain, arrays = seed_of(seed, *name), random.getstate(), np.random.get_state()
+    mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
+    try:
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []):
+            torch.manual_seed(s)
+            random.seed(s)
+            np.random.seed(s % 2**32)
+            yield
+    finally:
+        random.setstate(plain)
+        np.random.set_state(arrays)
+        if mps is not None: torch.mps.set_rng_state(mps)
 
 # %% ../nbs/00_core.ipynb #5f1c95a2
 def default_device(
@@ -150,6 +159,26 @@ def check_norm(norm, channels:int) -> tuple: # ((mean, ...), (std, ...)) as floa
     if min(std) <= 0: raise ValueError(f"norm: expected every std > 0, got {std}")
     return mean, std
 
+def check_soft(
+    soft,             # Numbers [n,C]
+    n: int,           # How many images there are
+    num_classes: int,
+    kind: str = None, # 'logits', 'probabilities', or None: logits, unless they look like probabilities, which is an error
+    name: str = 'soft', # What the argument is called where it came in
+) -> torch.Tensor:    # float32 [n,C], logits
+    "Soft labels as logits, the one meaning they have in this library. Probabilities become log p, each row with mean 0: the logits up to the constant that a softmax forgets."
+    if kind not in (None, 'logits', 'probabilities'): raise ValueError(f"soft_kind: expected 'logits', 'probabilities' or None, got {kind!r}")
+    soft = torch.as_tensor(soft).detach().float()
+    if list(soft.shape) != [n, num_classes]: raise ValueError(f"{name}: expected shape {[n, num_classes]}, one row per image, got {list(soft.shape)}")
+    if not soft.isfinite().all(): raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
+    distribution = bool((soft >= 0).all() and (soft.sum(1) - 1).abs().max() < 1e-3) if n else False
+    if kind is None and distribution and num_classes > 1:
+        raise ValueError(f"{name}: every row is non-negative and sums to 1, so these look like probabilities; say soft_kind='probabilities' (or 'logits', if that is what they are)")
+    if kind != 'probabilities': return soft
+    if not distribution: raise ValueError(f"{name}: expected probabilities, non-negative and with rows that sum to 1; got numbers from {soft.min():.3g} to {soft.max():.3g}, rows that sum to {soft.sum(1).min():.3g} to {soft.sum(1).max():.3g}")
+    z = soft.clamp_min(torch.finfo(torch.float32).tiny).log()
+    return z - z.mean(1, keepdim=True)
+
 def check_labels(labels, n:int, num_classes:int=None, name='labels') -> torch.Tensor: # int64 [n]
     "Check that `labels` are `n` whole numbers in 0..`num_classes`-1 and return them as int64."
     labels = torch.as_tensor(labels)
@@ -171,7 +200,9 @@ class DistilledSet:
         labels: torch.Tensor, # int64 [N] in 0..C-1
         norm: tuple,          # (mean, std), one number per channel: pixel = image*std + mean
         classes: list = None, # Class names; default '0', '1', ...
-        soft: torch.Tensor = None, # Soft labels [N, num_classes] (a teacher's logits or probabilities), if there are any
+        soft: torch.Tensor = None, # Soft labels [N, num_classes], if there are any; kept as logits, see `check_soft`
+        soft_kind: str = None, # What `soft` is: 'logits', 'probabilities', or None: logits, unless they look like probabilities
+        patches: int = 1,     # Each image is a mosaic of patches x patches crops, to be shown patch by patch
         meta: dict = None,    # How it was made: method, configuration, data name, seed, versions, seconds
     ):
         if not isinstance(images, torch.Tensor) or not images.is_floating_point():
@@ -183,12 +214,10 @@ class DistilledSet:
         self.images, self.norm = images, check_norm(norm, images.shape[1])
         self.labels = check_labels(labels, len(images), len(classes) if classes is not None else None).cpu().clone()
         self.classes = [str(c) for c in classes] if classes is not None else [str(i) for i in range(int(self.labels.max())+1)]
-        if soft is not None:
-            soft = torch.as_tensor(soft).detach().cpu().float().clone().contiguous()
-            if list(soft.shape) != [len(images), len(self.classes)]:
-                raise ValueError(f"soft: expected shape {[len(images), len(self.classes)]}, one row per image, got {list(soft.shape)}")
-            if not soft.isfinite().all(): raise ValueError("soft: expected finite numbers, got NaN or infinity")
-        self.soft, self.meta = soft, dict(meta or {})
+        if soft is not None: soft = check_soft(soft, len(images), len(self.classes), soft_kind).cpu().clone().contiguous()
+        if isinstance(patches, bool) or not isinstance(patches, int) or not 1 <= patches <= min(images.shape[2:]):
+            raise ValueError(f"patches: expected a number per side from 1 to {min(images.shape[2:])}, got {patches!r}")
+        self.soft, self.patches, self.meta = soft, patches, dict(meta or {})
 
     def __len__(self): return len(self.images)
     @property
@@ -202,7 +231,8 @@ class DistilledSet:
     def __repr__(self):
         n, c, h, w = self.images.shape
         return (f"DistilledSet({self.meta.get('method', '?')} on {self.meta.get('data', '?')}: {n} images, {self.num_classes} classes, "
-                f"ipc {self.ipc}, {c}x{h}x{w}{', soft labels' if self.soft is not None else ''})")
+                f"ipc {self.ipc}, {c}x{h}x{w}"
+                f"{f', mosaics of {self.patches}x{self.patches}' if self.patches > 1 else ''}{', soft labels' if self.soft is not None else ''})")
 
     def pixels(self) -> torch.Tensor: # float32 [N,C,H,W] in [0,1]
         "The images as pixels: de-normalised and clipped to [0,1]."
@@ -226,7 +256,7 @@ def save(self:DistilledSet,
     path = Path(path)
     if path.exists() and not path.is_dir(): raise ValueError(f"path: expected a folder, {str(path)!r} is a file")
     tensors = dict(images=self.images, labels=self.labels) | ({} if self.soft is None else dict(soft=self.soft))
-    meta = dict(format=_FORMAT, digest=_digest(tensors), norm=self.norm, classes=self.classes, meta=self.meta)
+    meta = dict(format=_FORMAT, digest=_digest(tensors), norm=self.norm, classes=self.classes, soft_kind=None if self.soft is None else 'logits', patches=self.patches, meta=self.meta)
     blob = json.dumps(meta, indent=1)
     data = safetensors.torch.save(tensors, metadata=dict(dd_lit=blob))
     path.mkdir(parents=True, exist_ok=True)
@@ -261,8 +291,10 @@ def load(cls:DistilledSet,
     if _digest(tensors) != own.get('digest'): raise broken('its numbers do not match their checksum')
     # same digest: the readable twin counts (a person may have added a note); other digest: a save was cut between its two renames
     meta = twin if isinstance(twin, dict) and twin.get('digest') == own['digest'] else own
-    try: return cls(tensors['images'], tensors['labels'], meta['norm'], meta['classes'], tensors.get('soft'), meta['meta'])
-    except (KeyError, TypeError) as e: raise ValueError(f"{str(side)!r} is damaged: {e!r}") from None
+    try:
+        patches = meta.get('patches', meta['meta'].get('patches', 1))       # sets from before it had a place of its own
+        return cls(tensors['images'], tensors['labels'], meta['norm'], meta['classes'], tensors.get('soft'), meta.get('soft_kind') or 'logits', patches, meta['meta'])
+    except (KeyError, TypeError, AttributeError) as e: raise ValueError(f"{str(side)!r} is damaged: {e!r}") from None
 
 # %% ../nbs/00_core.ipynb #aae7a218
 @patch

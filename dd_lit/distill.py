@@ -77,8 +77,8 @@ class Distiller:
     def result(self) -> DistilledSet:
         "What has been made so far, with how it was made."
         config = {k: _plain(v) for k, v in vars(self.cfg).items()}
-        return DistilledSet(self.images, self.labels.cpu(), self.data.norm, self.data.classes, self.soft,
-                            dict(method=self.name, data=self.data.name, ipc=self.ipc, seed=self.seed, config=config, iterations=self.k,
+        return DistilledSet(self.images, self.labels.cpu(), self.data.norm, self.data.classes, self.soft, soft_kind='logits', patches=self.patches,
+                            meta=dict(method=self.name, data=self.data.name, ipc=self.ipc, seed=self.seed, config=config, iterations=self.k,
                                  seconds=round(self.seconds, 3), peak_bytes=self.peak_bytes, patches=self.patches, data_fingerprint=fingerprint(self.data), made_with=provenance()))
 
     # What is saved
