@@ -4,11 +4,12 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 export MPLBACKEND ?= Agg
 
-.PHONY: demo test export notebooks readme docs clean help
+.PHONY: demo test test-all export notebooks readme docs clean help
 
 help:
 	@echo "make demo       distil digits, show what came out, compare with random images"
 	@echo "make test       run every notebook and every test"
+	@echo "make test-all   the same and what takes longer: run it once before a release"
 	@echo "make export     write dd_lit/ from the notebooks"
 	@echo "make notebooks  run all notebooks in place and clean them (to commit their outputs); NB=nbs/x.ipynb for one"
 	@echo "make readme     write README.md from nbs/index.ipynb"
@@ -31,6 +32,9 @@ test: $(VENV)/.dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tools/test_notebooks.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q tests/test_ledger.py   # it measures time, so alone; the rest one per core
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -n logical --dist loadfile tests --ignore tests/test_ledger.py
+
+test-all: test
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -m slow tests
 
 export: $(VENV)/.dev
 	$(BIN)/nbdev_export
