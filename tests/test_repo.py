@@ -65,8 +65,9 @@ def test_no_pickle_and_no_global_seed():
     for f in sorted((ROOT/'dd_lit').rglob('*.py')):
         s = f.read_text()
         assert 'import pickle' not in s and 'weights_only=False' not in s
-        assert 'np.random.seed' not in s and 'torch.cuda.manual_seed' not in s
-        if f.name != 'core.py': assert 'torch.manual_seed' not in s, f
+        assert 'torch.cuda.manual_seed' not in s
+        if f.name == 'core.py': continue                # local_seed, which puts everything back; its notebook tests that
+        assert not any(w in s for w in ('torch.manual_seed', 'np.random.', 'random.seed')), f
 
 
 def test_every_export_is_described():
