@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['relu_pool', 'ReluPool', 'ConvNet', 'MLP', 'LeNet', 'AlexNet', 'VGG11', 'WideResNet', 'list_models', 'create_model',
-           'last_linear', 'predict', 'embed']
+           'device_of', 'borrowed', 'weights_digest', 'last_linear', 'predict', 'embed']
 
 # %% ../nbs/02_models.ipynb #4edfc11e
-import contextlib, difflib, re
+import contextlib, difflib, hashlib, re
 from functools import partial
 import torch, torch.nn.functional as F
 from torch import nn
@@ -255,6 +255,78 @@ def create_model(
     near = difflib.get_close_matches(key, known, 4, .5)
     raise ValueError(f"name: unknown network {name!r}; near matches: {', '.join(near)}" if near else f"name: unknown network {name!r}; list_models() lists {len(known)}")
 
+# %% ../nbs/02_models.ipynb #13c24c2e
+_HOOKS = ('_forward_pre_hooks', '_forward_pre_hooks_with_kwargs', '_forward_hooks', '_forward_hooks_with_kwargs',
+          '_forward_hooks_always_called', '_backward_pre_hooks', '_backward_hooks')
+
+def device_of(net) -> torch.device:
+    "Where a network is: the device of its first parameter or buffer; the CPU if it has none."
+    first = next((t for ts in (net.parameters(), net.buffers()) for t in ts), None)
+    return torch.device('cpu') if first is None else first.device
+
+@contextlib.contextmanager
+def borrowed(
+    *nets,              # Networks of the caller; what is no `nn.Module` is let through
+    train: bool = False, # Inside: training mode (True), evaluation mode (False), or as it is (None)
+    grad: bool = False, # Inside: parameters with gradients (True), without (False), or as they are (None)
+):
+    "Use the caller's networks; afterwards modes, `requires_grad`, gradients, buffers, hooks and device are as they were."
+    modules = {id(m): m for n in nets if isinstance(n, nn.Module) for m in n.modules()}.values()
+    params = {id(p): p for m in modules for p in m.parameters(recurse=False)}.values()
+    modes = [(m, m.training) for m in modules]
+    wants = [(p, p.requires_grad, p.grad, p.data) for p in params]
+    buffers = [(m, k, b, b.detach().clone()) for m in modules for k, b in m._buffers.items() if b is not None]
+    hooks = [(d, d.copy()) for m in modules for k in _HOOKS if (d := getattr(m, k, None)) is not None]
+    try:
+        if train is not None:
+            for m, _ in modes: m.training = train
+        for p, *_ in wants:
+            p.grad = None                                     # what comes inside does not add to the caller's gradient
+            if grad is not None and (p.is_floating_point() or p.is_complex()): p.requires_grad_(grad)
+        yield
+    finally:
+        for m, t in modes: m.training = t
+        for p, want, g, data in wants:
+            p.grad = None
+            if (p.device, p.dtype) != (data.device, data.dtype): p.data = data
+            p.requires_grad_(want)
+            p.grad = g
+        for m, k, b, value in buffers:
+            b.data.copy_(value)                               # `.data`: graphs that are still to be differentiated stay valid
+            m._buffers[k] = b
+        for d, old in hooks:
+            d.clear()
+            d.update(old)
+
+# %% ../nbs/02_models.ipynb #12a6620a
+def _note(v):
+    "A module's setting, as text; None for what is no setting."
+    if isinstance(v, (str, int, float, bool, type(None))): return repr(v)
+    if isinstance(v, (list, tuple)) and all(isinstance(o, (str, int, float, bool, type(None))) for o in v): return repr(v)
+    if isinstance(v, torch.Tensor): return f'{_bytes_digest(v)}'
+    if callable(v) and not isinstance(v, nn.Module): return getattr(v, '__qualname__', type(v).__qualname__)
+
+def _bytes_digest(t):
+    "SHA-256 of a tensor: its type, shape and bytes."
+    t = t.detach().cpu().contiguous()
+    h = hashlib.sha256(f'{t.dtype} {list(t.shape)}'.encode())
+    h.update(t.reshape(-1).view(torch.uint8).numpy())
+    return h.hexdigest()
+
+def weights_digest(
+    module: nn.Module, # Any network
+) -> str:              # 16 hex digits; the same on every device
+    "Digest of a network: its parameters and buffers, the classes of its modules and their settings. For keys of caches, and to tell whether a run is the same."
+    if not isinstance(module, nn.Module): raise ValueError(f"module: expected a torch.nn.Module, got {type(module).__name__}")
+    h = hashlib.sha256()
+    for name, m in module.named_modules():
+        skip = ('training', 'linear_accuracy', 'test_accuracy')       # a mode, and what somebody measured, do not change it
+        own = sorted((k, _note(v)) for k, v in vars(m).items() if not k.startswith('_') and k not in skip and _note(v) is not None)
+        h.update(repr((name, type(m).__qualname__, own)).encode())
+    for kind in (module.named_parameters, module.named_buffers):
+        for k, t in kind(remove_duplicate=False): h.update(f'{k} {_bytes_digest(t)}'.encode())
+    return h.hexdigest()[:16]
+
 # %% ../nbs/02_models.ipynb #993faef8
 def last_linear(model) -> nn.Linear:
     "The last linear layer of `model`, the head that turns features into logits."
@@ -270,17 +342,13 @@ def predict(
     normalize=None,        # Applied to each batch on its way in, e.g. `data.normalize`
 ) -> torch.Tensor:         # Logits [N,num_classes] on the CPU
     "Logits of `x` in evaluation mode, in batches; the mode the model was in is restored."
-    device = next(model.parameters()).device
+    device = device_of(model)
     batch_size = batch_size or (64 if device.type == 'cpu' else 1024)
-    modes = [(m, m.training) for m in model.modules()]
-    try:
-        model.eval()
-        outs = []
+    outs = []
+    with borrowed(model):
         for i in range(0, len(x), batch_size):
             b = x[i:i+batch_size].to(device)
             outs.append(model(normalize(b) if normalize else b).cpu())
-    finally:
-        for m, t in modes: m.training = t
     return torch.cat(outs)
 
 def embed(
