@@ -31,7 +31,8 @@ def fingerprint(data:ImageData) -> str: # 16 hex digits
     return h.hexdigest()[:16]
 
 def _plain(v):
-    "A configuration value as JSON can hold it; functions by their names."
+    "A configuration value as JSON can hold it; functions by their names, networks by class and weights."
+    if isinstance(v, torch.nn.Module): return f'{type(v).__name__} {weights_digest(v)}'
     if isinstance(v, (str, int, float, bool, type(None))): return v
     if isinstance(v, dict): return {str(k): _plain(o) for k, o in v.items()}
     if isinstance(v, (list, tuple)): return [_plain(o) for o in v]
