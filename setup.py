@@ -19,6 +19,7 @@ setup(
     license='Apache-2.0',
     keywords=cfg['keywords'],
     packages=find_packages(include=['dd_lit', 'dd_lit.*']),
+    package_data={'dd_lit': ['*.json']},
     python_requires='>=' + cfg['min_python'],
     install_requires=reqs('requirements'),
     extras_require={'parquet': reqs('parquet_requirements'), 'timm': reqs('timm_requirements'), 'accelerate': reqs('accelerate_requirements'),
