@@ -55,6 +55,20 @@ class ImageData:
     def counts(self) -> torch.Tensor: # int64 [num_classes]
         "Training images per class."
         return torch.bincount(self.train_y, minlength=self.num_classes)
+    def of_class(self, c:int) -> torch.Tensor: # uint8 [n,C,H,W]
+        "The training images of class `c`, in their order."
+        if not 0 <= c < self.num_classes: raise ValueError(f"c: expected a class 0..{self.num_classes-1}, got {c!r}")
+        return self.train_x[self.train_y == c]
+    def sample(self,
+        n: int,       # How many, at most all
+        seed: int = 0
+    ) -> tuple:       # (uint8 [n,C,H,W], int64 [n])
+        "`n` different training images and their labels, drawn at random from all classes, in random order."
+        total = len(self.train_x)
+        if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= total:
+            raise ValueError(f"n: expected 1 to {total}, the number of training images, got {n!r}")
+        i = torch.randperm(total, generator=rng(seed, 'sample'))[:n]
+        return self.train_x[i], self.train_y[i]
     def normalize(self, x) -> torch.Tensor: # float32 [N,C,H,W] in model space
         "Bytes to model space: `(x/255 - mean)/std`."
         mean, std = (torch.tensor(o, device=x.device).view(1, -1, 1, 1) for o in self.norm)
