@@ -26,3 +26,9 @@ def test_imports_stand_alone(book):
     from a cell of imports."""
     bad = [f'{c["id"]}: {source(c)[:200]}' for c in json.loads(book.read_text())['cells'] if c['cell_type'] == 'code' and not EXPORTED.search(source(c)) and mixed(source(c))]
     assert not bad, f'{book.relative_to(ROOT)}: give the imports a cell of their own (cell id and code follow)\n' + '\n\n'.join(bad)
+
+
+@pytest.mark.parametrize('book', BOOKS, ids=lambda p: str(p.relative_to(ROOT/'nbs')))
+def test_title_cell_holds_title_and_summary(book):
+    "nbdev makes the page's head from the first cell and drops whatever else is in it."
+    assert re.fullmatch(r'# \S.*\n\n> \S.*', source(json.loads(book.read_text())['cells'][0]).strip()), f'{book.relative_to(ROOT)}: first cell: expected "# title", a blank line, "> summary" and nothing else'
