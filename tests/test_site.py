@@ -32,3 +32,12 @@ def test_imports_stand_alone(book):
 def test_title_cell_holds_title_and_summary(book):
     "nbdev makes the page's head from the first cell and drops whatever else is in it."
     assert re.fullmatch(r'# \S.*\n\n> \S.*', source(json.loads(book.read_text())['cells'][0]).strip()), f'{book.relative_to(ROOT)}: first cell: expected "# title", a blank line, "> summary" and nothing else'
+
+
+@pytest.mark.parametrize('book', BOOKS, ids=lambda p: str(p.relative_to(ROOT/'nbs')))
+def test_no_machine_in_the_outputs(book):
+    "What a page printed names no folder of the machine that ran it."
+    where = re.compile(r'(?<![\w.…)/])/(?:root|work|tmp|home|usr|opt|var|mnt|Users|private)/|[A-Z]:\\\\|site-packages|dist-packages')
+    text = lambda o: [t if isinstance(t, str) else ''.join(t) for k, t in [('text', o.get('text', '')), *o.get('data', {}).items()] if k.startswith('text') or 'svg' in k]
+    bad = [f'{c["id"]}: {m}' for c in json.loads(book.read_text())['cells'] for o in c.get('outputs', []) for t in text(o) for m in [where.search(t)] if m]
+    assert not bad, f'{book.relative_to(ROOT)}: {bad}'
