@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['COMMANDS', 'fingerprint', 'Distiller', 'load_checkpoint', 'register', 'list_methods', 'get_method', 'distill',
-           'compare', 'table', 'compare_figure', 'save_figure', 'cmd_distill', 'cmd_evaluate', 'cmd_compare', 'report',
-           'cmd_show', 'cmd_list', 'cmd_demo', 'main']
+           'random_like', 'compare', 'table', 'compare_figure', 'save_figure', 'cmd_distill', 'cmd_evaluate',
+           'cmd_compare', 'report', 'cmd_show', 'cmd_list', 'cmd_demo', 'main']
 
 # %% ../nbs/05_distill.ipynb #8099581c
-import ast, contextlib, difflib, io, itertools, json, math, os, sys, time, traceback
-from functools import cache
+import ast, contextlib, copy, difflib, io, itertools, json, math, os, sys, time, traceback
+from functools import cache, partial
 from pathlib import Path
-from types import SimpleNamespace
+from types import FunctionType, MethodType, SimpleNamespace
 import hashlib, importlib
 import torch
 from fastcore.basics import patch
@@ -24,19 +24,46 @@ from .train import _HARD
 from .parallel import first, start, stop, wait
 
 # %% ../nbs/05_distill.ipynb #980d8d3f
-def fingerprint(data:ImageData) -> str: # 16 hex digits
+def fingerprint(
+    data: ImageData,
+    test: bool = False # Also of the test images: what a score depends on
+) -> str:              # 16 hex digits
     "Short digest of a dataset's training images, labels and normalisation."
     h = hashlib.sha256(repr((data.train_x.shape, data.norm, data.classes)).encode())
     h.update(data.train_x.numpy().tobytes()); h.update(data.train_y.numpy().tobytes())
+    if test: h.update(data.test_x.numpy().tobytes()); h.update(data.test_y.numpy().tobytes())
     return h.hexdigest()[:16]
 
+def _sha(*parts) -> str: return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+_LIBRARIES = ('dd_lit', 'torch', 'torchvision', 'timm', 'numpy', 'math', 'builtins')
+
+def _function(f, seen=frozenset()):
+    "A function as text: a library's by its name; the caller's also by what it does: bytecode, defaults, closure, and the numbers, texts, tensors and functions that it finds by name."
+    f = getattr(f, '__func__', f)
+    if f in seen or f.__module__ and f.__module__.partition('.')[0] in _LIBRARIES and f.__qualname__ == f.__name__ and not f.__closure__: return f.__name__
+    def inside(c): return c.co_code, c.co_names, [inside(k) if hasattr(k, 'co_code') else sorted(map(repr, k)) if isinstance(k, frozenset) else k for k in c.co_consts]
+    def names(c): return set(c.co_names).union(*(names(k) for k in c.co_consts if hasattr(k, 'co_code')))
+    def value(v): return _function(v, seen | {f}) if isinstance(v, FunctionType) else _plain(v)
+    found = {n: f.__globals__[n] for n in sorted(names(f.__code__)) if n in f.__globals__}
+    found = {n: value(v) for n, v in found.items() if isinstance(v, (str, int, float, tuple, torch.Tensor, FunctionType))}
+    return f'{f.__name__} {_sha(inside(f.__code__), [value(v) for v in f.__defaults__ or ()], [value(c.cell_contents) for c in f.__closure__ or ()], found)}'
+
 def _plain(v):
-    "A configuration value as JSON can hold it; functions by their names, networks by class and weights."
-    if isinstance(v, torch.nn.Module): return f'{type(v).__name__} {weights_digest(v)}'
+    "A value as JSON can hold it, equal for equal values only: networks by class and weights, tensors and functions of the caller by digest."
     if isinstance(v, (str, int, float, bool, type(None))): return v
     if isinstance(v, dict): return {str(k): _plain(o) for k, o in v.items()}
     if isinstance(v, (list, tuple)): return [_plain(o) for o in v]
-    return getattr(v, '__name__', None) or repr(v)
+    if isinstance(v, (set, frozenset)): return sorted((_plain(o) for o in v), key=repr)
+    if isinstance(v, torch.nn.Module): return f'{type(v).__name__} {weights_digest(v)}'
+    if isinstance(v, torch.Tensor): return f'tensor {list(v.shape)} {_sha(str(v.dtype), v.detach().cpu().contiguous().numpy().tobytes())}'
+    if isinstance(v, DistilledSet): return f'DistilledSet {_sha(*[_plain(o) for o in (v.images, v.labels, v.soft, v.norm, v.classes, v.patches)])}'
+    if isinstance(v, partial): return [_plain(v.func), *_plain(v.args), _plain(v.keywords)]
+    name = getattr(v, '__name__', None)
+    if isinstance(v, (FunctionType, MethodType)): return _function(v)
+    if name: return name
+    if ' at 0x' not in repr(v): return repr(v)
+    return f'{type(v).__name__} {_sha(_plain(vars(v)))}' if hasattr(v, '__dict__') else type(v).__name__
 
 class Distiller:
     "The frame of every method. A subclass gives `defaults`, `setup`, `step` and `images`/`labels`; `fit` does the rest."
@@ -54,7 +81,7 @@ class Distiller:
         self.ipc, self.seed = check_ipc(ipc, self.data, selecting=False), seed
         rng(seed)          # complains about a seed that is no int
         for k, v in cfg.items(): self._check(k, v)
-        self.cfg = SimpleNamespace(**(self.defaults | cfg))
+        self.cfg = SimpleNamespace(**{k: copy.copy(v) if isinstance(v, (dict, list, set)) else v for k, v in (self.defaults | cfg).items()})   # the caller's lists stay the caller's
         if self.cfg.iters < 1: raise ValueError(f"iters: expected at least 1, got {self.cfg.iters}")
         self.k, self.seconds, self.history = 0, 0., []   # steps done, wall time of them, one record per step
         self.peak_bytes, self.patches = 0, 1             # rise of memory; an image is a mosaic of patches x patches crops
@@ -77,7 +104,7 @@ class Distiller:
     def step(self) -> float: "Do iteration `self.k`; return its loss."; raise NotImplementedError
     def result(self) -> DistilledSet:
         "What has been made so far, with how it was made."
-        config = {k: _plain(v) for k, v in vars(self.cfg).items()}
+        config = self.identity()['config']
         return DistilledSet(self.images, self.labels.cpu(), self.data.norm, self.data.classes, self.soft, soft_kind='logits', patches=self.patches,
                             meta=dict(method=self.name, data=self.data.name, ipc=self.ipc, seed=self.seed, config=config, iterations=self.k,
                                  seconds=round(self.seconds, 3), peak_bytes=self.peak_bytes, patches=self.patches, data_fingerprint=fingerprint(self.data), made_with=provenance()))
@@ -146,12 +173,13 @@ def fit(self:Distiller,
             d = _differs(theirs, ident)
             if d: raise ValueError(f"out: {str(out)!r} holds another distilled set ({d}); choose another folder, or resume=False (--fresh) to replace it")
             return done
-    self.setup()
+    scope = partial(local_seed, self.seed, 'Distiller')    # what a method, or a network in it, draws from the global generators is drawn in here
+    with scope('setup'): self.setup()
     if out and resume and ckpt.exists():
         c = load_checkpoint(ckpt)
         d = _differs(c['identity'], ident)
         if d: raise ValueError(f"out: {str(out)!r} holds the checkpoint of another run ({d}); choose another folder, or resume=False (--fresh) to start anew")
-        self.load_state_dict(c['state'])
+        with scope('load'): self.load_state_dict(c['state'])
     def save(state):
         if not out or not first(): return                     # several processes: one of them writes
         b = io.BytesIO(); torch.save(dict(identity=ident, state=state), b)
@@ -163,7 +191,7 @@ def fit(self:Distiller,
         while self.k < self.cfg.iters:
             before, t = self.state_dict() if out else None, time.perf_counter()
             try:
-                loss = self.step()
+                with scope('step', self.k): loss = self.step()
                 loss = loss.item() if isinstance(loss, torch.Tensor) else float(loss)
                 if not math.isfinite(loss): raise ValueError(f"loss: became {loss} in iteration {self.k}; a smaller learning rate may help")
             except BaseException:
@@ -178,7 +206,7 @@ def fit(self:Distiller,
                 save(self.state_dict()); last = time.monotonic()
             if on_step: on_step(self)
     finally: bar.close()
-    ds = self.result()
+    with scope('result'): ds = self.result()
     if out and first():
         ds.save(out)
         atomic_write(out/'history.json', json.dumps(self.history))
@@ -235,25 +263,37 @@ def _set_of(item, make):
     if item in list_methods(): return make()
     raise ValueError(f"items: expected folders of distilled sets or methods ({', '.join(list_methods())}), got {str(item)!r}")
 
+# %% ../nbs/05_distill.ipynb #d5f6a30c
+def random_like(
+    distilled,     # A `DistilledSet`
+    data,          # An `ImageData`
+    seed: int = 0,
+) -> DistilledSet: # Whole real images; without soft labels
+    "Random real images, as many of every class as `distilled` has; where all classes have the same number, the draw of the method 'random'."
+    g, picked = rng(seed, 'random'), []
+    for c, n in enumerate(torch.bincount(distilled.labels, minlength=data.num_classes).tolist()):
+        i = (data.train_y == c).nonzero().flatten()
+        if n > len(i): raise ValueError(f"distilled: it has {n} images of class {data.classes[c]!r}, {data.name} has only {len(i)} to draw from")
+        picked.append(i[torch.randperm(len(i), generator=g)[:n]])
+    i = torch.cat(picked)
+    return DistilledSet(data.normalize(data.train_x[i]), data.train_y[i], data.norm, data.classes, meta=dict(method='random', data=data.name, seed=seed, indices=i.tolist()))
+
 # %% ../nbs/05_distill.ipynb #cmplab01
-def _teach(ds, teachers, seed, label_kw, evaluate_kw):
-    "Soft labels of `teachers` for every view of `ds` that `evaluate` will show."
+def _teach(ds, teachers, seed, label_kw, cfg):
+    "Soft labels of `teachers` for every view of `ds` that training with the settings `cfg` will show."
     from dd_lit.labels.soft import relabel
-    fit_kw = protocol_settings(evaluate_kw.get('protocol', 'dc'), len(ds), **{k: v for k, v in evaluate_kw.items() if k != 'protocol'})
-    views = dict(seed=seed, factor=ds.meta.get('patches', 1))
-    if isinstance(fit_kw.get('augment'), str): views |= dict(augment=fit_kw['augment'], crop=1., flip=False, mix=False)
-    return relabel(ds.images, teachers, epochs=fit_kw['epochs'], batch_size=fit_kw['batch_size'], **views | (label_kw or {}))
+    views = dict(seed=seed, factor=ds.patches)
+    if isinstance(cfg['augment'], str): views |= dict(augment=cfg['augment'], crop=1., flip=False, mix=False)
+    return relabel(ds.images, teachers, epochs=cfg['epochs'], batch_size=cfg['batch_size'], **views | (label_kw or {}))
 
 # %% ../nbs/05_distill.ipynb #cmpnam01
-def _score_name(settings, draws, soft, teachers):
+def _score_name(draws, teachers, **settings):
     "16 hex digits; equal settings, sets, labels and teachers give equal ones."
-    sha = lambda b: hashlib.sha256(b).hexdigest()
-    tensors = lambda d: [d.images, d.labels] if d.soft is None else [d.images, d.labels, d.soft]
-    sets = [[sha(t.cpu().contiguous().numpy().tobytes()) for t in tensors(d)] for d in draws]
-    weights = [sorted((k, float(v.double().sum())) for k, v in t.state_dict().items()) for t in teachers]
-    return sha(json.dumps([*settings, sets, [getattr(t, 'settings', None) for t in soft], weights], default=str).encode())[:16]
+    return _sha(json.dumps(_plain([settings, draws, teachers]), sort_keys=True))
 
 # %% ../nbs/05_distill.ipynb #d9b2af77
+_NO_IOR = "the soft labels are the set's own, and without their teacher random images cannot get the same; give a teacher that labels both (--teacher NAME)"
+
 def compare(
     items,                   # Folders, `DistilledSet`s, or method names
     data='digits',           # An `ImageData`, or a name or path for `load_data`
@@ -267,51 +307,76 @@ def compare(
     opt=None,                # An optimiser or a list: names, or (name, settings of `fit`); None: the protocol's
     teacher=None,            # Trained network, or several, that label every set for the soft losses; None: the sets' own soft labels
     label_kw: dict = None,   # For `relabel`: crop, flip, mix, temperature, ...; without it the protocol's `augment`, if it has one
+    fair: bool = False,      # Train on random images beside every set: IOR for all. Without it, for those with as many images as a random set among the items
     **evaluate_kw            # For `evaluate`: protocol, epochs, ...
 ) -> list:                   # One dict per set and cell: name, ipc, model, loss, opt, scores (a `Scores`), set (a `DistilledSet`), seconds, peak_bytes, bytes
-    "Distil where needed and score everything by the same protocol, over losses, optimisers and networks. Mosaics (RDED, OGM) are shown patch by patch, unless `augment` says otherwise."
-    from dd_lit.labels.losses import get_loss
-    from dd_lit.coreset.rded import patch_augment
-    data, rows = load_data(data), []
+    "Distil where needed and score everything by the same protocol, over losses, optimisers and networks; how a set is shown, `evaluate` decides."
+    data, rows, base = load_data(data), [], {}
     lists = lambda o: [named(v) for v in (o if isinstance(o, list) else [o])]
     models, losses, opts = lists(model), lists(loss), [('', {}, '')] if opt is None else lists(opt)
     teachers = [] if teacher is None else list(teacher) if isinstance(teacher, (list, tuple)) else [teacher]
-    hard, model_kw = evaluate_kw.pop('hard', True), evaluate_kw.pop('model_kw', None) or {}
-    want_soft, plain = any(l not in _HARD for l, _, _ in losses), next((i for i, (l, _, _) in enumerate(losses) if l == 'ce'), None)
+    hard = evaluate_kw.pop('hard', True)
+    soft_loss, plain = next((l for l, _, _ in losses if l not in _HARD), None), next((i for i, (l, _, _) in enumerate(losses) if l == 'ce'), None)
+    scorer = partial(_cells, data=data, out=out, repeats=repeats, seed=seed, device=device, resume=resume, models=models, losses=losses, opts=opts, teachers=teachers, label_kw=label_kw, evaluate_kw=evaluate_kw)
     for item in progress(items, 'comparing'):
         kw = (methods_kw or {}).get(item, {}) if isinstance(item, str) else {}
         make = lambda s=seed, keep=True: distill(item, data, ipc, out=Path(out)/item if out is not None and keep else None, seed=s, device=device, resume=resume, **kw)
-        ds = _set_of(item, make); name, patches = ds.meta.get('method') or Path(str(item)).name, ds.meta.get('patches', 1)
-        draws = [ds] + [make(seed + r, keep=False) for r in range(1, repeats)] if item == 'random' else [ds]
-        if want_soft and not teachers and ds.soft is None:
-            raise ValueError(f"teacher: loss {next(l for l, _, _ in losses if l not in _HARD)!r} needs soft labels, {name} brings none; give a trained network that labels it (--teacher NAME)")
-        soft = [_teach(d, teachers, seed + r, label_kw, evaluate_kw) if want_soft and teachers else d.soft for r, d in enumerate(draws)]
-        @cache
-        def cell(m, l, o):
-            "Scores of one network, loss and optimiser, each given by its place in the list (loss None: hard labels)."
-            (mn, mk, mt), (ln, lk, lt), (on, ok, ot) = models[m], ('ce', {}, 'ce') if l is None else losses[l], opts[o]
-            is_soft = ln not in _HARD
-            kw = dict(model=mn, model_kw=model_kw | mk, hard=False, device=device, loss=get_loss(ln, **lk) if is_soft and (lk or teachers) else ln)
-            if patches > 1 and not is_soft: kw['augment'] = patch_augment(patches)
-            kw |= evaluate_kw | (dict(opt=on) if on else {}) | ok
-            run = lambda r, n: evaluate(draws[r], data, repeats=n, seed=seed + r, soft=soft[r] if is_soft else None, **kw)
-            f = None
-            if out is not None: f = Path(out)/'scores'/f"{name}_{_score_name([mt, lt, ot, _plain(evaluate_kw | model_kw), patches, repeats, seed, fingerprint(data)], draws, soft, teachers if is_soft else [])}.json"
-            if f and resume and f.exists(): return Scores(**json.loads(f.read_text()))
-            s = run(0, repeats) if len(draws) == 1 else _pooled([run(r, 1) for r in range(repeats)])
-            if f and first() and not f.exists(): atomic_write(f, json.dumps({k: v for k, v in s.to_dict().items() if k in Scores.__dataclass_fields__}))
-            return s
+        ds = _set_of(item, make); name, is_random = ds.meta.get('method') or Path(str(item)).name, isinstance(item, str) and item == 'random'
+        draws = [ds] + [make(seed + r, keep=False) for r in range(1, repeats)] if is_random else [ds]
+        if soft_loss and not teachers and ds.soft is None:
+            raise ValueError(f"teacher: loss {soft_loss!r} needs soft labels, {name} brings none; give a trained network that labels it (--teacher NAME)")
+        cell = scorer(name, draws)
+        chance = scorer('random', [random_like(ds, data, seed + r) for r in range(repeats)]) if fair and not is_random else cell if is_random else None
         for m, o, l in itertools.product(range(len(models)), range(len(opts)), range(len(losses))):
-            s, net, size = cell(m, l, o), models[m], ds.nbytes()['total']
-            if losses[l][0] not in _HARD:
-                if hard: s.hard = cell(m, plain, o).top1
-                if hasattr(soft[0], 'epoch'): size += soft[0].nbytes()['total']      # stored views; a tensor of soft labels is part of the set
+            s, net, size, is_soft = cell(m, l, o), models[m], ds.nbytes()['total'], losses[l][0] not in _HARD
+            if is_soft:
+                if hard: s.hard = list(cell(m, plain, o).top1)
+                size += s.config.get('label_bytes', 0)              # stored views; a tensor of soft labels is part of the set
             s.full = full.get(net[2], full.get(net[0])) if isinstance(full, dict) else full
-            rows.append(dict(name=name, ipc=ds.ipc, model=net[2], loss=losses[l][2], opt=opts[o][2], scores=s, set=ds, seconds=ds.meta.get('seconds'), peak_bytes=ds.meta.get('peak_bytes'), bytes=size))
-    where = lambda r: (str(r['ipc']), r['model'], r['loss'], r['opt'])
-    base = {where(r): r['scores'].mean for r in rows if r['name'] == 'random'}
-    for r in rows: r['scores'].random = base.get(where(r))
+            at = (str(ds.ipc), m, o, l)
+            if is_soft and not teachers: s.config['no_ior'] = _NO_IOR
+            elif chance: base[at, None if is_random else id(ds)] = chance(m, l, o).mean
+            elif name == 'random': base.setdefault((at, None), s.mean)      # a random set that was given, if no item 'random' is
+            rows.append(dict(name=name, ipc=ds.ipc, model=net[2], loss=losses[l][2], opt=opts[o][2], scores=s, set=ds, seconds=ds.meta.get('seconds'), peak_bytes=ds.meta.get('peak_bytes'), bytes=size, _at=at))
+    for r in rows:
+        at = r.pop('_at')
+        r['scores'].random = base.get((at, id(r['set'])), base.get((at, None)))
     return rows
+
+def _cells(name, draws, data, out, repeats, seed, device, resume, models, losses, opts, teachers, label_kw, evaluate_kw):
+    "A function (network, loss, optimiser), each by its place in the list -> the scores of a set, or of several draws of one with a network each. Loss None: hard labels."
+    from dd_lit.labels.losses import get_loss
+    def settings(m, l, o):
+        (mn, mk, _), (ln, lk, _), (on, ok, _) = models[m], ('ce', {}, 'ce') if l is None else losses[l], opts[o]
+        kw = evaluate_kw | (dict(opt=on) if on else {}) | ok
+        kw = dict(model=mn, model_kw=(kw.pop('model_kw', None) or {}) | mk, protocol=kw.pop('protocol', 'dc')) | kw
+        own = {k: v for k, v in kw.items() if k not in ('model', 'model_kw', 'protocol')}
+        kind, is_soft = probe(mn, data, **kw['model_kw']), ln not in _HARD
+        cfg = protocol_settings(kw['protocol'], len(draws[0]), data, kind, **own) if is_soft and teachers else recipe(draws[0], data, kw['protocol'], kind, draws[0].soft if is_soft else None, **own)
+        return kw, (ln, lk), is_soft, cfg
+    taught = {}
+    def labels(r, cfg):
+        "The teachers' labels for draw r, made once for all losses and networks that train alike."
+        key = r, cfg['epochs'], cfg['batch_size'], _sha(_plain(cfg['augment']))
+        if key not in taught: taught[key] = _teach(draws[r], teachers, seed + r, label_kw, cfg)
+        return taught[key]
+    @cache
+    def cell(m, l, o):
+        kw, (ln, lk), is_soft, cfg = settings(m, l, o)
+        asked = teachers if is_soft else []
+        f = None
+        if out is not None:
+            key = _score_name(draws, asked, model=kw['model'], model_kw=kw['model_kw'], loss=[ln, lk], training=cfg, labels=label_kw if asked else None, repeats=repeats, seed=seed,
+                              data=fingerprint(data, test=True), device=default_device(device).type, recipe=RECIPE_VERSION)
+            f = Path(out)/'scores'/f'{name}_{key}.json'
+            if resume and f.exists(): return Scores(**json.loads(f.read_text()))
+        call = kw | dict(hard=False, device=device, loss=get_loss(ln, **lk) if is_soft and (lk or asked) else ln)
+        run = lambda r, n: evaluate(draws[r], data, repeats=n, seed=seed + r, soft=labels(r, cfg) if asked else None, **call)
+        s = run(0, repeats) if len(draws) == 1 else _pooled([run(r, 1) for r in range(repeats)])
+        if asked: s.config['label_bytes'] = labels(0, cfg).nbytes()['total']
+        if f and first() and not f.exists(): atomic_write(f, json.dumps({k: v for k, v in s.to_dict().items() if k in Scores.__dataclass_fields__}))
+        return s
+    return cell
 
 def _pooled(parts):
     "Scores of one network each, on different draws of a set, as the scores of several networks."
@@ -428,24 +493,25 @@ def cmd_evaluate(
     repeats: int = 5,       # Networks to train
     protocol: str = 'dc',   # dc, dsa or gift
     loss: str = 'ce',       # Loss
+    teacher: Param('Networks to train on the real data that label the set, for soft losses (default: its own soft labels)', str, nargs='+') = None,
+    teacher_epochs: int = 5, # Epochs of the teachers
+    labels: Param('Settings of the soft labels, NAME=VALUE: crop, flip, mix, temperature', str, nargs='*') = None,
     root: str = None,       # Where named datasets lie
     size: int = None,       # Bring images to this many pixels
     download: store_true = False, # Fetch a missing dataset from the network
     seed: int = 0,          # Weights and order of the networks
     device: str = None,     # cpu, cuda, ...
-    fair: store_true = False, # Also train on the full data and on random images: HLR and IOR
+    fair: store_true = False, # Also train on the full data, and on random images with the same loss, labels and recipe: HLR and IOR
     set: _SET = None,       # Settings of the training or the network, NAME=VALUE ...
 ):
     "Train networks on a distilled set and test them on real data."
     ds = DistilledSet.load(folder)
     d = load_data(data or ds.meta.get('data') or 'digits', root=root, size=size or (ds.images.shape[-1] if ds.images.shape[-1] == ds.images.shape[-2] else None), download=download)
-    kw = dict(model=model, protocol=protocol, loss=loss, device=device) | _split_settings(set)
-    full = rand = None
-    if fair:
-        full = full_accuracy(d, model, seed=seed, device=device, model_kw=kw.get('model_kw'))
-        n = ds.ipc if isinstance(ds.ipc, int) else ds.ipc[1]
-        rand = compare(['random'], d, n, repeats=repeats, seed=seed, **kw | dict(loss='ce'))[0]['scores'].mean
-    s = evaluate(ds, d, repeats=repeats, seed=seed, full=full, random=rand, **kw)
+    kw = dict(protocol=protocol, device=device) | _split_settings(set)
+    full = full_accuracy(d, model, seed=seed, device=device, model_kw=kw.get('model_kw')) if fair else None
+    # one row of a comparison: the same number as `compare` gives
+    s = compare([ds], d, repeats=repeats, seed=seed, model=model, loss=loss, full=full, fair=fair, teacher=_teachers(teacher, d, teacher_epochs, seed, device), label_kw=_settings(labels), **kw)[0]['scores']
+    if not fair: s.config.pop('no_ior', None)                 # nobody has asked
     name = f'scores_{d.name}_{model}_{protocol}_{loss}_seed{seed}.json'
     atomic_write(Path(folder)/name, json.dumps(s.to_dict() | dict(made_with=provenance()), indent=1))
     print(f"{ds}\n{model}: {s}\nstored in {Path(folder)/name}")
@@ -458,6 +524,12 @@ def _choices(texts):
         name, _, rest = t.rpartition(':')
         out.append((name, _settings(rest.split(','))) if '=' in rest else t)
     return out
+
+def _teachers(names, data, epochs, seed, device):
+    "['resnet18:width=16'] -> trained networks; None -> None."
+    if not names: return None
+    from dd_lit.statistics.backbones import squeeze
+    return [squeeze(named(t)[0], data, epochs=epochs, seed=seed, device=device, **named(t)[1]) for t in _choices(names)]
 
 def cmd_compare(
     items: Param('Folders of distilled sets, or names of methods', str, nargs='+', opt=False),
@@ -488,10 +560,7 @@ def cmd_compare(
     models = _choices(model) or ['convnet3']
     for o in models: create_model(named(o)[0], d.num_classes, d.in_chans, d.size, **kw.get('model_kw', {}) | named(o)[1])      # a wrong name is wrong now, not after an hour
     acc = {named(o)[2]: full_accuracy(d, named(o)[0], seed=seed, device=device, model_kw=kw.get('model_kw', {}) | named(o)[1]) for o in models} if full else None
-    teachers = None
-    if teacher:
-        from dd_lit.statistics.backbones import squeeze
-        teachers = [squeeze(named(t)[0], d, epochs=teacher_epochs, seed=seed, device=device, **named(t)[1]) for t in _choices(teacher)]
+    teachers = _teachers(teacher, d, teacher_epochs, seed, device)
     rows = compare(items, d, ipc, out=out/f'{d.name}_ipc{ipc}_seed{seed}', repeats=repeats, seed=seed, full=acc, resume=not fresh, model=models, loss=_choices(loss) or ['ce'], opt=_choices(opt), teacher=teachers, label_kw=_settings(labels), **kw)
     report(rows, out, 'compare')
 
