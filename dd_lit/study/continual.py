@@ -13,7 +13,6 @@ from ..data import *
 from ..models import *
 from ..train import *
 from ..labels.soft import LiveLabels
-from ..coreset.rded import patch_augment
 
 # %% ../../nbs/study/continual.ipynb #51a1d190
 def class_groups(num_classes:int, steps:int, seed:int=0) -> list: # Lists of classes
@@ -37,8 +36,8 @@ def gdumb(
     "Class-incremental learning with a distilled memory (GDumb): train from scratch after every group."
     data, device, out = load_data(data), default_device(device), []
     if distilled.num_classes != data.num_classes: raise ValueError(f"distilled: it has {distilled.num_classes} classes, {data.name} has {data.num_classes}")
-    factor = distilled.meta.get('patches', 1) if factor is None else factor
-    if teachers is None and factor > 1: fit_kw = dict(augment=patch_augment(factor, (crop, 1.))) | fit_kw
+    factor = distilled.patches if factor is None else factor
+    if teachers is None: fit_kw = dict(augment=patch_views(factor, scale=(crop, 1.))) | fit_kw
     groups = [list(g) for g in steps] if isinstance(steps, (list, tuple)) else class_groups(data.num_classes, steps, seed)
     flat = [c for g in groups for c in g]
     if not flat or len(set(flat)) < len(flat) or not set(flat) <= set(range(data.num_classes)): raise ValueError(f"steps: expected groups of different classes from 0 to {data.num_classes - 1}, got {steps}")
