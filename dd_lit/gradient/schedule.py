@@ -20,16 +20,22 @@ def zeta_constant(
 
 # %% ../../nbs/gradient/schedule.ipynb #7e487df1
 class OverfitDetector:
-    "Says when the real loss has risen since the last look (Section 3.3 of `dc.txt`)."
-    def __init__(self): self.last = math.inf
+    "Says when an update of the network made the real loss rise (Section 3.3 of `dc.txt`)."
+    def __init__(self,
+        before # Loss on a real batch before the first update
+    ): self.last = self._number(before)
     def __call__(self,
-        loss # Loss on a real batch after an update of the network (the same batch each time)
+        loss # Loss on the same real batch after an update
     ) -> bool: # True: this update made it worse, stop
-        "Compare with the previous call."
-        loss = float(loss)
-        if math.isnan(loss): raise ValueError("loss: expected a number, got NaN")
+        "Compare with the loss before this update."
+        loss = self._number(loss)
         rose, self.last = loss > self.last, loss
         return rose
+    @staticmethod
+    def _number(loss):
+        loss = float(loss)
+        if math.isnan(loss): raise ValueError("loss: expected a number, got NaN")
+        return loss
 
 # %% ../../nbs/gradient/schedule.ipynb #8430da03
 def zeta_adaptive(
