@@ -1,0 +1,98 @@
+"""Nothing mixes devices: every method, every way of scoring and labelling, on a device that is not there (see pretend.py)."""
+import os
+import pytest, torch
+from conftest import ROOT  # noqa: F401  (sets the environment)
+from pretend import Mixed, PretendDevice, Rules
+from dd_lit.core import DistilledSet, rng
+from dd_lit.data import ImageData, load_data
+from dd_lit.distill import compare, distill, get_method, list_methods
+from dd_lit.labels.losses import get_loss
+from dd_lit.labels.soft import LiveLabels, relabel
+from dd_lit.models import create_model
+from dd_lit.train import evaluate, full_accuracy
+
+SMALL = dict(iters=2, width=8, batch_real=16, squeeze_epochs=1, epochs=1, pool=20, pretrain=dict(epochs=1), backbones=('convnet3', 'resnet18'))
+
+
+@pytest.fixture(scope='module')
+def data():
+    "200 digits of all classes, 50 to test on."
+    d = load_data('digits')
+    i = torch.randperm(len(d.train_x), generator=rng(0, 'few'))[:200]
+    return ImageData(d.train_x[i], d.train_y[i], d.test_x[:50], d.test_y[:50], d.norm, d.classes, 'digits')
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch): monkeypatch.setenv('DD_LIT_CACHE', str(tmp_path/'cache'))
+
+
+def settings(method):
+    kw = {k: v for k, v in SMALL.items() if k in get_method(method).defaults}
+    if method == 'sre2l': kw['backbones'] = ('resnet18',)
+    return kw
+
+
+def small_set(data): return distill('random', data, 1)
+
+
+def test_the_device_refuses_what_a_gpu_refuses():
+    with PretendDevice() as device:
+        x, y = torch.ones(3, device=device), torch.ones(3)
+        with pytest.raises(Mixed): x + y
+        with pytest.raises(TypeError): x.numpy()
+        with pytest.raises(Mixed): torch.randn(3, device=device, generator=rng(0, 'here'))
+        assert (x + 1).cpu().equal(y + 1) and (x + torch.tensor(1.)).device.type == x.device.type
+    with PretendDevice(double=False) as device:
+        with pytest.raises(TypeError): torch.ones(3, device=device).double()
+
+
+@pytest.mark.parametrize('double', [True, False], ids=['float64', 'no float64'])
+@pytest.mark.parametrize('method', list_methods())
+def test_distill(data, method, double, tmp_path):
+    "From nothing to a set and its file, with a checkpoint that is read back."
+    with PretendDevice(double) as device:
+        ds = distill(method, data, 1, device=device, out=tmp_path/'a', checkpoint_seconds=0, **settings(method))
+        half = get_method(method)(data, 1, device=device, **settings(method))
+        half.setup(); state = half.state_dict(); half.load_state_dict(state)
+    assert ds.images.device.type == 'cpu' and ds.images.isfinite().all()
+    assert torch.equal(DistilledSet.load(tmp_path/'a').images, ds.images)
+    assert Rules.seen > 100 or method == 'random'
+
+
+@pytest.mark.parametrize('how', ['dc', 'dsa', 'gift', 'kl', 'gift loss', 'stored', 'adam', 'muon', 'mosaic', 'batch norm'])
+def test_evaluate(data, how):
+    ds = small_set(data)
+    kw = dict(epochs=2, model_kw=dict(width=8), repeats=1)
+    with PretendDevice() as device:
+        teacher = create_model('convnet3', 10, 1, 16, seed=1, width=8).to(device).eval()
+        if how in ('dc', 'dsa', 'gift'): kw |= dict(protocol=how)
+        if how in ('adam', 'muon'): kw |= dict(opt=how)
+        if how == 'kl': kw |= dict(soft=torch.randn(10, 10, generator=rng(0, 'soft')), loss='kl')
+        if how == 'gift loss': kw |= dict(soft=LiveLabels(ds.images, [teacher], epochs=2, batch_size=5, mix=True), loss='gift')
+        if how == 'stored': kw |= dict(soft=relabel(ds.images, [teacher], epochs=2, batch_size=5, mix=True), loss=get_loss('mse_ce', gamma=.1))
+        if how == 'mosaic': ds.patches = 2
+        if how == 'batch norm': kw['model_kw'] |= dict(norm='batch')
+        s = evaluate(ds, data, device=device, **kw)
+    assert 0 <= s.mean <= 100 and Rules.seen > 100
+
+
+def test_compare_and_full(data):
+    with PretendDevice() as device:
+        teacher = create_model('convnet3', 10, 1, 16, seed=1, width=8).to(device).eval()
+        rows = compare(['random', 'rded'], data, 1, repeats=1, device=device, teacher=teacher, loss=['ce', 'kl'], model_kw=dict(width=8), epochs=2,
+                       methods_kw=dict(rded=settings('rded')))
+        full_accuracy(data, epochs=1, device=device, model_kw=dict(width=8))
+    assert len(rows) == 4 and Rules.seen > 100
+
+
+def test_inherit_and_continual(data):
+    from dd_lit.flow.features import FeatureNet, features, pretrain
+    from dd_lit.flow.inherit import MODES, evaluate_inherit, train_golden
+    from dd_lit.study.continual import gdumb
+    ds = small_set(data)
+    with PretendDevice() as device:
+        a, b = (pretrain('convnet3', data, epochs=1, width=w, device=device) for w in (8, 16))
+        golden = train_golden(features(a, data.train_x, data.normalize), data.train_y, 10, epochs=2)
+        for mode in MODES: assert 0 <= evaluate_inherit(ds, data, a, b, golden, mode=mode, epochs=2).mean <= 100
+        gdumb(ds, data, steps=2, model_kw=dict(width=8), epochs=2, device=device)
+    assert Rules.seen > 100
