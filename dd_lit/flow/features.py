@@ -22,18 +22,18 @@ from ..statistics.backbones import cached
 class FeatureNet(nn.Module):
     "A frozen network as a function from a dataset's images to features [N,D]."
     def __init__(self,
-        net,                 # Images -> features [N,D]; is frozen here
+        net,                 # Images -> features [N,D]; frozen while it is asked, and given back as it was
         data_norm,           # (mean, std) per channel of the images that come in
         net_norm=None,       # (mean, std) that the network wants; None: the same
         size: int = None,    # Side of the images that it wants; None: as they come
         name: str = 'custom'
     ):
         super().__init__()
-        self.net, self.size, self.name = net.eval().requires_grad_(False), size, name
+        self.net, self.size, self.name, self.training = net, size, name, False
         self.same = net_norm is None
         for n, (mean, std) in dict(data=data_norm, net=net_norm or data_norm).items():
             self.register_buffer(f'{n}_mean', torch.tensor(mean).view(1, -1, 1, 1)); self.register_buffer(f'{n}_std', torch.tensor(std).view(1, -1, 1, 1))
-    def train(self, mode=True): return super().train(False)      # frozen means frozen
+    def train(self, mode=True): return self          # frozen means frozen; and the network's own mode is its owner's
     def __repr__(self): return f'FeatureNet({self.name})'
     def forward(self, x):
         if not self.same:
@@ -41,18 +41,23 @@ class FeatureNet(nn.Module):
             if x.shape[1] == 1 and self.net_mean.shape[1] == 3: x = x.expand(-1, 3, -1, -1)
         if self.size is not None and x.shape[-2:] != (self.size, self.size): x = F.interpolate(x, (self.size, self.size), mode='bicubic', align_corners=False, antialias=True)
         if not self.same: x = (x - self.net_mean)/self.net_std
-        return self.net(x).flatten(1)
+        with borrowed(self.net): return self.net(x).flatten(1)
 
 @torch.no_grad()
 def features(
-    net,                     # A `FeatureNet`
+    net,                     # A `FeatureNet`, or any network
     x,                       # [N,C,H,W] in model space, or bytes together with `normalize`
     normalize=None,          # e.g. `data.normalize`
     batch_size: int = 256,
 ) -> torch.Tensor:           # [N,D] on the CPU
     "Features of many images, in batches."
-    device = next(net.buffers()).device
-    z = torch.cat([net(normalize(b.to(device)) if normalize else b.to(device)).float().cpu() for b in progress(x.split(batch_size), 'features')])
+    device = device_of(net)
+    with borrowed(net), local_seed(0, 'features'):       # a network that draws while it predicts draws the same every time
+        z = []
+        for b in progress(x.split(batch_size), 'features'):
+            b = b.to(device)
+            z.append(net(normalize(b) if normalize else b).flatten(1).float().cpu())
+    z = torch.cat(z)
     if not z.isfinite().all(): raise ValueError(f"net: {getattr(net, 'name', 'the network')} gave features that are not finite (in {int((~z.isfinite()).any(1).sum())} of {len(z)} images)")
     return z
 
@@ -117,6 +122,7 @@ def simclr_loss(
     tau: float = .2,  # Temperature
 ):
     "Contrastive loss of SimCLR (Chen et al. 2020): find the twin."
+    if not tau > 0: raise ValueError(f"tau: expected a positive temperature, got {tau}")
     if a.shape != b.shape or a.ndim != 2: raise ValueError(f"a, b: expected the same shape [N,D], got {list(a.shape)} and {list(b.shape)}")
     n, u = len(a), F.normalize(torch.cat([a, b]), dim=1)
     logits = (u @ u.T/tau).fill_diagonal_(float('-inf'))
@@ -142,7 +148,7 @@ def two_views(
 
 def _headless(name, data, seed, width):
     "A network whose last linear layer is gone, and the number of its features."
-    kw = {} if width is None else dict(width=width)
+    kw = {} if width is None else dict(width=width)         # a network without a width says so
     if name.startswith('convnet'): kw['norm'] = 'batch'
     net = create_model(name, data.num_classes, data.in_chans, data.size, seed=seed_of(seed, 'pretrain', name), **kw)
     head = last_linear(net); parent, _, leaf = next(n for n, m in net.named_modules() if m is head).rpartition('.')
@@ -160,9 +166,14 @@ def pretrain(
 ) -> FeatureNet:           # `.linear_accuracy`: of a linear head on all training images, in percent
     "Train a network without labels by SimCLR, or fetch it from the cache if this very training has been done before."
     data, device = load_data(data), default_device(device)
-    net, D = _headless(name, data, seed, width); net = net.to(device)
-    what = dict(kind='simclr', name=name, data=fingerprint(data), epochs=epochs, lr=lr, batch_size=batch_size, width=width, crop=crop, flip=flip, jitter=jitter, tau=tau, seed=seed)
+    if epochs < 1 or batch_size < 2: raise ValueError(f"epochs, batch_size: expected at least 1 and 2, got {epochs}, {batch_size}")
+    net, D = _headless(name, data, seed, width)
+    what = dict(kind='simclr', name=name, start=weights_digest(net), data=fingerprint(data), epochs=epochs, lr=lr, batch_size=batch_size,
+                width=width, crop=crop, flip=flip, jitter=jitter, tau=tau, seed=seed, rule='seeded')
+    net = net.to(device)
     def train(net):
+        with local_seed(seed, 'pretrain', name, 'training'): return _train(net)     # dropout and stochastic depth draw in here
+    def _train(net):
         with local_seed(seed, 'projector', name): proj = nn.Sequential(nn.Linear(D, 128), nn.ReLU(), nn.Linear(128, 64)).to(device)
         steps = epochs*max(1, len(data.train_x)//batch_size); params = [*net.parameters(), *proj.parameters()]
         opt = torch.optim.AdamW(params, lr, weight_decay=1e-4); sched = torch.optim.lr_scheduler.OneCycleLR(opt, lr, total_steps=steps + 1)
@@ -174,10 +185,9 @@ def pretrain(
                 u, v = proj(net(torch.cat([a, b])).flatten(1)).chunk(2)
                 loss = simclr_loss(u, v, tau); opt.zero_grad(); loss.backward(); opt.step(); sched.step()
                 if not loss.isfinite(): raise ValueError(f"loss: became {loss.item()} in epoch {e}; lower lr={lr}")
-        net.eval()
         return linear_probe(FeatureNet(net, data.norm, name=name), data)
     net, acc = cached(net, train, what, f'{data.name}_simclr_{name}', cache)
-    f = FeatureNet(net, data.norm, name=name).to(device); f.linear_accuracy = acc
+    f = FeatureNet(net.eval().requires_grad_(False), data.norm, name=name).to(device); f.linear_accuracy = acc
     return f
 
 def linear_probe(net, data, steps:int=300) -> float: # Test accuracy in percent

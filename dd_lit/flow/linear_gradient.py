@@ -29,9 +29,14 @@ def linear_gradient(
     return E.T @ z/len(z), E.mean(0)
 
 # %% ../../nbs/flow/linear_gradient.ipynb #105b4b9a
+def _unit_scale(v):
+    "The vector times a power of two that brings its largest entry to 0.5..1: an angle needs no length, floats need a moderate one."
+    e = v.detach().abs().max().frexp()[1].clamp(-126, 126)
+    return v*torch.ldexp(torch.ones((), dtype=v.dtype, device=v.device), -e)
+
 def cosine_loss(a, b):
-    "1 - cos of two lists of tensors, each flattened into one vector."
-    a, b = (torch.cat([t.flatten() for t in v]) for v in (a, b))
+    "1 - cos of two lists of tensors, each flattened into one vector; of any length but zero, where it is 1."
+    a, b = (_unit_scale(torch.cat([t.flatten() for t in v])) for v in (a, b))
     return 1 - F.cosine_similarity(a, b, dim=0, eps=1e-12)
 
 @register('lgm')

@@ -6,10 +6,11 @@
 __all__ = ['DECORRELATE', 'pyramid_sizes', 'decorrelate', 'Pyramid', 'FeatureDistiller']
 
 # %% ../../nbs/flow/pyramid.ipynb #8e4b47ec
-import math
+import copy, inspect
 import torch, torch.nn.functional as F
 from ..core import *
 from ..data import *
+from ..models import *
 from ..augment import *
 from ..distill import *
 from .features import *
@@ -67,7 +68,7 @@ class FeatureDistiller(Distiller):
     "Distil for a linear head on a frozen network: a subclass gives `loss(images, gen)`."
     defaults = dict(
         iters=5000,          # Steps
-        backbone='convnet3', # The frozen network: a name for `pretrain`, or for `pretrained` (clip, dinov2, eva02, mocov3, timm:<name>), or a `FeatureNet`
+        backbone='convnet3', # The frozen network: a name for `pretrain`, or for `pretrained` (clip, dinov2, eva02, mocov3, timm:<name>), or a `FeatureNet` or any network of yours
         width=None,          # Its width, if it is trained here
         pretrain={},         # Settings of `pretrain`, if it is trained here
         lr=.002,             # Adam on the levels
@@ -82,8 +83,17 @@ class FeatureDistiller(Distiller):
     )
     def backbone(self):
         c = self.cfg
-        if isinstance(c.backbone, torch.nn.Module): return c.backbone.to(self.device)
-        if c.backbone in (*VIT, 'mocov3') or c.backbone.startswith('timm:'): return pretrained(c.backbone, self.data, c.download, device=self.device)
+        own, ready = isinstance(c.backbone, torch.nn.Module), c.backbone in (*VIT, 'mocov3') or str(c.backbone).startswith('timm:')
+        for k in ('width', 'pretrain'):
+            if (own or ready) and getattr(c, k): raise ValueError(f"{k}: only a network that is trained here takes it, got {getattr(c, k)!r} with a backbone that is ready")
+        if own:
+            net = c.backbone if isinstance(c.backbone, FeatureNet) else FeatureNet(c.backbone, self.data.norm, name=type(c.backbone).__name__)
+            there = device_of(net)
+            return net if there.type == self.device.type and self.device.index in (None, there.index) else copy.deepcopy(net).to(self.device)
+        if ready: return pretrained(c.backbone, self.data, c.download, device=self.device)
+        has = [k for k in inspect.signature(pretrain).parameters if k not in ('name', 'data', 'width', 'device', 'cache')]
+        for k in c.pretrain:
+            if k not in has: raise ValueError(f"pretrain: expected settings among {', '.join(has)}, got {k!r}")
         return pretrain(c.backbone, self.data, width=c.width, device=self.device, cache=c.cache, **c.pretrain)
     def setup(self):
         d, c = self.data, self.cfg
@@ -95,7 +105,9 @@ class FeatureDistiller(Distiller):
         self.labels = torch.arange(d.num_classes).repeat_interleave(self.ipc)
         self.mean, self.std = (torch.tensor(o, device=self.device).view(1, -1, 1, 1) for o in d.norm)
         self.pyramid = Pyramid(len(self.labels), d.train_x.shape[-1], c.start, d.in_chans, rng(self.seed, 'pyramid'), self.device)
-        self.net = self.backbone(); self._optimizer(); self._update()
+        self.net = self.backbone()
+        self.digest = weights_digest(self.net)
+        self._optimizer(); self._update()
     def _optimizer(self): self.optimizers = [torch.optim.Adam(self.pyramid.levels, self.cfg.lr)]
     def _update(self): self.images = ((self.pyramid.images().detach() - self.mean)/self.std)
     def augment(self, x, gen):
@@ -107,11 +119,19 @@ class FeatureDistiller(Distiller):
     def loss(self, images, gen): "The loss of `images` in model space."; raise NotImplementedError
     def step(self) -> float:
         if self.k and self.k % self.cfg.grow_every == 0 and self.pyramid.grow(): self._optimizer()
-        loss = self.loss((self.pyramid.images() - self.mean)/self.std, rng(self.seed, 'step', self.k))
-        self.optimizers[0].zero_grad(); loss.backward(); self.optimizers[0].step(); self._update()
+        levels = self.pyramid.levels
+        with local_seed(self.seed, 'network', self.k):     # a network that draws while it predicts
+            loss = self.loss((self.pyramid.images() - self.mean)/self.std, rng(self.seed, 'step', self.k))
+            for l, g in zip(levels, torch.autograd.grad(loss, levels)): l.grad = g      # the levels' only, nobody else's
+        self.optimizers[0].step(); self._update()
         self.log = dict(level=len(self.pyramid.levels))
         return loss.item()
-    def state_dict(self): return super().state_dict() | dict(pyramid=self.pyramid.state_dict())
+    def result(self):
+        ds = super().result()
+        ds.meta['backbone'] = f'{self.net.name} {self.digest}'
+        return ds
+    def state_dict(self): return super().state_dict() | dict(pyramid=self.pyramid.state_dict(), backbone=self.digest)
     def load_state_dict(self, s):
+        if s.get('backbone', self.digest) != self.digest: raise ValueError(f"backbone: the checkpoint was made with another network ({s['backbone']} there, {self.digest} here); choose another folder, or resume=False (--fresh) to start anew")
         self.pyramid.load_state_dict(s['pyramid']); self._optimizer()        # as many levels as then, before their optimiser is filled
         super().load_state_dict(s)

@@ -9,6 +9,7 @@ __all__ = ['class_centers', 'flow', 'flow_loss', 'decoupled_loss', 'real_centers
 import torch, torch.nn.functional as F
 from ..core import *
 from ..data import *
+from ..models import *
 from ..distill import *
 from .features import *
 from .pyramid import *
@@ -54,13 +55,13 @@ def decoupled_loss(
 # %% ../../nbs/flow/sfm.ipynb #f9e1f209
 def real_centers(net, data, batch_size:int=256) -> torch.Tensor: # [C,D]
     "Class centres of the training set, streamed: one pass, one batch in memory."
-    total = n = None
-    with torch.no_grad():
+    total, device, n = None, device_of(net), data.counts().double()
+    with torch.no_grad(), borrowed(net), local_seed(0, 'features'):
         for i in progress(torch.arange(len(data.train_x)).split(batch_size), 'class centres'):
-            device = next(net.buffers()).device; z = net(data.normalize(data.train_x[i].to(device))).double().cpu(); y = data.train_y[i]
+            z, y = net(data.normalize(data.train_x[i].to(device))).flatten(1).cpu().double(), data.train_y[i]      # not every device has float64
             if not z.isfinite().all(): raise ValueError(f"net: features of {int((~z.isfinite()).any(1).sum())} images are not finite")
-            if total is None: total, n = torch.zeros(data.num_classes, z.shape[1], dtype=torch.float64), torch.zeros(data.num_classes, dtype=torch.float64)
-            total.index_add_(0, y, z); n += torch.bincount(y, minlength=data.num_classes)
+            if total is None: total = torch.zeros(data.num_classes, z.shape[1], dtype=torch.float64)
+            total.index_add_(0, y, z)
     return (total/n[:, None]).float()
 
 @register('sfm')
