@@ -6,12 +6,13 @@
 __all__ = ['MODES', 'train_golden', 'Views', 'train_projector', 'evaluate_inherit']
 
 # %% ../../nbs/flow/inherit.ipynb #ff728024
-import time
+import copy, time
 import torch, torch.nn.functional as F
 from torch import nn
 from ..core import *
 from ..core import seed_of
 from ..data import *
+from ..models import *
 from ..augment import *
 from ..train import Scores
 from .features import *
@@ -32,9 +33,11 @@ def train_golden(
     "The golden classifier: a linear head on all real features (SFM, stage I)."
     if z.ndim != 2 or len(z) != len(y): raise ValueError(f"z, y: expected [N,D] and N labels, got {list(z.shape)} and {len(y)}")
     if not z.isfinite().all(): raise ValueError(f"z: features of {int((~z.isfinite()).any(1).sum())} images are not finite")
+    if epochs < 1 or patience < 1 or batch_size < 1: raise ValueError(f"epochs, patience, batch_size: expected at least 1, got {epochs}, {patience}, {batch_size}")
+    z, y = z.detach(), y.to(z.device)
     n = torch.bincount(y, minlength=num_classes)
     if (n == 0).any(): raise ValueError(f"y: class {(n == 0).nonzero()[0].item()} has no images")
-    head, g = _linear(z.shape[1], num_classes, seed, 'golden'), rng(seed, 'golden')
+    head, g = _linear(z.shape[1], num_classes, seed, 'golden').to(z.device), rng(seed, 'golden')
     order = torch.randperm(len(z), generator=g); k = int(len(z)*held_out); val, tr = order[:k], order[k:]
     opt = torch.optim.Adam(head.parameters(), lr*batch_size/256); sched = torch.optim.lr_scheduler.CosineAnnealingLR(opt, epochs)
     best, state, wait = float('inf'), None, 0
@@ -45,17 +48,21 @@ def train_golden(
         with torch.no_grad(): l = F.cross_entropy(head(z[val if k else tr]), y[val if k else tr]).item()
         if l < best - 1e-5: best, state, wait = l, {n: v.clone() for n, v in head.state_dict().items()}, 0
         else: wait += 1
+        if not l < float('inf'): raise ValueError(f"loss: became {l} in epoch {e}; lower lr={lr}")
         if wait >= patience: break
     head.load_state_dict(state); head.epochs = e + 1
     return head.requires_grad_(False)
 
 # %% ../../nbs/flow/inherit.ipynb #49fe9ff1
+def _name(net): return getattr(net, 'name', None) or type(net).__name__
+
 MODES = ('ci', 'normal', 'kd', 'jt', 'st')
 
 class Views:
-    "Augmented views of a set's images under two networks, the same views for both; drawn anew in every epoch."
+    "Augmented views of a set's images under two networks, the same views for both, wherever each of them is; drawn anew in every epoch."
     def __init__(self, images, distill_net, eval_net, seed, crop=.5, flip=False, noise=0.):
         self.x, self.nets, self.seed, self.cfg, self.seen = images, (eval_net, distill_net), seed, (float(crop), flip, float(noise)), {}
+        self.device = device_of(eval_net)                       # where the features are, and the heads that will be trained on them
     @torch.no_grad()
     def __call__(self, e): # ([N,D_eval], [N,D_distill])
         if self.cfg == (1., False, 0.): e = 0                   # nothing random: one view is all views
@@ -66,7 +73,8 @@ class Views:
         if crop < 1: x = crop_resize(x, draw_boxes(len(x), g, scale=(crop, 1.)).to(x.device))
         if flip: x = torch.where((torch.rand(len(x), 1, 1, 1, generator=g) < .5).to(x.device), x.flip(-1), x)
         if noise: x = x + noise*torch.randn(x.shape, generator=g).to(x.device)
-        return tuple(net(x).float() for net in self.nets)
+        with borrowed(*self.nets), local_seed(self.seed, 'networks', e):
+            return tuple(net(x.to(device_of(net))).flatten(1).float().to(self.device) for net in self.nets)
 
 def train_projector(
     views,               # e -> (features of the evaluation network, of the distillation network), see `Views`
@@ -75,7 +83,9 @@ def train_projector(
 ) -> nn.Linear:          # D_eval -> D_distill
     "One linear map from one network's features to another's, by least squares on the distilled images (SFM, stage III)."
     zs, zt = views(0); P = _linear(zs.shape[1], zt.shape[1], seed, 'projector').to(zs.device)
-    def loss(e): zs, zt = views(e); return F.mse_loss(P(zs), zt)
+    def loss(e):
+        zs, zt = (z.detach() for z in views(e))               # only the projector learns
+        return F.mse_loss(P(zs), zt)
     _adam(P.parameters(), loss, epochs, lr)
     return P
 
@@ -86,8 +96,8 @@ def _adam(params, loss, epochs, lr):
 def evaluate_inherit(
     distilled,            # A `DistilledSet`
     data,                 # Where the test set is
-    distill_net,          # `FeatureNet` it was made with
-    eval_net,             # `FeatureNet` to evaluate with
+    distill_net,          # `FeatureNet` it was made with, or any network; each stays on its device, in its state
+    eval_net,             # `FeatureNet` to evaluate with, or any network
     golden=None,          # From `train_golden` on `distill_net`; needed by all modes but normal and jt
     mode='ci',            # ci, normal, kd, jt, st; or several of them, which then share their views
     repeats: int = 3, epochs: int = 300,
@@ -98,33 +108,42 @@ def evaluate_inherit(
     test_features=None,   # [N,D_eval] if they are known
 ) -> Scores:              # `.config['bytes']`: what must be stored: images, projector, head. For several modes a dict of them
     "Accuracy on the real test set of what `eval_net` learns from a distilled set, in one of five ways (SFM, Table 3)."
-    single = isinstance(mode, str); modes = (mode,) if single else tuple(mode)
+    single = isinstance(mode, str); modes = (mode,) if single else tuple(dict.fromkeys(mode))
     for m in modes:
         if m not in MODES: raise ValueError(f"mode: expected one of {', '.join(MODES)}, got {m!r}")
-    data, C = load_data(data), distilled.num_classes
-    x, y = distilled.images, distilled.labels
-    D_e, D_d = (n(x[:1]).shape[1] for n in (eval_net, distill_net))
+    if repeats < 1 or epochs < 1: raise ValueError(f"repeats, epochs: expected at least 1, got {repeats}, {epochs}")
+    data, C, device = load_data(data), distilled.num_classes, device_of(eval_net)
+    if C != data.num_classes: raise ValueError(f"distilled: it has {C} classes, {data.name} has {data.num_classes}")
+    x, y = distilled.images, distilled.labels.to(device)
+    if any(abs(a - b) > 1e-6 for s, t in zip(distilled.norm, data.norm) for a, b in zip(s, t)):    # the networks live in the model space of `data`
+        m, s, M, S = (torch.tensor(o).view(1, -1, 1, 1) for o in (*distilled.norm, *data.norm))
+        x = (x*s + m - M)/S
+    D_e, D_d = (features(n, x[:1]).shape[1] for n in (eval_net, distill_net))
     inherits = [m for m in modes if m in ('ci', 'kd', 'st')]
     if inherits:
         if golden is None: raise ValueError(f"golden: mode {inherits[0]!r} needs the classifier trained on all real features, got None")
         if tuple(golden.weight.shape) != (C, D_d): raise ValueError(f"golden: expected a head from {D_d} features to {C} classes, got {golden.in_features} to {golden.out_features}")
-    t = features(eval_net, data.test_x, data.normalize) if test_features is None else test_features
+        golden = copy.deepcopy(golden).to(device).requires_grad_(False)        # the caller's is asked, never trained
+    t = (features(eval_net, data.test_x, data.normalize) if test_features is None else test_features).to(device)
     acc, linear = {m: dict(top1=[], top5=[], seconds=0.) for m in modes}, lambda a, b: 4*(a*b + b)
     for r, mode in progress([(r, m) for r in range(repeats) for m in modes], 'evaluating ' + ', '.join(modes)):
         t0 = time.perf_counter()
         if mode == modes[0]: s = seed_of(seed, 'inherit', r) % 2**31; views = Views(x, distill_net, eval_net, s, crop, flip, noise)
         if mode == 'ci': P = train_projector(views, epochs, lr, s); out = golden(P(t))
         else:
-            P = _linear(D_e, D_d, s, 'projector') if mode in ('jt', 'st') else nn.Identity()
-            H = golden if mode == 'st' else _linear(D_d if mode == 'jt' else D_e, C, s, 'head')
+            P = _linear(D_e, D_d, s, 'projector').to(device) if mode in ('jt', 'st') else nn.Identity()
+            H = golden if mode == 'st' else _linear(D_d if mode == 'jt' else D_e, C, s, 'head').to(device)
             params = [p for p in (*P.parameters(), *H.parameters()) if p.requires_grad]
             def loss(e):
                 ze, zd = views(e); z = H(P(ze)); ce = F.cross_entropy(z, y)
                 if mode != 'kd': return ce
                 return alpha*T*T*F.kl_div((z/T).log_softmax(1), (golden(zd)/T).log_softmax(1), log_target=True, reduction='batchmean') + (1 - alpha)*ce
             _adam(params, loss, epochs, lr); out = H(P(t))
-        rank = out.detach().topk(min(5, C), 1).indices == data.test_y[:, None]
+        rank = out.detach().cpu().topk(min(5, C), 1).indices == data.test_y[:, None]
         acc[mode]['top1'].append(100*rank[:, 0].float().mean().item()); acc[mode]['top5'].append(100*rank.any(1).float().mean().item()); acc[mode]['seconds'] += time.perf_counter() - t0
     bytes_ = lambda mode: dict(images=distilled.nbytes()['images'], projector=linear(D_e, D_d) if mode in ('ci', 'jt', 'st') else 0, head=linear(D_d, C) if mode in ('ci', 'kd', 'st') else 0)
-    out = {m: Scores(a['top1'], a['top5'], a['top1'], seconds=a['seconds'], config=dict(mode=m, model=eval_net.name, distill_model=distill_net.name, data=data.name, repeats=repeats, epochs=epochs, lr=lr, seed=seed, bytes=bytes_(m) | dict(total=sum(bytes_(m).values())))) for m, a in acc.items()}
+    nets = dict(model=_name(eval_net), distill_model=_name(distill_net), weights=weights_digest(eval_net), distill_weights=weights_digest(distill_net),
+                golden=weights_digest(golden) if inherits else None)
+    cfg = dict(data=data.name, repeats=repeats, epochs=epochs, lr=lr, crop=crop, flip=flip, noise=noise, T=T, alpha=alpha, seed=seed)
+    out = {m: Scores(a['top1'], a['top5'], a['top1'], seconds=a['seconds'], config=dict(mode=m, **nets, **cfg, bytes=bytes_(m) | dict(total=sum(bytes_(m).values())))) for m, a in acc.items()}
     return out[modes[0]] if single else out
