@@ -49,7 +49,7 @@ readme: $(VENV)/.dev
 	$(BIN)/python tools/make_readme.py
 
 docs: $(VENV)/.dev
-	@if command -v quarto >/dev/null; then cp _quarto.yml nbs/_quarto.yml && PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/nbdev_proc_nbs && $(BIN)/python tools/api_pages.py && cp references.bib nbs/favicon.svg _proc/ && quarto render _proc --output-dir ../_docs; \
+	@if command -v quarto >/dev/null; then rm -rf _proc && cp _quarto.yml nbs/_quarto.yml && PATH="$(abspath $(BIN)):$$PATH" $(BIN)/nbdev_proc_nbs && $(BIN)/python tools/api_pages.py && $(BIN)/python tools/links.py && cp references.bib nbs/favicon.svg _proc/ && quarto render _proc --output-dir ../_docs; \
 	else $(BIN)/python tools/preview_docs.py; fi
 
 clean:

@@ -1,5 +1,6 @@
-"""An API page for every module, from its docments: written to _proc/api/*.qmd, for Quarto and for the preview alike."""
-import importlib, inspect, pkgutil, sys
+"""The pages that are no notebooks, written to _proc/*.qmd, for Quarto and for the preview alike: an API page for every module, from its
+docments, and CONTRIBUTING."""
+import importlib, inspect, json, pkgutil, sys
 from pathlib import Path
 from fastcore.docments import docments, empty
 
@@ -39,17 +40,28 @@ def entry(name, o) -> list:
     return out
 
 
+def head(title, description='') -> str:
+    "A page's front matter. There is no notebook behind it, so no link to one."
+    return '\n'.join(['---', f'title: {json.dumps(title, ensure_ascii=False)}', *([f'description: {json.dumps(description, ensure_ascii=False)}'] if description else []), 'repo-actions: false', '---', '', ''])
+
+
+def contributing(to) -> str:
+    "Write CONTRIBUTING.md as a page below `to`; returns its path relative to it."
+    title, _, text = (root/'CONTRIBUTING.md').read_text().partition('\n'); page = 'contributing.qmd'
+    Path(to).mkdir(parents=True, exist_ok=True); (Path(to)/page).write_text(head(title.lstrip('# ')) + text.lstrip('\n')); return page
+
+
 def write(to) -> list:
-    "Write all pages below `to`; returns their paths relative to it."
+    "Write all API pages below `to`; returns their paths relative to it."
     done = []
     for m in modules():
         names = [n for n in getattr(m, '__all__', []) if callable(getattr(m, n, None))]
         if not names: continue
         short = m.__name__.removeprefix('dd_lit.'); page = f'api/{short}.qmd'
-        lines = ['---', f'title: "{short}"', '---', '', f'# {short}', '', f'> {(m.__doc__ or "").strip()}', '']
+        lines = [head(short, (m.__doc__ or '').strip())]
         for n in names: lines += entry(n, getattr(m, n))
         p = Path(to)/page; p.parent.mkdir(parents=True, exist_ok=True); p.write_text('\n'.join(lines)); done.append(page)
     return sorted(done)
 
 
-if __name__ == '__main__': print(len(write(root/'_proc')), 'pages')
+if __name__ == '__main__': print(len([*write(root/'_proc'), contributing(root/'_proc')]), 'pages')

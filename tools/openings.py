@@ -13,7 +13,7 @@ ID = '0pening0'
 def reading_order() -> list: # (family, page) in the order of the sidebar
     out = []
     for part in yaml.safe_load((root/'_quarto.yml').read_text())['website']['sidebar']['contents']:
-        if isinstance(part, dict) and isinstance(part['contents'], list): out += [(part['section'], p.removesuffix('.ipynb')) for p in part['contents']]
+        if isinstance(part, dict) and isinstance(part['contents'], list): out += [(part['section'], p.removesuffix('.ipynb')) for p in part['contents'] if p.endswith('.ipynb')]
     return out
 
 

@@ -6,7 +6,7 @@ is the real site. API pages are written from the functions' docments, one per mo
 import html, re, shutil, sys
 from pathlib import Path
 import nbformat, pypandoc, yaml
-import api_pages
+import api_pages, links
 
 root = Path(__file__).parent.parent
 config = yaml.safe_load((root/'_quarto.yml').read_text()); site = config['website']
@@ -14,7 +14,7 @@ src, dst = root/'_proc', root/'_docs'
 CSS = '''body{font:16px/1.6 system-ui,sans-serif;margin:0;color:#222;background:#fff} a{color:#1a5fb4}
 nav{padding:1rem 1.5rem;background:#f4f6f8;font-size:14px} nav summary{font-weight:700;cursor:pointer} nav h3{margin:.8em 0 .2em;font-size:13px;color:#556} nav a{display:block;color:#245;text-decoration:none;padding:1px 0} nav a.here{font-weight:700}
 main{max-width:52rem;padding:1rem 1.5rem;overflow-wrap:break-word} pre{background:#f6f8fa;padding:.7rem;overflow-x:auto;font-size:13px;line-height:1.45} .output pre{background:#fff;border-left:3px solid #cde}
-img{max-width:100%;height:auto;background:#fff} table{border-collapse:collapse;display:block;overflow-x:auto} td,th{border:1px solid #ddd;padding:.25rem .6rem;overflow-wrap:normal} blockquote{margin:0;color:#556;font-size:18px}
+img{max-width:100%;height:auto;background:#fff} table{border-collapse:collapse;display:block;overflow-x:auto} td,th{border:1px solid #ddd;padding:.25rem .6rem;overflow-wrap:normal} [style*=right]{white-space:nowrap} blockquote{margin:0;color:#556;font-size:18px}
 math[display=block]{display:block;overflow-x:auto;overflow-y:hidden;max-width:100%} p{overflow-x:auto} .turn{display:flex;justify-content:space-between;margin-top:3rem;border-top:1px solid #ddd;padding-top:1rem} .csl-entry{margin:.4em 0;font-size:14px}
 @media(min-width:900px){body{display:flex} nav{width:15rem;min-height:100vh;flex:none} nav summary{display:none} main{flex:1;min-width:0}}
 @media(prefers-color-scheme:dark){body{color:#ddd;background:#181a1d} nav,pre{background:#22262b} nav a,a{color:#9cc4ff} nav h3,blockquote{color:#99a} .output pre{background:#181a1d} td,th{border-color:#444}}'''
@@ -28,12 +28,15 @@ def pages(contents):
 
 
 def source(path):
-    "Where a page comes from: the processed notebook, or the original if nbdev did not copy it."
-    return src/path if (src/path).exists() else root/'nbs'/path
+    "Where a page comes from: a notebook, or what `api_pages` wrote."
+    return src/path if path.endswith('.qmd') else root/'nbs'/path
+
+
+def front(path): return yaml.safe_load(source(path).read_text().split('---\n')[1])
 
 
 def title(path):
-    if path.endswith('.qmd'): return re.search(r'^title: *"?(.*?)"?$', source(path).read_text(), re.M).group(1)
+    if path.endswith('.qmd'): return front(path)['title']
     return nbformat.read(root/'nbs'/path, 4).cells[0].source.splitlines()[0].lstrip('# ').strip()
 
 
@@ -44,7 +47,7 @@ def prepared(path) -> tuple:
         if c.cell_type == 'raw': continue
         if c.cell_type == 'code' and re.search(r'^#\|\s*(hide|default_exp)\b', c.source, re.M): continue
         cells.append(c)
-        if c.cell_type != 'code': alts += [re.sub(r'\\([][])', r'\1', m) for m in re.findall(r'!\[((?:\\.|[^]])*)\]\(', c.source)]; continue
+        if c.cell_type != 'code': c.source = links.linked(c.source, path, source(path), {}); alts += [re.sub(r'\\([][])', r'\1', m) for m in re.findall(r'!\[((?:\\.|[^]])*)\]\(', c.source)]; continue
         flags = re.findall(r'^#\|\s*(.+)$', c.source, re.M)
         alt = next((f.split(':', 1)[1].strip().strip('"') for f in flags if f.startswith('fig-alt')), None)
         # pandoc shows Markdown outputs as objects; as text cells they become tables
@@ -66,7 +69,9 @@ def body(page, tmp):
     "The page's HTML, without frame."
     bib = [f'--bibliography={root/config["bibliography"]}', '--citeproc', '--metadata=link-citations=true'] if config.get('bibliography') else []
     args = ['--mathml', '--syntax-highlighting=none', *bib]
-    if page.endswith('.qmd'): return pypandoc.convert_file(str(source(page)), 'html', format='markdown', extra_args=args)
+    if page.endswith('.qmd'):
+        f = front(page); top = f'<h1>{html.escape(f["title"])}</h1>' + (f'<blockquote><p>{html.escape(f["description"])}</p></blockquote>' if f.get('description') else '')
+        return top + pypandoc.convert_file(str(source(page)), 'html', format='markdown', extra_args=args)
     nb, alts = prepared(page); nbformat.write(nb, tmp)
     out = pypandoc.convert_file(str(tmp), 'html', format='ipynb+citations', extra_args=[*args, f'--resource-path={(root/"nbs"/page).parent}', f'--extract-media={dst}/media/{Path(page).with_suffix("")}'])
     rest = iter(alts)
@@ -78,7 +83,7 @@ def body(page, tmp):
 
 def main(only=None):
     shutil.rmtree(dst, ignore_errors=True); dst.mkdir()
-    api = api_pages.write(src)
+    api = api_pages.write(src); api_pages.contributing(src)
     order = [(s, p) for s, p in pages(site['sidebar']['contents']) if not p.startswith('api/')] + [('API', p) for p in api]
     titles = {p: re.sub(r'^---.*?title:\s*', '', title(p)) for _, p in order}
     for k, (_, page) in enumerate(order):
@@ -89,7 +94,6 @@ def main(only=None):
         text = re.sub(r'<colgroup>.*?</colgroup>', '', text, flags=re.S)         # columns as wide as they need
         text = text.replace(f'{dst}/', depth)
         text = re.sub(r'href="([^":#]+)\.(?:ipynb|qmd)', r'href="\1.html', text)
-        text = re.sub(r'href="(?:\.\./)*(CONTRIBUTING|CHANGELOG)(?:\.md)?"', lambda m: f'href="{site["repo-url"]}/blob/main/{m.group(1)}.md"', text)
         url = lambda p: f'{depth}{Path(p).with_suffix(".html")}'
         nav, last = '', None                                       # the index, first in the list, carries the site's name
         for sec, p in order:
