@@ -1,0 +1,147 @@
+"""Matching flows: trainings that depend on their seed alone, networks on devices of their own."""
+import random
+import numpy as np, pytest, torch, torch.nn.functional as F
+from torch import nn
+from conftest import ROOT  # noqa: F401  (sets the environment)
+from pretend import NAME, PretendDevice, Rules
+from torchvision.ops import StochasticDepth
+from dd_lit.core import rng
+from dd_lit.data import ImageData, load_data
+from dd_lit.distill import distill, get_method
+from dd_lit.flow import features as F_
+from dd_lit.flow.features import FeatureNet, features, pretrain
+from dd_lit.flow.inherit import MODES, Views, evaluate_inherit, train_golden, train_projector
+from dd_lit.models import borrowed, create_model, device_of, list_models, weights_digest
+
+
+def few(size=None):
+    d = load_data('digits', size=size)
+    return ImageData(*d.sample(40), d.test_x[:20], d.test_y[:20], d.norm, d.classes, 'few')
+
+
+def generators(): return torch.get_rng_state().tolist(), repr(np.random.get_state()), random.getstate()
+
+
+def disturb(seed): torch.manual_seed(seed); np.random.seed(seed); random.seed(seed)
+
+
+def twice(name, data, tmp_path, **kw):
+    "Digests of two trainings with different global generators before them, which are left alone."
+    out = []
+    for s in (1, 2):
+        disturb(s)
+        before = generators()
+        out.append(weights_digest(pretrain(name, data, epochs=1, batch_size=16, cache=tmp_path/str(s), **kw)))
+        assert generators() == before
+    return out
+
+
+def drawing(most=12e6):
+    "Networks that draw random numbers while they train, up to a size."
+    out = []
+    for n in list_models():
+        if n.startswith(('regnet', 'vit')): continue          # their builders look at their weights; they have no dropout by default
+        with torch.device('meta'): m = create_model(n, 10, 1, 32)
+        if any(isinstance(o, (nn.modules.dropout._DropoutNd, StochasticDepth)) and o.p > 0 for o in m.modules()) and sum(p.numel() for p in m.parameters()) <= most: out.append(n)
+    return out
+
+
+class Random(nn.Module):
+    "Draws from everything there is, in training and in prediction."
+    def forward(self, x): return F.dropout(x, .3)*(1 + .1*random.random()) + .1*float(np.random.rand())
+
+
+def test_made_up_network_is_trained_by_its_seed(tmp_path, monkeypatch):
+    def made_up(name, data, seed, width):
+        net = create_model('mlp', 10, 1, 16, seed=seed, width=8)
+        return nn.Sequential(*list(net)[:-1], Random()), 8
+    monkeypatch.setattr(F_, '_headless', made_up)
+    a, b = twice('mlp', few(), tmp_path)
+    assert a == b
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings('ignore::FutureWarning')
+def test_every_network_that_draws_is_trained_by_its_seed(tmp_path):
+    data, tried = few(32), []
+    for n in drawing():
+        if n.startswith('squeezenet'): continue               # no linear head to take away; `last_linear` says so
+        if n == 'googlenet': continue                         # several outputs while it trains
+        a, b = twice(n, data, tmp_path/n)
+        assert a == b, n
+        tried.append(n)
+    assert len(tried) >= 10
+
+
+@pytest.mark.parametrize('method', ['sfm', 'lgm'])
+def test_network_that_draws_while_it_predicts(method, tmp_path):
+    "Same seed, same images, resumed as well; global generators untouched."
+    data = few()
+    def net(): return nn.Sequential(nn.Flatten(), Random())
+    def run(s, **kw):
+        disturb(s)
+        before = generators()
+        m = get_method(method)(data, 1, backbone=net(), iters=4, grow_every=2)
+        try: return m.fit(**kw).images
+        finally: assert generators() == before
+    whole = run(1)
+    assert torch.equal(whole, run(2))
+    class Stop(Exception): pass
+    def stop(d):
+        if d.k == 3: raise Stop
+    with pytest.raises(Stop): run(3, out=tmp_path/'run', checkpoint_seconds=0, on_step=stop)
+    assert torch.equal(run(4, out=tmp_path/'run'), whole)
+
+
+def test_evaluation_is_decided_by_its_seed():
+    data = few()
+    a, b = FeatureNet(nn.Sequential(nn.Flatten(), Random()), data.norm), FeatureNet(nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), Random()), data.norm)
+    ds = distill('random', data, 1)
+    scores = []
+    for s in (1, 2):
+        disturb(s)
+        before = generators()
+        golden = train_golden(features(a, data.train_x, data.normalize), data.train_y, 10, epochs=3)
+        scores.append({m: q.top1 for m, q in evaluate_inherit(ds, data, a, b, golden, MODES, repeats=1, epochs=3).items()})
+        assert generators() == before
+    assert scores[0] == scores[1]
+
+
+@pytest.mark.parametrize('where', [('cpu', NAME), (NAME, 'cpu'), (NAME, NAME)], ids='-'.join)
+def test_networks_stay_on_their_devices(where):
+    "The set's images come to each network; the golden head and the test features may be anywhere."
+    data = few()
+    ds = distill('random', data, 1)
+    with PretendDevice():
+        a, b = (FeatureNet(create_model('convnet3', 6, 1, 16, seed=i, width=8, norm='batch').to(d), data.norm).to(d) for i, d in enumerate(where))
+        z = features(a, data.train_x, data.normalize)
+        for at in ('cpu', NAME):
+            golden = train_golden(z.to(at), data.train_y, 10, epochs=2)
+            assert device_of(golden).type == at
+            tests = features(b, data.test_x, data.normalize).to(at)
+            for q in evaluate_inherit(ds, data, a, b, golden, MODES, repeats=1, epochs=2, noise=.1, flip=True, test_features=tests).values(): assert 0 <= q.mean <= 100
+        train_projector(Views(ds.images.to(NAME), a, b, 0), 2)
+        assert (device_of(a).type, device_of(b).type) == where
+    assert Rules.seen > 100
+
+
+@pytest.mark.parametrize('method', ['sfm', 'lgm'])
+def test_a_network_of_the_caller_is_not_moved(method):
+    data = few()
+    net = create_model('convnet3', 6, 1, 16, seed=0, width=8, norm='batch')
+    before = weights_digest(net)
+    with PretendDevice() as device:
+        there = distill(method, data, 1, backbone=net, iters=3, grow_every=1, device=device).images
+        assert device_of(net).type == 'cpu'
+        net.to(device)
+        with borrowed(net): net.to('cpu')
+        assert device_of(net).type == NAME
+        net.to('cpu')
+    assert Rules.seen > 100 and weights_digest(net) == before
+    here = distill(method, data, 1, backbone=net, iters=3, grow_every=1, device='cpu').images
+    assert torch.allclose(here, there, atol=1e-4)
+
+
+def test_features_find_the_device_of_a_network_without_buffers():
+    z = features(nn.Linear(3, 2), torch.randn(5, 3, generator=rng(0)))
+    assert z.shape == (5, 2) and not z.requires_grad
