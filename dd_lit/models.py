@@ -337,7 +337,8 @@ def borrowed(
 ):
     "Use the caller's networks; afterwards modes, `requires_grad`, gradients, buffers, hooks and device are as they were."
     modules = {id(m): m for n in nets if isinstance(n, nn.Module) for m in n.modules()}.values()
-    params = {id(p): p for m in modules for p in m.parameters(recurse=False)}.values()
+    slots = [(m, k, p) for m in modules for k, p in m._parameters.items() if p is not None]
+    params = {id(p): p for *_, p in slots}.values()
     modes = [(m, m.training) for m in modules]
     wants = [(p, p.requires_grad, p.grad, p.data) for p in params]
     buffers = [(m, k, b, b.detach().clone()) for m in modules for k, b in m._buffers.items() if b is not None]
@@ -351,6 +352,7 @@ def borrowed(
         yield
     finally:
         for m, t in modes: m.training = t
+        for m, k, p in slots: m._parameters[k] = p
         for p, want, g, data in wants:
             p.grad = None
             if (p.device, p.dtype) != (data.device, data.dtype): p.data = data
