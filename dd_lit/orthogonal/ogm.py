@@ -9,10 +9,12 @@ __all__ = ['DirectionMatcher', 'OGM']
 import torch, torch.nn.functional as F
 from ..core import *
 from ..data import *
+from ..models import device_of
 from ..distill import *
 from ..coreset.rded import *
 from ..statistics.bn_matching import *
 from ..statistics.backbones import *
+from ..statistics.backbones import _build
 from ..statistics.sre2l import *
 from .polar import *
 from .polar import METHODS
@@ -29,6 +31,7 @@ class DirectionMatcher:
         method: str = 'gram' # See `orthogonalize`
     ):
         self.reader, self.targets, self.svd, self.ema, self.method, self.mean = PseudoReader(model, list(targets), mode), targets, svd, ema, method, RunningMean()
+        self.device = device_of(model)
     def reset(self): self.mean = RunningMean()
     def terms(self) -> dict:
         "Squared distance of every layer."
@@ -36,7 +39,7 @@ class DirectionMatcher:
         for n, G in self.reader.read().items():
             if self.ema: G = self.mean(n, G)
             T = self.targets[n].to(G)
-            out[n] = ((orthogonalize(G, self.method) if self.svd else G) - T).square().sum()
+            out[n] = ((orthogonalize(G, self.method) if self.svd else G) - T).square().sum().float().to(self.device)
         return out
     def loss(self):
         "Sum of `terms()`."
@@ -64,18 +67,24 @@ class OGM(SRe2L):
         c, d = self.cfg, self.data
         if c.gamma < 0: raise ValueError(f"gamma: expected at least 0, got {c.gamma}")
         if c.polar not in METHODS: raise ValueError(f"polar: expected one of {', '.join(METHODS)}, got {c.polar!r}")
+        names = (c.backbones,) if isinstance(c.backbones, str) else c.backbones
+        self.layers = {n: self.layers_of(n, _build(n, d, 0, c.width)) for n in names}      # before anything is trained
         if c.init != 'rded': return super().setup()
-        start = RDED(d, self.ipc, self.seed, self.device, factor=c.factor, pool=min(c.pool, int(d.counts().min())), tries=c.tries, backbone=c.backbones[0], squeeze_epochs=c.squeeze_epochs, squeeze_lr=c.squeeze_lr,
+        start = RDED(d, self.ipc, self.seed, self.device, factor=c.factor, pool=min(c.pool, int(d.counts().min())), tries=c.tries, backbone=names[0], squeeze_epochs=c.squeeze_epochs, squeeze_lr=c.squeeze_lr,
                      squeeze_augment=c.squeeze_augment, width=c.width, soft_labels=False, cache=c.cache).fit()
         super().setup(); self.patches = c.factor
         with torch.no_grad():
             self.images.copy_(start.images.to(self.device).clamp(self.low, self.high))
             for i, p in zip(self.index, self.parts): p.copy_(self.images[i.to(self.device)])
+    def layers_of(self, name, net) -> list:
+        "The layers to match; an error says why a network cannot be read."
+        c, layers = self.cfg, readable(net, self.data.train_x.shape[1:], self.cfg.mode)
+        if not 0 <= c.skip < len(layers): raise ValueError(f"skip: expected fewer than the {len(layers)} layers of {name}, got {c.skip}")
+        return layers[c.skip:]
     def matchers(self, name, net):
-        c = self.cfg
-        with PseudoReader(net) as r: layers = list(r.layers)
-        if c.skip >= len(layers): raise ValueError(f"skip: expected fewer than the {len(layers)} layers of {name}, got {c.skip}")
-        out = dict(ogm=DirectionMatcher(net, real_directions(net, self.data, layers[c.skip:], c.mode, c.svd), c.mode, c.svd, c.ema, c.polar))
+        c, layers = self.cfg, self.layers.get(name) or self.layers_of(name, net)
+        targets = real_directions(net, self.data, layers, c.mode, c.svd, method=c.polar)
+        out = dict(ogm=DirectionMatcher(net, targets, c.mode, c.svd, c.ema, c.polar))
         return out | (dict(bn=BNMatcher(net, c.alpha, c.first_weight)) if c.bn_weight else {})
     def terms(self, name, logits, images, x, y, gen):
         m = self.matching[name]; out = dict(ce=F.cross_entropy(logits, y), ogm=self.cfg.gamma*m['ogm'].loss())
