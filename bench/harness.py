@@ -3,12 +3,19 @@
 A run counts as finished if it has a file under runs/ or a row in results/<name>.json, so a fresh clone continues where the
 committed table ends. `--merge` adds the new files to the table and loses none of its rows.
 """
-import argparse, json, re, time
+import argparse, json, re, subprocess, time
 from pathlib import Path
 import torch
 from dd_lit.core import atomic_write, progress, provenance
 
 RESULTS = Path(__file__).parent/'results'
+
+
+def state_of_code():
+    "The commit of this checkout, with a + if dd_lit or bench differ from it; None outside git. Rows of one table should agree."
+    git = lambda *a: subprocess.run(['git', '-C', str(RESULTS), *a], capture_output=True, text=True, check=True).stdout.strip()
+    try: return git('rev-parse', '--short', 'HEAD') + ('+' if git('status', '--porcelain', '--', ':/dd_lit', ':/bench/*.py') else '')
+    except (OSError, subprocess.CalledProcessError): return None
 
 
 def file_name(t): return re.sub(r'[^\w.-]+', '_', '_'.join(f'{k}{v}' if k == 'seed' else str(v) for k, v in t.items()))
@@ -30,6 +37,7 @@ def run_table(
     ap.add_argument('--worker', type=int, default=0); ap.add_argument('--of', type=int, default=1, help='so many processes share the work, one thread each')
     ap.add_argument('--minutes', type=float, default=1e9, help='start no run after so many'); ap.add_argument('--merge', action='store_true', help='add the finished runs to the table'); ap.add_argument('--todo', action='store_true', help='only say what is missing'); ap.add_argument('--again', action='store_true', help='also make again what the committed table has')
     a = ap.parse_args(); runs, t0 = Path(a.runs), time.time(); table = RESULTS/f'{name}.json'
+    commit = state_of_code()                                    # at the start: that is what was imported
     todo = [t for t in tasks(a.data, range(a.seeds)) if a.rows is None or t[rows] in a.rows]
     keys = list(todo[0]); key = lambda t: file_name({k: t[k] for k in keys})
     rows_of = lambda old=True: {key(r): r for r in (json.loads(table.read_text())['rows'] if old and table.exists() else [])} | {f.stem: json.loads(f.read_text()) for f in runs.glob('*.json')}
@@ -44,5 +52,5 @@ def run_table(
         f = runs/f'{key(t)}.json'
         if f.exists() or time.time() - t0 > 60*a.minutes: continue
         t1 = time.perf_counter(); o = run(**t)
-        atomic_write(f, json.dumps(t | o | dict(seconds=round(time.perf_counter() - t1, 1), made_with=provenance())))
+        atomic_write(f, json.dumps(t | o | dict(seconds=round(time.perf_counter() - t1, 1), made_with=provenance() | dict(commit=commit))))
         print(f"{time.time() - t0:6.0f} s  {f.stem:52}", *(f'{k} {v:.1f}' for k, v in o.items() if isinstance(v, float)), flush=True)
