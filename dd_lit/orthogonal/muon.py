@@ -75,7 +75,10 @@ class MuonAdamW(torch.optim.Optimizer):
     def __init__(self, muon, adamw):
         self.parts = [o for o in (muon, adamw) if o is not None]
         super().__init__([g for o in self.parts for g in o.param_groups], {})
-        for o in self.parts: o.param_groups = [g for g in self.param_groups if any(p is q for p in g['params'] for h in o.param_groups for q in h['params'])]
+        self._share()
+    def _share(self):
+        "A schedule writes into our groups, the parts step with theirs: they must be the same objects."
+        self.param_groups = [g for o in self.parts for g in o.param_groups]
     @torch.no_grad()
     def step(self, closure=None):
         "One step of both; returns the closure's loss."
@@ -86,7 +89,10 @@ class MuonAdamW(torch.optim.Optimizer):
         return loss
     def state_dict(self): return dict(parts=[o.state_dict() for o in self.parts])
     def load_state_dict(self, s):
+        "Restore both; raises a ValueError for the state of another optimiser."
+        if len(s.get('parts', ())) != len(self.parts): raise ValueError(f"state: expected that of {len(self.parts)} optimisers, got {len(s.get('parts', ()))}")
         for o, p in zip(self.parts, s['parts']): o.load_state_dict(p)
+        self._share()                              # torch has made new groups
 
 def muon(
     model,                # A network
