@@ -1,0 +1,141 @@
+"""What a network draws while it trains (dropout, stochastic depth) comes from the seed: the same seed gives the same weights,
+the same scores, the same images after an interruption, and the caller's generators are left as they were."""
+import random
+import numpy as np, pytest, torch, torchvision
+import dd_lit.models as models
+from dd_lit.core import rng
+from dd_lit.data import ImageData, load_data
+from dd_lit.distill import distill, get_method, list_methods
+from dd_lit.flow.features import FeatureNet
+from dd_lit.models import create_model, list_models
+from dd_lit.train import evaluate, fit, full_accuracy
+
+DROPS = (torch.nn.modules.dropout._DropoutNd, torchvision.ops.StochasticDepth, torchvision.ops.DropBlock2d)
+QUICK = ('mobilenetv2_05', 'squeezenet1_1', 'mnasnet0_5')
+SIZES = dict(maxvit_t=224, inception_v3=96)          # built for large images only
+
+
+class Made(torch.nn.Module):
+    "A made-up network that draws in every way there is: a layer, a function, numpy, Python; when it is made, trained and tested."
+    def __init__(self, num_classes, in_chans=3, size=32):
+        super().__init__()
+        self.scale = 1 + .1*random.random()
+        self.body = torch.nn.Sequential(torch.nn.Conv2d(in_chans, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.Dropout2d(.2), torch.nn.AvgPool2d(4))
+        self.head = torch.nn.Linear(8*(size//4)**2, num_classes)
+    def forward(self, x):
+        z = torch.nn.functional.dropout(self.body(x).flatten(1), .3, training=True)
+        return self.head(z*self.scale*(1 + .01*float(np.random.rand()) + .01*random.random()))
+
+
+@pytest.fixture
+def made(monkeypatch): monkeypatch.setitem(models._OURS, 'made', Made)
+
+
+def draws(name):
+    "Does the network hold layers that draw?"
+    with torch.device('meta'): net = create_model(name, 10, 3, SIZES.get(name, 64), seed=0)
+    return any(isinstance(m, DROPS) and max(getattr(m, 'p', 0), getattr(m, 'drop_prob', 0)) > 0 for m in net.modules())
+
+
+def toy(size, n=8):
+    x = torch.randint(0, 256, (2*n, 3, size, size), generator=rng(0, 'toy'), dtype=torch.uint8)
+    y = torch.arange(2*n) % 2
+    return ImageData(x[:n], y[:n], x[n:], y[n:], name='toy')
+
+
+def states(): return torch.random.get_rng_state().tolist(), np.random.get_state()[1].tolist(), np.random.get_state()[2], random.getstate()
+
+
+def elsewhere(k):
+    "Somebody else has drawn before."
+    torch.manual_seed(k), np.random.seed(k), random.seed(k)
+
+
+def check(name, size, repeats=2, scores=True):
+    "Two epochs of training, and an evaluation, twice from different states of the world."
+    d = toy(size)
+    weights, results = [], []
+    for k in (1, 2):
+        net = create_model(name, 2, 3, size, seed=0)
+        elsewhere(k)
+        before = states()
+        fit(net, d.train_x, d.train_y, normalize=d.normalize, epochs=2, batch_size=4, lr=1e-3, seed=3)
+        assert states() == before, f'{name}: fit has drawn from the global generators'
+        weights.append([v.clone() for v in net.state_dict().values()])
+        if scores:
+            ds = distill('random', d, 2)
+            results.append(evaluate(ds, d, name, repeats=repeats, epochs=2, lr=1e-3, seed=3).top1)
+            assert states() == before, f'{name}: evaluate has drawn from the global generators'
+    assert all(torch.equal(a, b) for a, b in zip(*weights)), f'{name}: other weights for the same seed'
+    assert not scores or results[0] == results[1], f'{name}: {results} for the same seed'
+
+
+@pytest.mark.parametrize('name', [*QUICK, 'made'])
+def test_same_seed_same_network(name, made):
+    assert name == 'made' or draws(name)
+    check(name, 32)
+
+
+def test_full_accuracy(made):
+    def once(k):
+        elsewhere(k)
+        before = states()
+        a = full_accuracy(toy(16, 40), 'made', epochs=2)
+        assert states() == before
+        return a
+    assert once(1) == once(2)
+
+
+@pytest.mark.slow
+def test_all_networks_that_draw():
+    "Every network of `list_models` with such a layer; the weights only, and the failures all at once."
+    bad, seen = {}, []
+    for name in list_models():
+        if not draws(name): continue
+        seen.append(name)
+        try: check(name, SIZES.get(name, 64), scores=False)
+        except AssertionError as e: bad[name] = str(e).splitlines()[0]
+    assert set(QUICK) <= set(seen) and len(seen) > 30, seen
+    assert not bad, bad
+
+
+class Cut(Exception): pass
+
+
+@pytest.mark.parametrize('method', ['dc', 'dc_mda'])
+def test_interrupted_and_resumed(method, made, tmp_path):
+    "Gradient matching with a network that draws, cut in its second step and given again: the same images, bit for bit."
+    d, cfg = toy(16), dict(model='made', iters=3, batch_real=4)
+    elsewhere(1)
+    before = states()
+    whole = distill(method, d, 2, **cfg)
+    assert states() == before
+    one = get_method(method)(d, 2, **cfg)
+    real = one.step
+    def fragile():
+        if one.k == 2: torch.rand(5); raise Cut
+        return real()
+    one.step = fragile
+    with pytest.raises(Cut): one.fit(tmp_path/'run')
+    elsewhere(2)
+    assert torch.equal(distill(method, d, 2, out=tmp_path/'run', **cfg).images, whole.images)
+
+
+SMALL = dict(iters=3, width=8, squeeze_epochs=1, epochs=1, batch_real=8, backbones=('resnet18',), backbone='convnet3', pool=20, augs=2)
+
+
+@pytest.mark.parametrize('method', list_methods())
+def test_watching_changes_nothing(method, tmp_path):
+    "Asking for the result, the state and the identity after every step, or keeping checkpoints, gives the same images as not asking."
+    d = load_data('digits')
+    cls = get_method(method)
+    cfg = {k: v for k, v in SMALL.items() if k in cls.defaults} | (dict(cache=tmp_path/'cache') if 'cache' in cls.defaults else {})
+    if method in ('lgm', 'sfm'):
+        net = create_model('convnet3', 10, 1, 16, seed=0, width=8)
+        cfg['backbone'] = FeatureNet(torch.nn.Sequential(net.features, torch.nn.Flatten()), d.norm)
+    if method in ('random', 'herding', 'k_center', 'forgetting', 'rded'): cfg['iters'] = 1
+    def run(**kw): return cls(d, 1, device='cpu', **cfg).fit(**kw)
+    plain = run()
+    watched = run(out=tmp_path/'run', checkpoint_seconds=0, on_step=lambda o: (o.result(), o.state_dict(), o.identity()))
+    for a, b in ((plain.images, watched.images), (plain.labels, watched.labels)): assert torch.equal(a, b), f'{method}: differs by {(a - b).abs().max():.3g}'
+    assert (plain.soft is None) == (watched.soft is None) and (plain.soft is None or torch.equal(plain.soft, watched.soft))
