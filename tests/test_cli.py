@@ -38,6 +38,31 @@ def test_the_whole_way(cli, tmp_path):
     cli('show', 'a', '--png', 'pngs', check=2)                              # ... and a full folder is not overwritten
 
 
+def test_one_set_one_score(call, tmp_path, monkeypatch):
+    "`evaluate` and `compare` show a mosaic alike and give the same number; IOR compares with random images trained the same way."
+    monkeypatch.setenv('DD_LIT_CACHE', str(tmp_path/'cache'))
+    call('distill', 'rded', '--ipc', 2, '--out', 'a', '--set', 'backbone=convnet3', 'width=16', 'squeeze_epochs=1', check=0)
+    call('distill', 'random', '--ipc', 2, '--out', 'r', check=0)
+    same = ['--repeats', 2, '--set', 'epochs=30', 'width=16']
+    def score(folder, *more):
+        p = call('evaluate', folder, *more, *same, check=0)
+        f, = (tmp_path/folder).glob('scores_*.json')
+        s = json.loads(f.read_text()); f.unlink()
+        return s, p.stdout
+    s, _ = score('a')
+    call('compare', 'a', 'random', '--ipc', 2, '--out', 'cmp', *same, check=0)
+    rows = json.loads((tmp_path/'cmp'/'compare.json').read_text())['rows']
+    assert s['top1'] == rows[0]['scores']['top1'] and s['config']['augment'] == 'patch_2'
+    fair, out = score('a', '--fair')
+    assert fair['top1'] == s['top1'] and fair['random'] == pytest.approx(rows[1]['scores']['mean']) and f"IOR {fair['ior']:+.1f}" in out
+    # random images beside themselves, with one network, so that there is one draw: no improvement, with whatever loss
+    same[1] = 1
+    for more in ((), ('--loss', 'kl', '--teacher', 'convnet3:width=16', '--teacher_epochs', 1)): assert score('r', '--fair', *more)[0]['ior'] == 0
+    # the mosaics' own soft labels: their teacher is not here
+    s, out = score('a', '--fair', '--loss', 'kl')
+    assert s['ior'] is None and 'no IOR: the soft labels are the set\'s own' in out
+
+
 def test_same_command_returns_the_finished_set(call, tmp_path):
     call('distill', 'dc', '--iters', 2, '--out', 'a', *SMALL, check=0)
     before = (tmp_path/'a'/'data.safetensors').stat().st_mtime_ns

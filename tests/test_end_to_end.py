@@ -2,8 +2,9 @@
 import os
 from pathlib import Path
 import pytest, torch
-from dd_lit.data import load_data
+from dd_lit.data import ImageData, load_data
 from dd_lit.distill import compare, distill
+from dd_lit.train import evaluate, probe, recipe
 
 DATA = Path(os.environ.get('DD_LIT_DATA', 'nowhere'))
 
@@ -24,6 +25,17 @@ def test_mnist():
     assert abs(m - d.norm[0][0]) < 1e-3 and abs(s - d.norm[1][0]) < 1e-3      # the field's constants are these images'
     ds = distill('dc', d, 1, iters=2, width=16, batch_real=32)
     assert ds.images.shape == (10, 1, 28, 28) and ds.images.isfinite().all()
+
+
+@pytest.mark.skipif(not (DATA/'MNIST').is_dir(), reason='no MNIST under DD_LIT_DATA')
+@pytest.mark.parametrize('model_kw, augment', [(dict(width=8), 'dc_crop_scale_rotate'), (dict(width=8, norm='batch'), 'dc_crop_noise')])
+def test_protocol_of_mnist(model_kw, augment):
+    "DC's reference augments on MNIST and trains 1000 epochs; the scores say so. What the caller sets wins."
+    d = load_data('mnist')
+    d = ImageData(d.train_x[:500], d.train_y[:500], d.test_x[:100], d.test_y[:100], d.norm, d.classes, d.name)
+    s = evaluate(distill('random', d, 1), d, repeats=1, epochs=3, model_kw=model_kw)
+    assert (s.config['augment'], s.config['epochs']) == (augment, 3)
+    assert recipe(distill('random', d, 1), d, 'dc', probe('convnet3', d, **model_kw))['epochs'] == 1000
 
 
 @pytest.mark.skipif(not (DATA/'cifar10').is_dir(), reason='no CIFAR-10 under DD_LIT_DATA')
