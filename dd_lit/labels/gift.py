@@ -21,10 +21,27 @@ def smooth_labels(
     if len(y) and not 0 <= int(y.min()) <= int(y.max()) < num_classes: raise ValueError(f"y: expected classes 0 to {num_classes - 1}, got {int(y.min())} to {int(y.max())}")
     return F.one_hot(y, num_classes).float()*(1 - alpha - alpha/(num_classes - 1)) + alpha/(num_classes - 1)
 
+def _wide(x):
+    "Half precision as float32; the rest as it is."
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+def _sized(x):
+    "Rows of ordinary size and what they were divided by: squares of 1e25 and of 1e-25 have no place in float32."
+    top = x.detach().abs().amax(1, keepdim=True)
+    size = torch.where((top > 1e12) | ((top < 1e-12) & (top > 0)), top, 1.)     # dividing by 1 changes no bit
+    return x/size, size
+
+def _length(x):
+    "Length of each row, [N,1]."
+    x, size = _sized(_wide(x))
+    return torch.linalg.vector_norm(x, dim=1, keepdim=True)*size
+
 def _unit(x):
-    "Rows of length 1; rows of zeros stay zeros, and give no gradient."
-    n = torch.linalg.vector_norm(torch.where((x == 0).all(1, keepdim=True), 1., x), dim=1, keepdim=True)   # no 0/0 in the gradient either
-    return x/n*(x != 0).any(1, keepdim=True)
+    """Rows of length 1. A row without direction, all zeros or less than the smallest normal number
+    of its type (the gradient, one over the length, would not fit into it), counts as zeros and gives no gradient."""
+    none = x.detach().abs().amax(1, keepdim=True) < torch.finfo(x.dtype).tiny
+    x, _ = _sized(torch.where(none, 1., _wide(x)))                             # no 0/0 in the gradient either
+    return x/torch.linalg.vector_norm(x, dim=1, keepdim=True)*~none
 
 def refine_labels(
     soft,                 # [N,C] the teacher's logits
@@ -32,12 +49,12 @@ def refine_labels(
     gamma: float = .1,    # Weight of the hard label
     alpha: float = .1,    # Smoothing, see `smooth_labels`
     form: str = 'paper',  # 'release': soft + gamma*hard, the same direction as gamma/(1 + gamma) in the paper's form
-) -> torch.Tensor:        # [N,C] float32
+) -> torch.Tensor:        # [N,C], float32 (float64 for float64 logits)
     "Soft labels turned a little towards the truth (GIFT, Section 4)."
     if form not in ('paper', 'release'): raise ValueError(f"form: expected 'paper' or 'release', got {form!r}")
     if not 0 <= gamma <= 1: raise ValueError(f"gamma: expected a weight in [0, 1], got {gamma}")
     if soft.ndim != 2 or len(soft) != len(hard): raise ValueError(f"soft: expected [{len(hard)},C], one row per hard label, got {list(soft.shape)}")
-    h, s = _unit(smooth_labels(hard, soft.shape[1], alpha).to(soft.device)), _unit(soft.float())
+    h, s = _unit(smooth_labels(hard, soft.shape[1], alpha).to(soft.device)), _unit(soft)
     return gamma*h + (1 - gamma if form == 'paper' else 1)*s
 
 def gift_loss(
@@ -45,11 +62,12 @@ def gift_loss(
     soft, hard,        # See `refine_labels`
     gamma: float = .1, alpha: float = .1, form: str = 'paper',
 ):
-    "1 - cos between the student's logits and the refined labels, mean over the batch; a row of zero logits counts 1 and gives no gradient (GIFT, Section 4)."
+    """1 - cos between the student's logits and the refined labels, mean over the batch (GIFT, Section 4).
+    Finite for all finite logits; a row of zeros has no direction: it counts 1 and gives no gradient."""
     if logits.shape != soft.shape: raise ValueError(f"soft: expected shape {list(logits.shape)} as the logits, got {list(soft.shape)}")
-    return (1 - (_unit(logits.float())*_unit(refine_labels(soft, hard, gamma, alpha, form))).sum(1)).mean()
+    return (1 - (_unit(logits)*_unit(refine_labels(soft, hard, gamma, alpha, form))).sum(1)).mean()
 
 def cosine_loss(logits, soft, hard=None):
     "1 - cos between student's and teacher's logits: GIFT without refinement."
     if logits.shape != soft.shape: raise ValueError(f"soft: expected shape {list(logits.shape)} as the logits, got {list(soft.shape)}")
-    return (1 - (_unit(logits.float())*_unit(soft.float())).sum(1)).mean()
+    return (1 - (_unit(logits)*_unit(soft)).sum(1)).mean()

@@ -7,40 +7,52 @@ __all__ = ['kd_loss', 'wsld_loss', 'dkd_parts', 'dkd_loss', 'nkd_loss']
 
 # %% ../../nbs/labels/kd.ipynb #799e6fcb
 import torch, torch.nn.functional as F
+from .gift import _wide
 
 # %% ../../nbs/labels/kd.ipynb #7346df4a
 def _others(z, y):
     "Logits of all classes but `y`: [N,C-1]."
-    keep = torch.ones_like(z, dtype=torch.bool).scatter(1, y[:, None], False)
-    return z[keep].view(len(z), -1)
+    c = torch.arange(z.shape[1] - 1, device=z.device)
+    return z.gather(1, c + (c >= y[:, None]))
 
-def _kl_rows(s, t): return F.kl_div(s.log_softmax(1), t.log_softmax(1), reduction='none', log_target=True).sum(1)
+def _told(t, y):
+    "The teacher's logits of the others, and which rows have some: where it excludes them all, it says nothing about them."
+    t = _others(t, y)
+    some = (t > -torch.inf).any(1)
+    return torch.where(some[:, None], t, 0.), some
+
+def _kl_rows(s, t):
+    "KL of each row; 0 log 0 = 0, so a class whose teacher's logit is -inf takes no part."
+    lq = t.log_softmax(1).clamp_min(torch.finfo(t.dtype).min)
+    return F.kl_div(s.log_softmax(1), lq, reduction='none', log_target=True).sum(1)
 
 def kd_loss(s, t, hard, T:float=4., alpha:float=.9):
     "Knowledge distillation (Hinton et al. 2015); logits [N,C] of student and teacher, true classes [N]."
-    s, t = s.float(), t.float()
+    s, t = _wide(s), _wide(t)
     return (1 - alpha)*F.cross_entropy(s, hard) + alpha*T*T*_kl_rows(s/T, t/T).mean()
 
 def wsld_loss(s, t, hard, T:float=2., alpha:float=2.5):
     "Weighted soft labels (Zhou et al. 2021, Eq. 8)."
-    s, t = s.float(), t.float()
+    s, t = _wide(s), _wide(t)
     with torch.no_grad(): w = 1 - (-F.cross_entropy(s, hard, reduction='none')/F.cross_entropy(t, hard, reduction='none').clamp_min(1e-7)).exp()
     return F.cross_entropy(s, hard) + alpha*T*T*(w*_kl_rows(s/T, t/T)).mean()
 
 def dkd_parts(s, t, hard, T:float=4.) -> tuple: # (TCKD [N], NCKD [N], 1 - q_y [N])
     "The two parts of KL(q||p) at temperature `T` and the factor that couples them (Zhao et al. 2022, Eq. 7)."
-    s, t = s.float()/T, t.float()/T
+    s, t = _wide(s)/T, _wide(t)/T
     two = lambda z: torch.stack([z.gather(1, hard[:, None])[:, 0], _others(z, hard).logsumexp(1)], 1)      # logits of 'true class' and 'any other'
-    return _kl_rows(two(s), two(t)), _kl_rows(_others(s, hard), _others(t, hard)), two(t).softmax(1)[:, 1]
+    told, some = _told(t, hard)
+    return _kl_rows(two(s), two(t)), _kl_rows(_others(s, hard), told)*some, two(t).softmax(1)[:, 1]
 
 def dkd_loss(s, t, hard, T:float=4., alpha:float=1., beta:float=8.):
     "Decoupled knowledge distillation (Zhao et al. 2022, Eq. 8)."
     tc, nc, _ = dkd_parts(s, t, hard, T)
-    return F.cross_entropy(s.float(), hard) + T*T*(alpha*tc + beta*nc).mean()
+    return F.cross_entropy(_wide(s), hard) + T*T*(alpha*tc + beta*nc).mean()
 
 def nkd_loss(s, t, hard, T:float=1., gamma:float=1.5):
     "Normalised knowledge distillation (Yang et al. 2023, Eq. 6)."
-    s, t = s.float(), t.float()
+    s, t = _wide(s), _wide(t)
     lp, q = s.log_softmax(1).gather(1, hard[:, None])[:, 0], t.softmax(1).gather(1, hard[:, None])[:, 0]
-    rest = -(( _others(t, hard)/T).softmax(1)*(_others(s, hard)/T).log_softmax(1)).sum(1)
-    return (-lp - q*lp + gamma*T*T*rest).mean()
+    told, some = _told(t, hard)
+    rest = -((told/T).softmax(1)*(_others(s, hard)/T).log_softmax(1)).sum(1)
+    return (-lp - q*lp + gamma*T*T*rest*some).mean()

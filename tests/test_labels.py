@@ -1,0 +1,77 @@
+"""Soft labels: what every loss promises for any finite logits, and what the label stores promise."""
+import pytest, torch, torch.nn.functional as F
+from hypothesis import HealthCheck, given, settings, strategies as st
+from dd_lit.core import check_soft, rng
+from dd_lit.labels.losses import get_loss, list_losses
+
+HALF = (torch.float16, torch.bfloat16)
+READS_LOGITS = {'mse', 'mse_ce', 'cosine', 'gift', 'refine_kl'}
+MANY = settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+
+
+def losses(but=()): return [n for n in list_losses() if n not in but]
+
+
+def gradient(name, s, t, y):
+    s = s.clone().requires_grad_()
+    l = get_loss(name)(s, t, y)
+    return l, torch.autograd.grad(l, s)[0]
+
+
+@st.composite
+def batches(draw):
+    "Logits of a student and a teacher, each with a scale of its own, with rows of zeros and one-hot rows among them."
+    n, c, seed = draw(st.integers(1, 5)), draw(st.integers(2, 12)), draw(st.integers(0, 2**31))
+    kind = draw(st.sampled_from((torch.float32, torch.float64, *HALF)))
+    low, high = dict({torch.float16: (-7, 3)}).get(kind, (-30, 30))        # float16 ends at 65504
+    def one(name):
+        z = torch.randn(n, c, generator=rng(seed, name), dtype=torch.float64).clamp(-4, 4)
+        z[draw(st.lists(st.booleans(), min_size=n, max_size=n))] = 0.
+        for i in range(n):
+            if draw(st.integers(0, 3)) == 0: z[i] = F.one_hot(torch.tensor(draw(st.integers(0, c - 1))), c)
+        return (z*10.**draw(st.integers(low, high))).to(kind)
+    return one('student'), one('teacher'), torch.randint(c, (n,), generator=rng(seed, 'true'))
+
+
+@pytest.mark.parametrize('name', losses())
+def test_finite_logits_give_a_finite_loss(name):
+    @MANY
+    @given(batches())
+    def holds(b):
+        l, g = gradient(name, *b)
+        assert l.isfinite() and g.isfinite().all() and g.dtype == b[0].dtype
+    holds()
+
+
+@pytest.mark.parametrize('name', losses(READS_LOGITS))
+def test_excluded_classes_are_the_limit_of_small_logits(name):
+    "-inf is probability 0: the value that ever smaller logits lead to."
+    @MANY
+    @given(st.integers(0, 2**31), st.integers(3, 9), st.integers(1, 4))
+    def holds(seed, c, out):
+        s, t = (3*torch.randn(4, c, generator=rng(seed, n), dtype=torch.float64) for n in ('s', 't'))
+        y = torch.randint(c, (4,), generator=rng(seed, 'y'))
+        t[:, torch.randperm(c, generator=rng(seed, 'out'))[:min(out, c - 2)]] = -torch.inf      # at least two are left
+        l, g = gradient(name, s, t, y)
+        m, h = gradient(name, s, t.clamp_min(-1e9), y)
+        assert l.isfinite() and g.isfinite().all()
+        assert torch.allclose(l, m, rtol=1e-6) and torch.allclose(g, h, rtol=1e-5, atol=1e-6)
+    holds()
+
+
+@pytest.mark.parametrize('name', losses(('ce',)))
+def test_what_has_no_meaning_is_refused(name):
+    s, y = torch.randn(4, 5, generator=rng(0)), torch.tensor([0, 1, 2, 3])
+    for bad, word in ((torch.inf, 'got inf'), (torch.nan, 'got nan'), (-torch.inf, 'the logits themselves')):
+        t = s.clone()
+        t[1, 2] = bad
+        if bad == -torch.inf and name not in READS_LOGITS:
+            t[1] = bad
+            word = 'row 1 is all -inf'
+        with pytest.raises(ValueError, match=word): get_loss(name)(s, t, y)
+
+
+def test_a_student_that_diverged_stays_nan():
+    "`fit` stops with a sentence of its own then."
+    s, t, y = torch.full((2, 3), torch.nan), torch.zeros(2, 3), torch.tensor([0, 1])
+    for n in list_losses(): assert get_loss(n)(s, t, y).isnan(), n
