@@ -13,7 +13,7 @@ import torch
 from ..core import *
 from ..core import _digest
 from ..augment import *
-from ..models import predict
+from ..models import *
 from ..parallel import first, wait, world
 
 # %% ../../nbs/labels/soft.ipynb #ab568776
@@ -39,11 +39,15 @@ class LabelSource:
         "Are these labels for these images and this many epochs?"
         if self.images_digest != _digest(dict(x=x.detach().cpu().float())): raise ValueError("soft: these labels were made for other images")
         if epochs > self.epochs: raise ValueError(f"epochs: labels are there for {self.epochs}, got {epochs}")
+    @property
+    def key(self) -> str: # 16 hex digits
+        "Digest of all that decides the labels: images, teachers' weights, views, and how they are kept."
+        return hashlib.sha256(json.dumps([self.images_digest, self.settings], sort_keys=True).encode()).hexdigest()[:16]
     def view(self, x, b):
         "The images of batch `b` as the teacher saw them."
         v = crop_resize(x[b['index'].long().to(x.device)], b['boxes'])
         v = torch.where(b['flip'].view(-1, 1, 1, 1).to(x.device), v.flip(-1), v)
-        if 'augment' in self.settings: v = DSA(self.settings['augment'])(v, rng(self.settings['seed'], 'augment', *b['at']))    # drawn again from the seed: nothing to store
+        if 'augment' in self.settings: v = make_augment(self.settings['augment'])(v, rng(self.settings['seed'], 'augment', *b['at']))    # drawn again from the seed: nothing to store
         return cutmix(v, b['mix']) if b['mix'] else v
     def hard(self, y, b):
         "True class of the larger part of each image."
@@ -53,21 +57,26 @@ class LabelSource:
         "Batches of epoch `e`: (views, teacher's logits, hard labels)."
         for b in self.batches(e): v = self.view(x, b); yield v, self.logits(b, v).to(x.device), self.hard(y, b)
 
+def _images(o):
+    "Images of a set, or images as they are, and how many patches a side they are made of."
+    if isinstance(o, DistilledSet): return o.images, o.patches
+    if not isinstance(o, torch.Tensor) or o.ndim != 4 or not o.is_floating_point(): raise ValueError(f"images: expected a DistilledSet or its images, floats [N,C,H,W], got {f'{o.dtype} {list(o.shape)}' if isinstance(o, torch.Tensor) else type(o).__name__}")
+    return o, 1
+
 def _settings(epochs, batch_size, seed, crop, flip, mix, normalize, temperature, factor, augment):
     for n, v in dict(epochs=epochs, batch_size=batch_size, factor=factor).items():
         if isinstance(v, bool) or not isinstance(v, int) or v < 1: raise ValueError(f"{n}: expected at least 1, got {v!r}")
     if not 0 < crop <= 1: raise ValueError(f"crop: expected a share in (0, 1], got {crop}")
     if not temperature > 0: raise ValueError(f"temperature: expected a positive number, got {temperature}")
-    if augment is not None and not isinstance(augment, str): raise ValueError(f"augment: expected a strategy for DSA, like 'color_crop_flip', or None, got {augment!r}")
-    if augment is not None: DSA(augment)                # an unknown operation is an error now, not in the first epoch
-    own = {} if augment is None else dict(augment=augment)
+    if augment is not None and not isinstance(augment, str): raise ValueError(f"augment: expected a name for `make_augment`, like 'gift' or 'color_crop_flip', or None, got {augment!r}")
+    own = {} if make_augment(augment) is None else dict(augment=augment)       # an unknown operation is an error now, not in the first epoch
     return dict(epochs=epochs, batch_size=batch_size, seed=seed, crop=crop, flip=flip, cutmix=mix, normalize=normalize, temperature=float(temperature), factor=factor) | own
 
 class LiveLabels(LabelSource):
-    "Labels on the fly: the teachers are asked in every step of training."
+    "Labels on the fly: the teachers are asked in every step of training, in evaluation mode, and come back as they were."
     def __init__(self,
-        images,            # [N,C,H,W] of the distilled set
-        teachers,          # Networks in evaluation mode
+        images,            # A `DistilledSet`, or its images [N,C,H,W]
+        teachers,          # A network that answers with logits [n,classes], or several
         epochs: int = 300,
         batch_size: int = 64,
         seed: int = 0,
@@ -76,14 +85,18 @@ class LiveLabels(LabelSource):
         mix: bool = True,  # CutMix?
         normalize: bool = True, # Logit normalisation, see `ensemble_logits`
         temperature: float = 1., # Logits are divided by it (Eq. 3); losses with a temperature of their own want 1
-        factor: int = 1,   # Above 1: crops inside one of factor x factor patches, for mosaics (RDED, OGM)
-        augment: str = None, # A strategy for `DSA`, applied after crop and flip: each image its own strength, each batch its own operation
+        factor: int = None, # Above 1: crops inside one of factor x factor patches, for mosaics (RDED, OGM); None: the set's `patches`
+        augment: str = None, # A name for `make_augment` ('gift', or a strategy for `DSA`), applied after crop and flip
+        soft_kind: str = None, # What the teachers answer: 'logits', 'probabilities' (kept as logits), or None: logits, unless they look like probabilities, see `check_soft`
     ):
-        super().__init__(_digest(dict(x=images.detach().cpu().float())), _settings(epochs, batch_size, seed, crop, flip, mix, normalize, temperature, factor, augment))
-        self.teachers, self.n, self.size = list(teachers), len(images), tuple(images.shape[-2:])
+        images, patches = _images(images)
+        factor = patches if factor is None else factor
+        self.teachers, self.n, self.size = [teachers] if isinstance(teachers, torch.nn.Module) else list(teachers), len(images), tuple(images.shape[-2:])
         if not self.teachers: raise ValueError("teachers: expected at least one network")
-        for t in self.teachers:
-            if t.training: raise ValueError(f"teachers: expected networks in evaluation mode, {type(t).__name__} is in training mode")
+        if soft_kind not in (None, 'logits', 'probabilities'): raise ValueError(f"soft_kind: expected 'logits', 'probabilities' or None, got {soft_kind!r}")
+        settings = _settings(epochs, batch_size, seed, crop, flip, mix, normalize, temperature, factor, augment)
+        super().__init__(_digest(dict(x=images.detach().cpu().float())), settings | dict(teachers=[weights_digest(t) for t in self.teachers]))
+        self._kind = soft_kind
     def batches(self, e):
         s = self.settings; g, whole = rng(s['seed'], 'labels', e), torch.tensor([[0., 0., 1., 1.]])
         for k, i in enumerate(torch.randperm(self.n, generator=g).split(s['batch_size'])):
@@ -91,9 +104,17 @@ class LiveLabels(LabelSource):
             flip = torch.rand(len(i), generator=g) < .5 if s['flip'] else torch.zeros(len(i), dtype=torch.bool)
             yield dict(at=(e, k), index=i, boxes=boxes, flip=flip, mix=draw_cutmix(len(i), self.size, g) if s['cutmix'] else None)
     @torch.no_grad()
-    def logits(self, b, v):
-        each = torch.stack([t(v).float() for t in self.teachers])
+    def _ask(self, b, v):
+        "The teachers' label of the views `v` of batch `b`; they are in evaluation mode."
+        with local_seed(self.settings['seed'], 'teachers', *b['at']):           # a teacher may draw even then
+            each = [t(v.to(device_of(t))).to(v.device) for t in self.teachers]  # each where it lives
+        for z in each:
+            if z.ndim != 2: raise ValueError(f"teachers: expected logits [{len(v)},classes], got shape {list(z.shape)}")
+        each = torch.stack([check_soft(z, len(v), each[0].shape[1], self._kind, 'teachers') for z in each])
+        self._kind = self._kind or 'logits'                                     # one batch shows what they answer
         return ensemble_logits(each, self.settings['normalize'] and len(each) > 1)/self.settings['temperature']
+    def logits(self, b, v):
+        with borrowed(*self.teachers): return self._ask(b, v)
 
 # %% ../../nbs/labels/soft.ipynb #a1f70f72
 _LABELS = 'dd_lit.SoftLabels/1'
@@ -105,11 +126,23 @@ def _squeeze_topk(z, k):
 
 def _open_topk(vr, i, C): return vr[:, -1:].expand(-1, C).scatter(1, i.long(), vr[:, :-1])
 
+def _seen(source, x):
+    "A few numbers of the first views, by which other views are told from these."
+    b = next(source.batches(0))
+    v = source.view(x.detach().float(), b).cpu()
+    ramp = torch.arange(v[0].numel())/v[0].numel()
+    return [round(o, 4) for o in ((v.flatten(1)*ramp).mean(1)/v.std().clamp_min(1e-6))[:8].tolist()]
+
 class SoftLabels(LabelSource):
     "Stored views and labels, from `relabel` or a folder."
     def __init__(self, images_digest, settings, num_classes, chunks, chunk, path=None, digests=None):
         super().__init__(images_digest, settings)
         self.num_classes, self.chunks, self.chunk, self.path, self.digests, self._now = num_classes, chunks, chunk, path, digests, (None, None)
+    def check(self, x, epochs):
+        "Are these labels for these images, this many epochs, and the views that this version makes?"
+        super().check(x, epochs)
+        seen, now = self.settings.get('seen'), _seen(self, x)
+        if seen is not None and not torch.allclose(torch.tensor(seen), torch.tensor(now), atol=1e-2): raise ValueError("soft: these labels were made for other views: cropping or augmentation has changed since; make them again")
     def _open(self, j):
         if self._now[0] != j:
             c = self.chunks[j]
@@ -147,21 +180,22 @@ class SoftLabels(LabelSource):
         return cls(m['images'], m['settings'], m['num_classes'], m['files'], m['chunk'], path, m['sha256'])
 
 def relabel(
-    images,                # [N,C,H,W] of the distilled set
-    teachers,              # Networks in evaluation mode
+    images,                # A `DistilledSet`, or its images [N,C,H,W]
+    teachers,              # A network that answers with logits [n,classes], or several; they come back as they were
     epochs: int = 300,
     batch_size: int = 64,
     topk: int = None,      # Keep so many logits; None: all
     dtype=torch.float16,   # How logits are kept
     path=None,             # Folder to write to, chunk by chunk; None: memory
     chunk: int = 50,       # Epochs per file
-    **kw                   # seed, crop, flip, mix, normalize, temperature, factor, augment: see `LiveLabels`
+    **kw                   # seed, crop, flip, mix, normalize, temperature, factor, augment, soft_kind: see `LiveLabels`
 ) -> SoftLabels:
     "Label every view of every epoch and keep it (SRe2L's and G-VBSM's relabel stage, FKD's format)."
     live = LiveLabels(images, teachers, epochs, batch_size, **kw)
-    settings, path = live.settings | dict(n=len(images)), Path(path) if path is not None else None
+    x, path = _images(images)[0].detach(), Path(path) if path is not None else None
+    settings = live.settings | dict(n=live.n, topk=topk, dtype=str(dtype).removeprefix('torch.'), seen=_seen(live, x))
     if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1: raise ValueError(f"chunk: expected at least 1, got {chunk!r}")
-    device, x, C = next(live.teachers[0].parameters()).device, images.detach(), None
+    x, C = x.to(device_of(live.teachers[0])), None                     # views are made where the first teacher is
     chunks, digests, rows, (rank, size) = [], [], [], world() if path is not None else (0, 1)     # several processes share the files
     if path is not None and first() and (path/'labels.json').exists(): (path/'labels.json').unlink()      # no index, no labels: an interrupted run leaves nothing that loads
     def cat(bs, k, small): return torch.cat([b[k] for b in bs]).to(small)
@@ -169,8 +203,7 @@ def relabel(
         if (e//chunk) % size != rank: continue
         bs = []
         for b in live.batches(e):
-            z = live.logits(b, live.view(x.to(device), b)).cpu(); C = z.shape[1]
-            if not z.isfinite().all(): raise ValueError(f"teachers: logits in epoch {e} are not finite")
+            z = live.logits(b, live.view(x, b)).cpu(); C = z.shape[1]
             if topk is not None and not 1 <= topk < C: raise ValueError(f"topk: expected 1 to {C - 1}, got {topk}")
             if topk is not None: z, top = _squeeze_topk(z, topk); b['top'] = top
             z = z.to(dtype)
@@ -189,7 +222,7 @@ def relabel(
             atomic_write(path/name, blob); chunks.append(name); digests.append(hashlib.sha256(blob).hexdigest())
     if size > 1:
         wait(); chunks = [f'labels_{j:04d}.safetensors' for j in range(-(-epochs//chunk))]; digests = [hashlib.sha256((path/n).read_bytes()).hexdigest() for n in chunks]
-        C = C or live.teachers[0](x[:1].to(device)).shape[1]
+        C = C or live.logits(dict(at=(0, 0)), x[:1]).shape[1]
     if path is not None and first():
         index = dict(format=_LABELS, images=live.images_digest, settings=settings, num_classes=C, files=chunks, chunk=chunk, sha256=digests)
         atomic_write(path/'labels.json', json.dumps(index, indent=1))
