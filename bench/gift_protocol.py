@@ -5,7 +5,7 @@
     python bench/gift_protocol.py --merge               # -> bench/results/gift_protocol.json
 
 The same distilled sets, teachers and networks as there (10 images per class), trained as in GIFT's Tables 10 and 11: AdamW at
-0.001, 1000 epochs in batches of 50, the rate cut at 2/3 and 5/6, each batch augmented by DSA and then labelled by the teacher.
+0.001, 1000 epochs in batches of 50, the rate cut at 2/3 and 5/6, each batch augmented as its release does (`make_augment('gift')`) and then labelled by the teacher.
 """
 import sys
 from dd_lit.distill import distill, get_method
@@ -15,7 +15,6 @@ from dd_lit.statistics.backbones import squeeze
 from dd_lit.train import PROTOCOLS, evaluate
 from harness import run_table
 from label_tables import SETS, data_of
-from ogm_tables import MOSAIC
 from statistics_tables import BUDGET, TRAIN
 
 EPOCHS = PROTOCOLS['gift']['epochs']
@@ -26,7 +25,7 @@ def run(data, row, seed, epochs=EPOCHS):
     d, b = data_of(data), BUDGET[data]; method, cfg = SETS[row]; s = b['distill']; full = s | cfg
     ds = distill(method, d, 10, seed=seed, **{k: v for k, v in full.items() if k in get_method(method).defaults})
     teacher = squeeze('resnet18', d, epochs=s['squeeze_epochs'], augment=s['squeeze_augment'], width=s['width'])
-    labels = relabel(ds.images, [teacher], epochs=epochs, batch_size=50, crop=1., flip=False, mix=False, augment=PROTOCOLS['gift']['augment'], factor=2 if MOSAIC(row) else 1, seed=seed)
+    labels = relabel(ds, teacher, epochs=epochs, batch_size=50, crop=1., flip=False, mix=False, augment=PROTOCOLS['gift']['augment'], seed=seed)
     top1 = lambda l: evaluate(ds, d, repeats=1, seed=seed, protocol='gift', epochs=labels.epochs, soft=labels, loss=get_loss(l), hard=False, model_kw=dict(width=b['width'])).mean
     return dict(losses={l: round(top1(l), 2) for l in LOSSES}, teacher=teacher.test_accuracy)
 

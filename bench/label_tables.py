@@ -15,7 +15,7 @@ from dd_lit.labels.soft import relabel
 from dd_lit.statistics.backbones import squeeze
 from dd_lit.train import evaluate
 from harness import run_table
-from ogm_tables import METHODS, MOSAIC
+from ogm_tables import METHODS
 from statistics_tables import BUDGET, TRAIN, load
 
 EPOCHS = 60
@@ -32,7 +32,7 @@ def run(data, row, seed):
     d, b = data_of(data), BUDGET[data]; method, cfg = SETS[row]; full = b['distill'] | cfg; s, lab = b['distill'], b['label']
     ds = distill(method, d, 10, seed=seed, **{k: v for k, v in full.items() if k in get_method(method).defaults})
     teacher = squeeze('resnet18', d, epochs=s['squeeze_epochs'], augment=s['squeeze_augment'], width=s['width'])
-    labels = relabel(ds.images, [teacher], epochs=EPOCHS, batch_size=50, crop=lab['crop'], flip=lab['flip'], mix=lab['mix'], factor=2 if MOSAIC(row) else 1, seed=seed)
+    labels = relabel(ds, teacher, epochs=EPOCHS, batch_size=50, crop=lab['crop'], flip=lab['flip'], mix=lab['mix'], seed=seed)
     def score(loss, opt='adamw', model='convnet3', model_kw=dict(width=b['width']), **kw):
         name, lk = LOSSES[loss] if isinstance(loss, str) else loss
         f = get_loss(name, **lk)                        # also for ce: the same views for everybody

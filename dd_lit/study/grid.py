@@ -19,18 +19,22 @@ def evaluate_grid(
     losses=('kl', 'gift'),   # Names, or (name, settings), see `get_loss`
     opts=('adamw',),         # Optimisers: names, or (name, settings of `fit`)
     models=('convnet3',),    # Networks: names, or (name, settings of `create_model`)
-    soft: dict = None,       # name -> soft labels or `LabelSource`; default: the sets' own
+    soft: dict = None,       # name -> soft labels [N,classes] or `LabelSource`; default: the sets' own
+    soft_kind: str = None,   # What the tensors in `soft` are: 'logits', 'probabilities', or None, see `check_soft`
     seeds=(0, 1, 2),
     **kw                     # For `evaluate`: epochs, schedule, batch_size, ...
 ) -> list:                   # One dict per cell: set, loss, opt, model, top1 (accuracy by seed)
     "Accuracy of every combination (GIFT, Tables 3 to 7)."
     data, cells = load_data(data), [(n, l, o, m) for n in sets for m in models for o in opts for l in losses]
     if not cells: raise ValueError("sets, losses, opts, models: expected at least one of each")
-    out = []
+    views = {n: s for n, s in (soft or {}).items() if hasattr(s, 'epoch')}
+    told = lambda n, d, s: DistilledSet(d.images, d.labels, d.norm, d.classes, check_soft(s, len(d), d.num_classes, soft_kind, f'soft[{n!r}]'), 'logits', d.patches, d.meta)
+    sets, out = {n: d if n in views or n not in (soft or {}) else told(n, d, soft[n]) for n, d in sets.items()}, []
     for n, l, o, m in progress(cells, 'cells'):
-        (ln, lk, lt), (on, ok, ot), (mn, mk, mt) = named(l), named(o), named(m); s = (soft or {}).get(n, sets[n].soft)
-        if ln != 'ce' and s is None: raise ValueError(f"soft: loss {ln!r} needs soft labels for {n!r}, there are none")
-        top1 = {k: evaluate(sets[n], data, mn, repeats=1, seed=k, loss=get_loss(ln, **lk) if s is not None else 'ce', soft=s, hard=False, model_kw=mk, opt=on, **kw | ok).top1[0] for k in seeds}
+        (ln, lk, lt), (on, ok, ot), (mn, mk, mt) = named(l), named(o), named(m)
+        some = n in views or sets[n].soft is not None
+        if ln != 'ce' and not some: raise ValueError(f"soft: loss {ln!r} needs soft labels for {n!r}, there are none")
+        top1 = {k: evaluate(sets[n], data, mn, repeats=1, seed=k, loss=get_loss(ln, **lk) if some else 'ce', soft=views.get(n), hard=False, model_kw=mk, opt=on, **kw | ok).top1[0] for k in seeds}
         out.append(dict(set=n, loss=lt, opt=ot, model=mt, top1=top1))
     return out
 
