@@ -26,10 +26,10 @@ def gdumb(
     steps=5,               # Groups of classes: how many, or the groups themselves (lists of classes), in the order in which they come
     model: str = 'convnet3', model_kw: dict = None, # For `create_model`
     loss='ce',             # A name or function, as in `evaluate`
-    teachers=None,         # Networks that label the views, for losses that want soft labels
+    teachers=None,         # A network that answers with logits, or several: they label the views, for losses that want soft labels
     epochs: int = 100, batch_size: int = 64,
     crop: float = .5, flip: bool = False, mix: bool = False, # Views for the teacher, see `LiveLabels`
-    factor: int = None,    # Patches per side of a mosaic (RDED, OGM), which is shown patch by patch; None: what the set says
+    factor: int = None,    # Patches per side of a mosaic (RDED, OGM), which is shown patch by patch; None: the set's `patches`
     seed: int = 0,         # Order of the classes, weights, views
     device=None, **fit_kw  # Settings of `fit`
 ) -> list:                 # One dict per step: classes seen, accuracy on them in percent
@@ -47,13 +47,15 @@ def gdumb(
         if len(seen) == 1: out.append(dict(classes=seen, accuracy=100.)); continue              # nothing to tell apart: no network is needed
         new = torch.full((data.num_classes,), -1); new[old] = torch.arange(len(seen))          # class -> place among those seen
         keep = new[distilled.labels] >= 0; x, y = distilled.images[keep], new[distilled.labels[keep]]
-        s = seed_of(seed, 'gdumb', len(seen)); net = create_model(model, len(seen), data.in_chans, data.size, seed=s, **(model_kw or {})).to(device)
+        s = seed_of(seed, 'gdumb', len(seen))
         cut = None
         if teachers is not None:
             cut = _Seen(x, teachers, epochs, batch_size, seed=s % 2**31, crop=crop, flip=flip, mix=mix, factor=factor); cut.classes = old
-        fit(net, x, y, soft=cut, loss=loss, epochs=epochs, batch_size=batch_size, seed=s, **fit_kw)
         here = new[data.test_y] >= 0
-        top1, _ = accuracy(net, data.test_x[here], new[data.test_y[here]], normalize=lambda b: (b.float()/255 - mean.to(b.device))/std.to(b.device))
+        with local_seed(s, 'network'):                         # a network may draw where it is made and where it is tested
+            net = create_model(model, len(seen), data.in_chans, data.size, seed=s, **(model_kw or {})).to(device)
+            fit(net, x, y, soft=cut, loss=loss, epochs=epochs, batch_size=batch_size, seed=s, **fit_kw)
+            top1, _ = accuracy(net, data.test_x[here], new[data.test_y[here]], normalize=lambda b: (b.float()/255 - mean.to(b.device))/std.to(b.device))
         out.append(dict(classes=seen, accuracy=top1))
     return out
 
