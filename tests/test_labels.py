@@ -75,3 +75,82 @@ def test_a_student_that_diverged_stays_nan():
     "`fit` stops with a sentence of its own then."
     s, t, y = torch.full((2, 3), torch.nan), torch.zeros(2, 3), torch.tensor([0, 1])
     for n in list_losses(): assert get_loss(n)(s, t, y).isnan(), n
+
+
+# Label stores and teachers
+
+def tiny(norm='batch', seed=0):
+    from dd_lit.models import create_model
+    return create_model('convnet3', 3, 1, 16, seed=seed, width=4, norm=norm)
+
+
+def images(n=6): return torch.randn(n, 1, 16, 16, generator=rng(0, 'images'))
+
+
+VIEWS = dict(epochs=2, batch_size=4, crop=.5, dtype=torch.float32)
+
+
+@pytest.mark.parametrize('kind', ('live', 'stored', 'gdumb'))
+def test_teachers_come_back_as_they_were(kind):
+    "Batch norm and dropout in training mode, a hook, a frozen parameter, a gradient: all as before, and the labels those of evaluation mode."
+    from dd_lit.core import DistilledSet
+    from dd_lit.labels.soft import LiveLabels, relabel
+    t = torch.nn.Sequential(tiny(), torch.nn.Dropout(.5)).train()
+    t[0].features[1].eval()
+    t[0].head.bias.requires_grad_(False)
+    t[0].head.weight.grad = torch.ones_like(t[0].head.weight)
+    t.register_forward_hook(lambda m, i, o: None)
+    state = lambda: ([m.training for m in t.modules()], [(p.requires_grad, p.grad is None) for p in t.parameters()],
+                     {k: v.tolist() for k, v in t.state_dict().items()}, len(t._forward_hooks), torch.get_rng_state().tolist())
+    before, x = state(), images()
+    if kind == 'gdumb':
+        from dd_lit.data import ImageData
+        from dd_lit.study.continual import gdumb
+        pixels = (60*images(12) + 128).clamp(0, 255).byte()
+        y = torch.arange(12) % 3
+        data = ImageData(pixels, y, pixels, y, ((.5,), (.2,)), list('abc'), 'toy')
+        gdumb(DistilledSet(x, torch.arange(6) % 3, ((.5,), (.2,)), list('abc')), data, 2, loss=get_loss('kl'), teachers=t, epochs=1, model_kw=dict(width=4))
+    else:
+        s = relabel(x, t, **VIEWS) if kind == 'stored' else LiveLabels(x, t, 2, 4, crop=.5)
+        v, z, _ = next(iter(s.epoch(0, x, torch.zeros(6, dtype=torch.long))))
+        t.eval()
+        with torch.no_grad(): assert torch.allclose(z, t(v), atol=1e-5)
+        t.train()
+        t[0].features[1].eval()
+    assert state() == before
+
+
+def test_labels_mix_no_devices():
+    "Images, student and teacher on a GPU or not, in every combination: fake tensors raise where two devices meet."
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from dd_lit.labels.gift import cosine_loss
+    from dd_lit.labels.losses import LOSSES
+    from dd_lit.labels.soft import LiveLabels, _answers, relabel
+    from dd_lit.labels.theorem import best_bound, infonce, stated_bound
+    x, y, t = images(), torch.arange(6) % 3, tiny(norm='instance').eval()
+    for make in (LiveLabels, relabel):
+        kw = dict(epochs=1, batch_size=4, crop=.5, seed=2)
+        s = make(x, t, **kw)
+        real = list(s.batches(0))
+        with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+            xf, yf = (mode.from_tensor(o).to('cuda') for o in (x, y))
+            for b in real:
+                v = s.view(xf, b)
+                h = s.hard(yf, b)
+                assert v.device.type == h.device.type == 'cuda'
+    class Here(torch.nn.Module):
+        def __init__(self, device):
+            super().__init__()
+            self.w = torch.nn.Parameter(torch.zeros(256, 3, device=device))
+        def forward(self, x): return x.flatten(1) @ self.w
+    for where in ('cpu', 'cuda'):
+        with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+            for device in ('cpu', 'cuda'):
+                v, net = mode.from_tensor(x[:4]).to(where), Here(device)
+                z = _answers([net], v)[0]
+                assert z.device.type == where
+    with FakeTensorMode() as mode:
+        s, t, y = torch.randn(4, 3, device='cuda'), torch.randn(4, 3, device='cuda'), torch.zeros(4, dtype=torch.long, device='cuda')
+        for n in ('kl', 'soft_ce', 'mse', 'kd', 'wsld', 'dkd', 'nkd'):
+            assert LOSSES[n](s, t, y).device.type == 'cuda', n
+        for f in (cosine_loss, infonce, stated_bound, best_bound): assert f(s, t).device.type == 'cuda'

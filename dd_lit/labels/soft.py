@@ -63,6 +63,8 @@ def _images(o):
     if not isinstance(o, torch.Tensor) or o.ndim != 4 or not o.is_floating_point(): raise ValueError(f"images: expected a DistilledSet or its images, floats [N,C,H,W], got {f'{o.dtype} {list(o.shape)}' if isinstance(o, torch.Tensor) else type(o).__name__}")
     return o, 1
 
+def _answers(teachers, v): return [t(v.to(device_of(t))).to(v.device) for t in teachers]    # each where it lives
+
 def _settings(epochs, batch_size, seed, crop, flip, mix, normalize, temperature, factor, augment):
     for n, v in dict(epochs=epochs, batch_size=batch_size, factor=factor).items():
         if isinstance(v, bool) or not isinstance(v, int) or v < 1: raise ValueError(f"{n}: expected at least 1, got {v!r}")
@@ -107,7 +109,7 @@ class LiveLabels(LabelSource):
     def _ask(self, b, v):
         "The teachers' label of the views `v` of batch `b`; they are in evaluation mode."
         with local_seed(self.settings['seed'], 'teachers', *b['at']):           # a teacher may draw even then
-            each = [t(v.to(device_of(t))).to(v.device) for t in self.teachers]  # each where it lives
+            each = _answers(self.teachers, v)
         for z in each:
             if z.ndim != 2: raise ValueError(f"teachers: expected logits [{len(v)},classes], got shape {list(z.shape)}")
         each = torch.stack([check_soft(z, len(v), each[0].shape[1], self._kind, 'teachers') for z in each])
