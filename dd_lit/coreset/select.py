@@ -100,10 +100,13 @@ def forgetting(
 # %% ../../nbs/coreset/select.ipynb #37dce6a7
 class _Select(Distiller):
     "A method that keeps real images: `choose` says which."
+    def __init__(self, *args, **kw):
+        super().__init__(*args, **kw)
+        if 'model' in self.defaults: self.cfg.width = model_settings(self.cfg.model, width=self.cfg.width).get('width')     # recorded is what will be built
     def setup(self): check_ipc(self.ipc, self.data); self.labels = self.images = None
     def _network(self):
         d, c = self.data, self.cfg
-        return create_model(c.model, d.num_classes, d.in_chans, d.size, seed=seed_of(self.seed, 'select'), **(dict(width=c.width) if c.model.startswith('convnet') else {})).to(self.device)
+        return create_model(c.model, d.num_classes, d.in_chans, d.size, seed=seed_of(self.seed, 'select'), width=c.width).to(self.device)
     def _train(self, model, **kw):
         d, c = self.data, self.cfg
         fit(model, d.train_x, d.train_y, normalize=d.normalize, epochs=c.epochs, batch_size=c.batch_size, lr=c.lr, schedule='cosine', seed=seed_of(self.seed, 'select'), desc=f'{self.name}: training', **kw)
@@ -122,7 +125,11 @@ class Random(_Select):
     defaults = dict(iters=1)
     def choose(self): return random_select(self.data.train_y, self.ipc, rng(self.seed, 'random'))
 
-_TRAINING = dict(iters=1, model='convnet3', width=128, epochs=10, batch_size=128, lr=.02)
+_TRAINING = dict(
+    iters=1,
+    model='convnet3',   # Network whose features count, trained on all images
+    width=None,         # Its width, if it has one; None: its own (ConvNets 128, resnet18 64)
+    epochs=10, batch_size=128, lr=.02)
 
 @register('herding')
 class Herding(_Select):

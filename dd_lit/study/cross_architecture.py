@@ -6,42 +6,56 @@
 __all__ = ['SIX', 'cross_architecture', 'heat_map']
 
 # %% ../../nbs/study/cross_architecture.ipynb #6336a2ba
-import json
+import json, re
 from pathlib import Path
 import torch
 from ..core import *
 from ..data import *
 from ..distill import *
+from ..distill import _plain, _score_name
 from ..train import *
 
 # %% ../../nbs/study/cross_architecture.ipynb #dbe7774e
-SIX = ('mlp', 'convnet3', 'lenet', 'alexnet', 'vgg11', 'resnet18')   # the networks of Table 4
+SIX = ('mlp', 'convnet3', 'lenet', 'alexnet', 'vgg11', ('resnet18', dict(norm='instance')))   # the networks of Table 4
 
 def cross_architecture(
     data='digits',           # An `ImageData`, or a name or path for `load_data`
-    sources=SIX,             # Networks to distil with
-    targets=SIX,             # Networks to train on the result
+    sources=SIX,             # Networks to distil with: names, or (name, settings of `create_model`)
+    targets=SIX,             # Networks to train on the result, likewise
     ipc: int = 1,            # Images per class
     method: str = 'dc_md',   # Any method with a setting `model` (Table 4 uses MD)
     repeats: int = 5,        # Networks per cell
     seed: int = 0, device=None,
-    out=None,                # Folder for the sets and the scores; finished cells are not computed again
+    out=None,                # Folder for the sets and the scores; what is there under the very same settings is not computed again
     evaluate_kw: dict = None, # For `evaluate`
     settings: dict = None,   # Settings of the method for one source only, by its name
     **cfg                    # Settings of the method
 ) -> dict:                   # sources, targets, mean [S][T], std [S][T], in percent; None where the training diverged
     "Distil with every source, score with every target (Table 4 of `dc.txt`)."
     data, out = load_data(data), Path(out) if out else None
-    if 'model' not in get_method(method).defaults: raise ValueError(f"method: expected one that distils with a network, {method!r} has no setting 'model'")
+    make = get_method(method)
+    if 'model' not in make.defaults: raise ValueError(f"method: expected one that distils with a network, {method!r} has no setting 'model'")
+    for s in settings or {}:
+        if s not in [named(o)[0] for o in sources]: raise ValueError(f"settings: expected names of sources, got {s!r}")
+    call = dict(evaluate_kw or {})
+    shared = call.pop('model_kw', None) or {}
+    def file(label, key): return re.sub(r'[^\w.=-]+', '_', label) + f'_{key}'
     mean, std = [], []
     for s in progress(sources, 'sources'):
-        ds = distill(method, data, ipc, out=out/s if out else None, seed=seed, device=device, model=s, **cfg | (settings or {}).get(s, {}))
-        rows = []
-        for t in progress(targets, f'{s}: targets'):
-            f = out/s/f'on_{t}.json' if out else None
+        name, kw, label = named(s)
+        source = make(data, ipc, seed=seed, device=device, model=name, **cfg | kw | (settings or {}).get(name, {}))
+        folder = out/file(label, _score_name([], [], identity=source.identity())) if out else None
+        ds, rows = source.fit(folder), []
+        for t in progress(targets, f'{label}: targets'):
+            model, model_kw, to = named(t)
+            own = call | dict(model=model, model_kw=shared | model_kw, repeats=repeats, seed=seed, device=device)
+            f = None
+            if out:
+                key = own | dict(data=fingerprint(data, test=True), device=default_device(device).type, recipe=RECIPE_VERSION)
+                f = folder/f"{file(f'on_{to}', _score_name([ds], [], **key))}.json"
             if f and f.exists(): sc = json.loads(f.read_text())
             else:
-                try: sc = evaluate(ds, data, model=t, repeats=repeats, seed=seed, device=device, **(evaluate_kw or {})).to_dict()
+                try: sc = evaluate(ds, data, **own).to_dict()
                 except ValueError as e:                       # one cell that diverges must not take the other 35 with it
                     if not str(e).startswith('loss: became'): raise
                     sc = dict(mean=None, std=None, diverged=str(e))
@@ -49,7 +63,8 @@ def cross_architecture(
                 if f: atomic_write(f, json.dumps(sc))
             rows.append((sc['mean'], sc['std']))
         mean.append([m for m, _ in rows]); std.append([v for _, v in rows])
-    return dict(sources=list(sources), targets=list(targets), mean=mean, std=std, data=data.name, ipc=ipc, method=method, repeats=repeats, seed=seed, made_with=provenance())
+    return dict(sources=[named(s)[2] for s in sources], targets=[named(t)[2] for t in targets], mean=mean, std=std, data=data.name, ipc=ipc, method=method,
+                repeats=repeats, seed=seed, config=_plain(cfg), settings=_plain(settings or {}), evaluate=_plain(evaluate_kw or {}), made_with=provenance())
 
 def heat_map(
     r,          # From `cross_architecture`
