@@ -42,7 +42,8 @@ class LabelSource:
     @property
     def key(self) -> str: # 16 hex digits
         "Digest of all that decides the labels: images, teachers' weights, views, and how they are kept."
-        return hashlib.sha256(json.dumps([self.images_digest, self.settings], sort_keys=True).encode()).hexdigest()[:16]
+        own = {k: v for k, v in self.settings.items() if k != 'seen'}         # that one follows from the rest
+        return hashlib.sha256(json.dumps([self.images_digest, own], sort_keys=True).encode()).hexdigest()[:16]
     def view(self, x, b):
         "The images of batch `b` as the teacher saw them."
         v = crop_resize(x[b['index'].long().to(x.device)], b['boxes'])
@@ -95,6 +96,8 @@ class LiveLabels(LabelSource):
         factor = patches if factor is None else factor
         self.teachers, self.n, self.size = [teachers] if isinstance(teachers, torch.nn.Module) else list(teachers), len(images), tuple(images.shape[-2:])
         if not self.teachers: raise ValueError("teachers: expected at least one network")
+        for t in self.teachers:
+            if not isinstance(t, torch.nn.Module): raise ValueError(f"teachers: expected networks (torch.nn.Module), got {type(t).__name__}")
         if soft_kind not in (None, 'logits', 'probabilities'): raise ValueError(f"soft_kind: expected 'logits', 'probabilities' or None, got {soft_kind!r}")
         settings = _settings(epochs, batch_size, seed, crop, flip, mix, normalize, temperature, factor, augment)
         super().__init__(_digest(dict(x=images.detach().cpu().float())), settings | dict(teachers=[weights_digest(t) for t in self.teachers]))
@@ -179,6 +182,7 @@ class SoftLabels(LabelSource):
         try: m = json.loads(index.read_text())
         except ValueError as e: raise ValueError(f"{str(index)!r} is damaged: {e}") from None
         if m.get('format') != _LABELS: raise ValueError(f"{str(index)!r}: expected format {_LABELS!r}, got {m.get('format')!r}")
+        if m.get('soft_kind', 'logits') != 'logits': raise ValueError(f"{str(index)!r}: expected logits, got soft_kind {m['soft_kind']!r}")
         return cls(m['images'], m['settings'], m['num_classes'], m['files'], m['chunk'], path, m['sha256'])
 
 def relabel(
@@ -226,7 +230,7 @@ def relabel(
         wait(); chunks = [f'labels_{j:04d}.safetensors' for j in range(-(-epochs//chunk))]; digests = [hashlib.sha256((path/n).read_bytes()).hexdigest() for n in chunks]
         C = C or live.logits(dict(at=(0, 0)), x[:1]).shape[1]
     if path is not None and first():
-        index = dict(format=_LABELS, images=live.images_digest, settings=settings, num_classes=C, files=chunks, chunk=chunk, sha256=digests)
+        index = dict(format=_LABELS, soft_kind='logits', images=live.images_digest, settings=settings, num_classes=C, files=chunks, chunk=chunk, sha256=digests)
         atomic_write(path/'labels.json', json.dumps(index, indent=1))
     if size > 1: wait()
     return SoftLabels(live.images_digest, settings, C, chunks, chunk, path, digests)
