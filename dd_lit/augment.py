@@ -305,16 +305,47 @@ def draw_boxes(
     if factor > 1: b[:, :2] += torch.randint(factor, (n, 2), generator=generator)/factor
     return b
 
+# %% ../nbs/03_augment.ipynb #b2b3baad
+def _resampling(start, length, n, out):
+    "Matrices [B,out,n] from n pixels to `out`: the stretch of `length` pixels [B] from `start` [B]."
+    start, length = start[:, None, None], length[:, None, None]
+    ratio, dev = length/out, start.device
+    shrinks = ratio > 1
+    at = start + ratio*(torch.arange(out, device=dev)[:, None] + .5)      # where each output looks
+    at = torch.where(shrinks, at, at.clamp(.5, n - .5))                   # enlarged, the border goes on
+    reach = ratio.clamp(min=1)                                            # half the width of its tent
+    pixel = (at - reach).floor() + torch.arange(2*math.ceil(n/out) + 3, device=dev)
+    covered = torch.minimum(pixel + 1, start + length) - torch.maximum(pixel, start)
+    w = (1 - (pixel + .5 - at).abs()/reach).clamp(min=0)
+    w = torch.where(shrinks, w*covered.clamp(0, 1), w)*((pixel >= 0) & (pixel < n))
+    w = w/w.sum(-1, keepdim=True)
+    dense = torch.zeros(len(w), out, n, dtype=w.dtype, device=dev)
+    return dense.scatter_add_(2, pixel.long().clamp(0, n - 1), w)
+
+def _resample(x, boxes, hw):
+    "`crop_resize` as two matrix products."
+    (h, w), c = x.shape[-2:], x.shape[1]
+    if boxes.device.type == 'mps': boxes = boxes.cpu()                    # it has no float64
+    t, l, bh, bw = boxes.double().unbind(1)
+    wy, wx = _resampling(t*h, bh*h, h, hw[0]), _resampling(l*w, bw*w, w, hw[1])
+    wy, wx = (v.to(x.dtype).to(x.device).expand(len(x), -1, -1) for v in (wy, wx))
+    x = (x.flatten(1, 2) @ wx.mT).unflatten(1, (c, h))                    # columns, then rows
+    return wy[:, None] @ x
+
 def crop_resize(
     x,         # [B,C,H,W]
     boxes,     # [B,4] or [1,4] as from `draw_boxes`
-    size=None, # Output side in pixels; default: as the input
+    size=None, # Output side in pixels, or (height, width); default: as the input
 ):             # [B,C,size,size]
-    "Cut the boxes out and resize them, bilinear and differentiable."
+    "Cut the boxes out and resize them: bilinear, antialiased where a box shrinks; differentiable."
+    hw = (size, size) if isinstance(size, int) else size or x.shape[-2:]
+    h, w = x.shape[-2:]
+    smaller = hw[0] < h or hw[1] < w                 # only then can a box shrink
+    if smaller and (boxes[:, 2:]*torch.tensor([h/hw[0], w/hw[1]], device=boxes.device) > 1).any():
+        return _resample(x, boxes, hw)
     t, l, h, w = boxes.to(x).expand(len(x), 4).unbind(1)
     zero = torch.zeros_like(t)
     theta = torch.stack([torch.stack([w, zero, 2*l + w - 1], 1), torch.stack([zero, h, 2*t + h - 1], 1)], 1)
-    hw = (size, size) if isinstance(size, int) else size or x.shape[-2:]
     return F.grid_sample(x, F.affine_grid(theta, [len(x), x.shape[1], *hw], align_corners=False), padding_mode='border', align_corners=False)
 
 # %% ../nbs/03_augment.ipynb #8709ff80
