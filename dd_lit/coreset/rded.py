@@ -10,20 +10,23 @@ import torch, torch.nn.functional as F
 from ..core import *
 from ..data import *
 from ..augment import *
-from ..models import predict
+from ..models import model_settings, predict
 from ..distill import *
 from ..statistics.backbones import *
+
+# %% ../../nbs/coreset/rded.ipynb #0b65d574
+_all_ = ['patch_crop', 'patch_augment']   # they lived here once: old imports find them
 
 # %% ../../nbs/coreset/rded.ipynb #d8705e5e
 def select_crops(
     images,               # [m,C,H,W] real images of one class, in model space
     label: int,           # Their class
-    teacher,              # A trained network in evaluation mode
+    teacher,              # A trained network; it comes back as it was
     count: int,           # Crops to keep, at most m
-    factor: int = 2,      # A crop has side H/factor
+    factor: int = 2,      # A crop has side H/factor; 1: a crop is an image
     tries: int = 5,       # Random crops per image
     generator: torch.Generator = None, # Default `rng(0, 'crops')`
-    scale=(.5, 1.),       # Share of the image's area that a crop covers before it is resized
+    scale=(.08, 1.),      # Share of the image's area that a crop covers before it is resized
 ) -> torch.Tensor:        # [count,C,H/factor,W/factor], surest first
     "The crops of one class that the teacher recognises most surely, one per image (RDED)."
     h, w = images.shape[-2:]
@@ -31,7 +34,7 @@ def select_crops(
     if not 1 <= count <= len(images): raise ValueError(f"count: expected 1 to {len(images)}, the number of images, got {count}")
     if tries < 1: raise ValueError(f"tries: expected at least 1, got {tries}")
     g = generator or rng(0, 'crops')
-    boxes = draw_boxes(len(images)*tries, g, scale=scale, ratio=(1., 1.)) if factor > 1 else torch.tensor([[0., 0., 1., 1.]]).expand(len(images)*tries, 4)
+    boxes = draw_boxes(len(images)*tries, g, scale=scale, ratio=(1., 1.))
     crops = crop_resize(images.repeat_interleave(tries, 0), boxes.to(images.device), (h//factor, w//factor))
     t, l = (h - h//factor)//2, (w - w//factor)//2
     padded = F.pad(crops, (l, w - w//factor - l, t, h - h//factor - t))
@@ -57,17 +60,30 @@ def mosaic(
 class RDED(Distiller):
     "Mosaics of the crops a teacher recognises most surely (Sun et al. 2024); one step, no optimisation."
     defaults = dict(iters=1,
-        factor=2,              # factor x factor crops to an image
+        factor=2,              # factor x factor crops to an image (CIFAR-10 and Tiny-ImageNet: 1)
         pool=300,              # Real images of each class to cut from
         tries=5,               # Crops of each
-        crop=.5,               # Smallest share of an image's area in a crop
-        backbone='resnet18',   # The teacher, see `squeeze`
+        crop=.08,              # Smallest share of an image's area in a crop; 1: whole images
+        backbone='resnet18',   # The teacher, see `squeeze`; or a trained network
         squeeze_epochs=5, squeeze_lr=.05, squeeze_augment='crop_flip', width=None,
         soft_labels=True,      # Give the result the teacher's logits as soft labels
         cache=None)
-    def teacher(self):
+    def __init__(self, data, ipc=1, seed=0, device=None, **cfg):
+        super().__init__(data, ipc, seed, device, **cfg)
         c = self.cfg
-        return squeeze(c.backbone, self.data, epochs=c.squeeze_epochs, lr=c.squeeze_lr, augment=c.squeeze_augment, width=c.width, device=self.device, cache=c.cache)
+        if isinstance(c.backbone, str): model_settings(c.backbone, width=c.width)   # told, or refused
+        elif isinstance(c.backbone, torch.nn.Module):
+            for k in ('squeeze_epochs', 'squeeze_lr', 'squeeze_augment', 'width'):
+                if cfg.get(k) is not None:
+                    raise ValueError(f"{k}: expected nothing, the teacher is given and trained, got {cfg[k]!r}")
+                setattr(c, k, None)                                                 # nothing of this ran
+        else: raise ValueError(f"backbone: expected a network's name or a network, got {c.backbone!r}")
+    def teacher(self):
+        "The network that judges: trained from this run's seed, or the one that was given."
+        c = self.cfg
+        if not isinstance(c.backbone, str): return c.backbone
+        return squeeze(c.backbone, self.data, epochs=c.squeeze_epochs, lr=c.squeeze_lr, augment=c.squeeze_augment,
+                       width=c.width, seed=self.seed, device=self.device, cache=c.cache)
     def setup(self):
         d, c = self.data, self.cfg
         if not 0 < c.crop <= 1: raise ValueError(f"crop: expected a share in (0, 1], got {c.crop}")
@@ -78,32 +94,24 @@ class RDED(Distiller):
         self.labels = torch.arange(d.num_classes).repeat_interleave(self.ipc)
         self.images = torch.zeros(len(self.labels), *d.train_x.shape[1:])
         self.net = self.teacher()
+        with local_seed(self.seed, 'rded', 'classes'): z = predict(self.net, d.normalize(d.train_x[:1]))
+        if z.ndim != 2 or z.shape[1] != d.num_classes:
+            raise ValueError(f"backbone: expected a network with {d.num_classes} outputs, got {list(z.shape[1:])}")
     def step(self):
         d, c = self.data, self.cfg
         for y in range(d.num_classes):
-            g = rng(self.seed, 'rded', y); i = (d.train_y == y).nonzero().flatten()
-            x = d.normalize(d.train_x[i[torch.randperm(len(i), generator=g)[:c.pool]]].to(self.device))
-            crops = select_crops(x, y, self.net, self.ipc*c.factor**2, c.factor, c.tries, g, (c.crop, 1.)).cpu()
+            g = rng(self.seed, 'rded', y)
+            i = (d.train_y == y).nonzero().flatten()
+            i = i[torch.randperm(len(i), generator=g)[:c.pool]]
+            x = d.normalize(d.train_x[i].to(self.device))
+            with local_seed(self.seed, 'rded', y):    # a network may draw even when it is only asked
+                crops = select_crops(x, y, self.net, self.ipc*c.factor**2, c.factor, c.tries, g, (c.crop, 1.)).cpu()
             # the surest crops are spread over the images, so that none has only the best
-            self.images[self.labels == y] = mosaic(crops.view(c.factor**2, self.ipc, *crops.shape[1:]).transpose(0, 1).flatten(0, 1), self.ipc, c.factor)
+            crops = crops.view(c.factor**2, self.ipc, *crops.shape[1:]).transpose(0, 1).flatten(0, 1)
+            self.images[self.labels == y] = mosaic(crops, self.ipc, c.factor)
         return 0.
     def result(self):
         ds = super().result()
-        if self.cfg.soft_labels: ds.soft = predict(self.net, ds.images)
+        if self.cfg.soft_labels:
+            with local_seed(self.seed, 'rded', 'labels'): ds.soft = predict(self.net, ds.images)
         return ds
-
-# %% ../../nbs/coreset/rded.ipynb #79e8978e
-def patch_crop(
-    x,                          # [B,C,H,W]
-    generator: torch.Generator, # Where the random numbers come from
-    factor: int = 2,            # Patches per side
-    scale=(.5, 1.),             # Share of the patch's area
-):                              # [B,C,H,W]
-    "A random crop inside one random patch of every image, resized to full size."
-    return crop_resize(x, draw_boxes(len(x), generator, scale=scale, factor=factor))
-
-def patch_augment(factor:int=2, scale=(.5, 1.)): # For `fit(augment=...)`
-    "`patch_crop` as an augmentation."
-    def augment(x, generator): return patch_crop(x, generator, factor, scale)
-    augment.__name__ = f'patch_{factor}'               # what stored scores call it
-    return augment
