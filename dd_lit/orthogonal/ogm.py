@@ -61,7 +61,8 @@ class OGM(SRe2L):
         skip=0,               # Leave out the first so many layers
         polar='gram',         # Form of the polar factor, see `orthogonalize`
         patch=True,           # Crops inside patches; False: over the whole image
-        factor=2, pool=300, tries=5) # RDED's
+        factor=2, pool=300, tries=5, # RDED's
+        start_crop=.5)        # and its smallest share of an image's area in a crop; its release has .08, where a quarter of a small image shows nothing
     inits = ('noise', 'real', 'rded')
     def setup(self):
         c, d = self.cfg, self.data
@@ -70,8 +71,9 @@ class OGM(SRe2L):
         names = (c.backbones,) if isinstance(c.backbones, str) else c.backbones
         self.layers = {n: self.layers_of(n, _build(n, d, 0, c.width)) for n in names}      # before anything is trained
         if c.init != 'rded': return super().setup()
-        start = RDED(d, self.ipc, self.seed, self.device, factor=c.factor, pool=min(c.pool, int(d.counts().min())), tries=c.tries, backbone=names[0], squeeze_epochs=c.squeeze_epochs, squeeze_lr=c.squeeze_lr,
-                     squeeze_augment=c.squeeze_augment, width=c.width, soft_labels=False, cache=c.cache).fit()
+        start = RDED(d, self.ipc, self.seed, self.device, factor=c.factor, pool=min(c.pool, int(d.counts().min())), tries=c.tries,
+                     crop=c.start_crop, backbone=next(iter(self.networks())), soft_labels=False)      # the first network is the teacher
+        start = start.fit()
         super().setup(); self.patches = c.factor
         with torch.no_grad():
             self.images.copy_(start.images.to(self.device).clamp(self.low, self.high))
