@@ -100,7 +100,7 @@ def ranks():
 
 
 def distance(net, targets, images):
-    "Sum over the layers after ten views of the mosaics, the same for every set of images."
+    "Sum over the layers after ten views of the mosaics, the same for every set of images; and how many of their directions each rule loses."
     m = DirectionMatcher(net, targets)
     try:
         with torch.no_grad():
@@ -108,7 +108,10 @@ def distance(net, targets, images):
                 net(patch_crop(images, rng(v)))
                 t = m.terms()
     finally: m.close()
-    return sum(v.item() for v in t.values())
+    s = {n: torch.linalg.svdvals(G) for n, G in m.mean.mean.items()}
+    there = sum(int((v > v[0]*1e-12).sum()) for v in s.values())
+    lost = {k: there - sum(count(f(G)) for G in m.mean.mean.values()) for k, f in (('old', former), ('new', lambda G: orthogonalize(G, 'gram')))}
+    return sum(v.item() for v in t.values()), lost
 
 
 def images(seeds=range(3)):
@@ -120,10 +123,10 @@ def images(seeds=range(3)):
         m = get_method('ogm')(d, 10, seed=seed, **cfg)
         m.setup()
         net, targets = m.nets['resnet18'], m.matching['resnet18']['ogm'].targets
-        row['directions'], row['start'] = sum(T.square().sum().item() for T in targets.values()), distance(net, targets, m.images)
+        row['directions'], row['start'] = sum(T.square().sum().item() for T in targets.values()), distance(net, targets, m.images)[0]
         for rule, scope in (('new', contextlib.nullcontext()), ('old', old_rule())):
             with scope: made = get_method('ogm')(d, 10, seed=seed, **cfg).fit()
-            row[rule] = distance(net, targets, made.images)                     # the true directions judge both
+            row[rule], row[f'lost_{rule}'] = distance(net, targets, made.images)  # the true directions judge both
         out.append(row)
         print(row, flush=True)
     return out

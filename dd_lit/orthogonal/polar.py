@@ -51,7 +51,8 @@ class _RightSolve(torch.autograd.Function):
 # %% ../../nbs/orthogonal/polar.ipynb #fa557910
 def _f64(x):
     "In float64; on the CPU where the device has none (Apple's)."
-    return (x.cpu() if x.device.type == 'mps' else x).double()
+    try: return x.double()
+    except TypeError: return x.cpu().double()
 
 def rounding(
     G,          # [...,m,n]
