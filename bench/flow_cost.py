@@ -27,7 +27,9 @@ def make(name, data, model, width, ipc):
     return m
 
 
-def step(m): m.step(); m.k += 1
+def step(m):
+    m.step(); m.k += 1
+    if m.device.type == 'cuda': torch.cuda.synchronize()
 
 
 def main():
@@ -37,7 +39,7 @@ def main():
     args = (data, a.model, a.width, a.ipc)
     if a.one:
         m = make(a.one, *args); step(m)
-        memory = PeakMemory()                           # forgets what setting up needed
+        memory = PeakMemory(m.device)                   # forgets what setting up needed
         for _ in range(3): step(m)
         return print(memory.bytes()/2**20)
     ms, ts = {n: make(n, *args) for n in VARIANTS}, {n: [] for n in VARIANTS}

@@ -48,7 +48,7 @@ def run(data, row, ipc, net, seed):
     d, A = data_of(data), net_of(data, net); method, cfg = ROWS[row]
     ds = centroids(data, net, ipc, seed) if row == 'centroids' else distill('random', d, ipc, seed=seed) if row == 'random' else distill(method, d, ipc, seed=seed, backbone=A, **STEPS | VIEW[data] | cfg)
     real = class_centers(train_of(data, net), d.train_y, 10)
-    with torch.no_grad(): cos = 100*F.cosine_similarity(flow(class_centers(A(ds.images), ds.labels, 10)), flow(real), dim=1).mean().item()
+    cos = 100*F.cosine_similarity(flow(class_centers(features(A, ds.images), ds.labels, 10)), flow(real), dim=1).mean().item()
     out = dict(flow_cosine=cos, distil_seconds=float(ds.meta['seconds']), accuracy={})
     for e in NETS[data]:
         for m, s in evaluate_inherit(ds, d, A, net_of(data, e), golden_of(data, net), MODES, seed=seed, test_features=test_of(data, e), **VIEW[data], **EVALUATE).items():
