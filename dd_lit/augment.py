@@ -326,8 +326,7 @@ def _resampling(start, length, n, out):
 def _resample(x, boxes, hw):
     "`crop_resize` as two matrix products."
     (h, w), c = x.shape[-2:], x.shape[1]
-    if boxes.device.type == 'mps': boxes = boxes.cpu()                    # it has no float64
-    t, l, bh, bw = boxes.double().unbind(1)
+    t, l, bh, bw = boxes.cpu().double().unbind(1)                         # not every device has float64
     wy, wx = _resampling(t*h, bh*h, h, hw[0]), _resampling(l*w, bw*w, w, hw[1])
     wy, wx = (v.to(x.dtype).to(x.device).expand(len(x), -1, -1) for v in (wy, wx))
     x = (x.flatten(1, 2) @ wx.mT).unflatten(1, (c, h))                    # columns, then rows

@@ -3,6 +3,7 @@ import os
 import pytest, torch
 from conftest import ROOT  # noqa: F401  (sets the environment)
 from pretend import Mixed, PretendDevice, Rules
+from dd_lit.augment import crop_resize, draw_boxes, make_augment, patch_augment
 from dd_lit.core import DistilledSet, rng
 from dd_lit.data import ImageData, load_data
 from dd_lit.distill import compare, distill, get_method, list_methods
@@ -57,6 +58,27 @@ def test_distill(data, method, double, tmp_path):
     assert ds.images.device.type == 'cpu' and ds.images.isfinite().all()
     assert torch.equal(DistilledSet.load(tmp_path/'a').images, ds.images)
     assert Rules.seen > 100 or method == 'random'
+
+
+@pytest.mark.parametrize('double', [True, False], ids=['float64', 'no float64'])
+@pytest.mark.parametrize('what', ['color_crop_cutout_flip_scale_rotate', 'gift', 'dc_crop_scale_rotate', 'dc_crop_noise', 'patches'])
+def test_augment(what, double):
+    "The same images as on the CPU, from the same draws."
+    x = torch.randn(12, 2, 16, 16, generator=rng(0, 'x'))
+    aug = patch_augment() if what == 'patches' else make_augment(what)
+    with PretendDevice(double) as device:
+        for k in range(6): assert torch.allclose(aug(x.to(device), rng(k, what)).cpu(), aug(x, rng(k, what)), atol=1e-5)
+    assert Rules.seen > 20
+
+
+@pytest.mark.parametrize('double', [True, False], ids=['float64', 'no float64'])
+@pytest.mark.parametrize('size', [16, 8, (5, 20)])
+def test_crop_resize(size, double):
+    "Boxes that enlarge and that shrink, drawn on the CPU and moved or not."
+    x, boxes = torch.randn(6, 2, 16, 16, generator=rng(0, 'x')), draw_boxes(6, rng(0, 'boxes'))
+    with PretendDevice(double) as device:
+        for b in (boxes, boxes.to(device)): assert torch.allclose(crop_resize(x.to(device), b, size).cpu(), crop_resize(x, boxes, size), atol=1e-5)
+    assert Rules.seen > 5
 
 
 @pytest.mark.parametrize('how', ['dc', 'dsa', 'gift', 'kl', 'gift loss', 'stored', 'adam', 'muon', 'mosaic', 'batch norm'])
