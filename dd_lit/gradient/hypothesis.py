@@ -17,16 +17,18 @@ def travel(
     eps: float = .05,   # Stop when the norm of the gradient over all parameters is below
     lr: float = .05,    # Plain gradient descent on the whole set
     max_steps: int = 2000, # Give up after so many steps
+    seed: int = 0,      # What the network itself draws (dropout) comes from it
 ) -> dict:              # distance ||theta - theta_0||, length of the path, steps, norms (one per step), stopped
     "Descend on (x, y) until the gradient vanishes; how far did the network go? (Eq. 13-14 of `dc.txt`)"
     params = [p for p in model.parameters() if p.requires_grad]
     start, length, norms = [p.detach().clone() for p in params], 0., []
-    for _ in range(max_steps):
-        g = torch.autograd.grad(F.cross_entropy(model(x), y), params)
-        n = torch.sqrt(sum((v**2).sum() for v in g)).item(); norms.append(n)
-        if n < eps: break
-        with torch.no_grad():
-            for p, v in zip(params, g): p -= lr*v
-        length += lr*n
+    with local_seed(seed, 'travel'):
+        for _ in range(max_steps):
+            g = torch.autograd.grad(F.cross_entropy(model(x), y), params)
+            n = torch.sqrt(sum((v**2).sum() for v in g)).item(); norms.append(n)
+            if n < eps: break
+            with torch.no_grad():
+                for p, v in zip(params, g): p -= lr*v
+            length += lr*n
     d = torch.sqrt(sum(((p - s)**2).sum() for p, s in zip(params, start))).item()
     return dict(distance=d, length=length, steps=len(norms) - 1 if norms[-1] < eps else max_steps, norms=norms, stopped=norms[-1] < eps)

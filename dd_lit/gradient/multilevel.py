@@ -17,8 +17,9 @@ def union_gradient(
 ) -> list:      # One tensor per parameter
     "Gradient of the union of the batches: the size-weighted mean (Eq. 5 of `dc.txt`)."
     n = len(grads)
+    if sizes is not None and (len(sizes) != n or min(sizes) < 0 or sum(sizes) <= 0):
+        raise ValueError(f"sizes: expected {n} numbers of images, one per class, got {sizes}")
     w = [1/n]*n if sizes is None else [s/sum(sizes) for s in sizes]
-    if len(w) != n: raise ValueError(f"sizes: expected {n}, one per class, got {len(w)}")
     return [sum(wc*g for wc, g in zip(w, ps)) for ps in zip(*grads)]
 
 # %% ../../nbs/gradient/multilevel.ipynb #ed098845
