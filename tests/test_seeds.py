@@ -132,6 +132,7 @@ def test_watching_changes_nothing(method, tmp_path):
     cfg = {k: v for k, v in SMALL.items() if k in cls.defaults} | (dict(cache=tmp_path/'cache') if 'cache' in cls.defaults else {})
     if method in ('lgm', 'sfm'):
         net = create_model('convnet3', 10, 1, 16, seed=0, width=8)
+        cfg.pop('width')
         cfg['backbone'] = FeatureNet(torch.nn.Sequential(net.features, torch.nn.Flatten()), d.norm)
     if method in ('random', 'herding', 'k_center', 'forgetting', 'rded'): cfg['iters'] = 1
     def run(**kw): return cls(d, 1, device='cpu', **cfg).fit(**kw)
