@@ -43,9 +43,14 @@ def share(items) -> list:
     return list(items)[rank::size]
 
 # %% ../nbs/06_parallel.ipynb #a917b3f6
+def _there() -> torch.device: # where tensors must lie to travel
+    return torch.device('cuda', torch.cuda.current_device()) if dist.get_backend() == 'nccl' else torch.device('cpu')
+
 def _send(t, source, like):
-    t = t.contiguous() if t is not None else torch.empty(like.shape, dtype=like.dtype, device=like.device)
-    dist.broadcast(t, source); return t
+    "`t` of process `source`, in every process, where `like` lies."
+    mine = torch.empty(like.shape, dtype=like.dtype, device=_there()) if t is None else t.detach().to(_there()).contiguous()
+    dist.broadcast(mine, source)
+    return mine.to(like.device)
 
 def shared_map(
     f,      # i -> list of tensors
@@ -64,6 +69,6 @@ def shared_numbers(f, n:int, width:int=1) -> list: # n lists of `width` floats
     rank, size = world(); out = torch.zeros(n, width, dtype=torch.float64)
     for i in range(rank, n, size): out[i] = torch.tensor(f(i), dtype=torch.float64)
     if size > 1:
-        out = out.cuda() if dist.get_backend() == 'nccl' else out
+        out = out.to(_there())
         dist.all_reduce(out)
     return out.tolist()
