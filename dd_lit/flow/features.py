@@ -87,7 +87,8 @@ def pretrained(
     if kind is None: raise ValueError(f"name: expected one of {', '.join([*VIT, 'mocov3'])} or 'timm:<name>', got {name!r}")
     kw = dict(num_classes=0) | (dict(dynamic_img_size=True) if kind.startswith(('vit', 'eva')) and size else {})
     if name == 'mocov3':
-        net, file = timm.create_model(kind, **kw), Path(torch.hub.get_dir())/'checkpoints'/MOCO.rpartition('/')[2]
+        with local_seed(0, 'pretrained', name): net = timm.create_model(kind, **kw)
+        file = Path(torch.hub.get_dir())/'checkpoints'/MOCO.rpartition('/')[2]
         if weights:
             if not file.exists():
                 if not download: raise ValueError(f"{name}: its weights are not at {file}; download=True fetches them, or put {MOCO} there")
@@ -98,7 +99,7 @@ def pretrained(
         before = {k: os.environ.get(k) for k in ('HF_HUB_OFFLINE',)}
         try:
             if not download: os.environ['HF_HUB_OFFLINE'] = '1'; _offline(True)
-            net = timm.create_model(kind, pretrained=weights, **kw)
+            with local_seed(0, 'pretrained', name): net = timm.create_model(kind, pretrained=weights, **kw)      # before weights come, random ones are drawn
         except ImportError: raise
         except Exception as e:
             if not weights or download: raise
