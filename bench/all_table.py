@@ -9,7 +9,9 @@ import argparse, json, sys
 from pathlib import Path
 from dd_lit.core import atomic_write, provenance
 from dd_lit.data import load_data
-from dd_lit.distill import compare, get_method, list_methods, table
+from dd_lit.compare import compare
+from dd_lit.distill import get_method, list_methods
+from dd_lit.report import table
 from dd_lit.statistics.backbones import squeeze
 from dd_lit.train import full_accuracy, named
 

@@ -13,7 +13,7 @@ os.environ['OMP_NUM_THREADS'] = '1'      # the networks of the tests are so smal
 def cli(tmp_path):
     "Run `python -m dd_lit ARGS` in an empty folder; returns the finished process."
     def run(*args, check=None, env=None, prelude='', timeout=300):
-        code = f"import sys; {prelude}\nfrom dd_lit.distill import main\nsys.exit(main({[str(a) for a in args]!r}))" if prelude else None
+        code = f"import sys; {prelude}\nfrom dd_lit.cli import main\nsys.exit(main({[str(a) for a in args]!r}))" if prelude else None
         cmd = [sys.executable, '-c', code] if code else [sys.executable, '-m', 'dd_lit', *map(str, args)]
         p = subprocess.run(cmd, cwd=tmp_path, capture_output=True, text=True, timeout=timeout, env={**os.environ, **(env or {})})
         if check is not None: assert p.returncode == check, f'{args}: exit {p.returncode}\n{p.stdout}\n{p.stderr}'
@@ -25,7 +25,7 @@ def cli(tmp_path):
 def call(tmp_path, monkeypatch):
     "The same command line without a process of its own (which spends four seconds importing torch); for all that needs no signal, limit or patch."
     def run(*args, check=None):
-        from dd_lit.distill import main
+        from dd_lit.cli import main
         monkeypatch.chdir(tmp_path)
         with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err: code = main([str(a) for a in args])
         if check is not None: assert code == check, f'{args}: exit {code}\n{out.getvalue()}\n{err.getvalue()}'

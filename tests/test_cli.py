@@ -79,7 +79,7 @@ def test_killed_and_resumed_is_bit_identical(cli, tmp_path):
     cli(*args, '--out', 'whole', check=0); whole = DistilledSet.load(tmp_path/'whole').images
     for how in (signal.SIGKILL, signal.SIGINT):
         cut = tmp_path/f'cut{how}'
-        code = f"import dd_lit.distill as d, functools, sys; d.distill = functools.partial(d.distill, checkpoint_seconds=0); sys.exit(d.main({args + ['--out', cut.name]!r}))"
+        code = f"import dd_lit.distill as d, functools, sys; from dd_lit.cli import main; d.distill = functools.partial(d.distill, checkpoint_seconds=0); sys.exit(main({args + ['--out', cut.name]!r}))"
         # a test run that was itself started in the background may have SIGINT ignored; its children would inherit that
         p = subprocess.Popen([sys.executable, '-c', code], cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         ckpt, t = cut/'checkpoint.pt', time.time()

@@ -6,7 +6,8 @@ from pretend import Mixed, PretendDevice, Rules
 from dd_lit.augment import crop_resize, draw_boxes, make_augment, patch_augment
 from dd_lit.core import DistilledSet, rng
 from dd_lit.data import ImageData, load_data
-from dd_lit.distill import compare, distill, get_method, list_methods
+from dd_lit.compare import compare
+from dd_lit.distill import distill, get_method, list_methods
 from dd_lit.labels.losses import get_loss
 from dd_lit.labels.soft import LiveLabels, relabel
 from dd_lit.models import create_model

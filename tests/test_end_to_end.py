@@ -3,7 +3,8 @@ import os
 from pathlib import Path
 import pytest, torch
 from dd_lit.data import ImageData, load_data
-from dd_lit.distill import compare, distill
+from dd_lit.compare import compare
+from dd_lit.distill import distill
 from dd_lit.train import evaluate, probe, recipe
 
 DATA = Path(os.environ.get('DD_LIT_DATA', 'nowhere'))

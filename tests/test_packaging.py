@@ -26,7 +26,7 @@ def test_wheel_from_sdist(tmp_path):
     assert {n for n in names if n.endswith('.py')} == MODULES
     meta = zipfile.ZipFile(whl).read(next(n for n in names if n.endswith('METADATA'))).decode()
     assert 'Requires-Python: >=3.10' in meta and 'torch>=2.6' in meta.replace(' ', '') and 'Provides-Extra: parquet' in meta
-    assert 'dd_lit = dd_lit.distill:main' in zipfile.ZipFile(whl).read(next(n for n in names if n.endswith('entry_points.txt'))).decode().replace('dd_lit=', 'dd_lit = ')
+    assert 'dd_lit = dd_lit.cli:main' in zipfile.ZipFile(whl).read(next(n for n in names if n.endswith('entry_points.txt'))).decode().replace('dd_lit=', 'dd_lit = ')
 
 
 def test_import_needs_no_development_tools():
