@@ -210,7 +210,7 @@ def patch_views(
 ):                   # An augmentation for `fit`
     "How mosaics are shown: a crop inside a patch first, then `augment`."
     if patches == 1: return augment
-    patch, then = importlib.import_module('dd_lit.coreset.rded').patch_augment(patches, scale), make_augment(augment)
+    patch, then = patch_augment(patches, scale), make_augment(augment)
     if then is None: return patch
     def both(x, generator): return then(patch(x, generator), generator)
     both.__name__ = f"{patch.__name__} {augment if isinstance(augment, str) else getattr(augment, '__name__', repr(augment))}"     # what stored scores call it
