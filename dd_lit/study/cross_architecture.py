@@ -12,7 +12,8 @@ import torch
 from ..core import *
 from ..data import *
 from ..distill import *
-from ..distill import _plain, _score_name
+from ..distill import _plain
+from ..compare import _score_name
 from ..train import *
 
 # %% ../../nbs/study/cross_architecture.ipynb #dbe7774e
