@@ -49,3 +49,17 @@ tasks = '/proc/self/task'; assert not os.path.exists(tasks) or not any('gloo' in
         r = subprocess.run([*cmd, tmp_path/'t.py', str(tmp_path/f'labels{n}')], capture_output=True, text=True, env=ENV, timeout=300); assert r.returncode == 0, said(r)
         out.append(json.loads((tmp_path/f'labels{n}'/'out.json').read_text()))
     assert [o.pop('n') for o in out] == [1, 2] and out[0] == out[1] and len(out[0]['top1']) == 3
+
+
+def test_what_travels_lies_where_the_backend_wants_it(monkeypatch):
+    "NCCL moves tensors of the GPU only: what lies elsewhere goes there, travels, and comes back to where it is wanted."
+    import dd_lit.parallel as parallel
+    from pretend import PretendDevice
+    with PretendDevice() as device:
+        sent = []
+        monkeypatch.setattr(parallel, '_there', lambda: torch.device(device), raising=False)
+        monkeypatch.setattr(parallel.dist, 'broadcast', lambda t, source: sent.append(t.device.type))
+        here, there = torch.ones(2), torch.ones(2, device=device)
+        got = [parallel._send(t, 0, like) for t in (here, there, None) for like in (here, there)]
+        assert sent == [torch.device(device).type]*6 and [g.device.type for g in got] == ['cpu', torch.device(device).type]*3
+        assert got[0].tolist() == [1., 1.]
