@@ -40,9 +40,10 @@ def drawing(most=12e6):
     "Networks that draw random numbers while they train, up to a size."
     out = []
     for n in list_models():
-        if n.startswith(('regnet', 'vit')): continue          # their builders look at their weights; they have no dropout by default
+        if n.startswith(('regnet', 'vit')): continue          # their builders look at their weights; they have no dropout
         with torch.device('meta'): m = create_model(n, 10, 1, 32)
-        if any(isinstance(o, (nn.modules.dropout._DropoutNd, StochasticDepth)) and o.p > 0 for o in m.modules()) and sum(p.numel() for p in m.parameters()) <= most: out.append(n)
+        draws = any(isinstance(o, (nn.modules.dropout._DropoutNd, StochasticDepth)) and o.p > 0 for o in m.modules())
+        if draws and sum(p.numel() for p in m.parameters()) <= most: out.append(n)
     return out
 
 
@@ -95,14 +96,16 @@ def test_network_that_draws_while_it_predicts(method, tmp_path):
 
 def test_evaluation_is_decided_by_its_seed():
     data = few()
-    a, b = FeatureNet(nn.Sequential(nn.Flatten(), Random()), data.norm), FeatureNet(nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), Random()), data.norm)
+    a = FeatureNet(nn.Sequential(nn.Flatten(), Random()), data.norm)
+    b = FeatureNet(nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), Random()), data.norm)
     ds = distill('random', data, 1)
     scores = []
     for s in (1, 2):
         disturb(s)
         before = generators()
         golden = train_golden(features(a, data.train_x, data.normalize), data.train_y, 10, epochs=3)
-        scores.append({m: q.top1 for m, q in evaluate_inherit(ds, data, a, b, golden, MODES, repeats=1, epochs=3).items()})
+        found = evaluate_inherit(ds, data, a, b, golden, MODES, repeats=1, epochs=3)
+        scores.append({m: q.top1 for m, q in found.items()})
         assert generators() == before
     assert scores[0] == scores[1]
 
@@ -113,13 +116,15 @@ def test_networks_stay_on_their_devices(where):
     data = few()
     ds = distill('random', data, 1)
     with PretendDevice():
-        a, b = (FeatureNet(create_model('convnet3', 6, 1, 16, seed=i, width=8, norm='batch').to(d), data.norm).to(d) for i, d in enumerate(where))
+        nets = [create_model('convnet3', 6, 1, 16, seed=i, width=8, norm='batch').to(d) for i, d in enumerate(where)]
+        a, b = (FeatureNet(net, data.norm).to(d) for net, d in zip(nets, where))
         z = features(a, data.train_x, data.normalize)
         for at in ('cpu', NAME):
             golden = train_golden(z.to(at), data.train_y, 10, epochs=2)
             assert device_of(golden).type == at
             tests = features(b, data.test_x, data.normalize).to(at)
-            for q in evaluate_inherit(ds, data, a, b, golden, MODES, repeats=1, epochs=2, noise=.1, flip=True, test_features=tests).values(): assert 0 <= q.mean <= 100
+            how = dict(repeats=1, epochs=2, noise=.1, flip=True, test_features=tests)
+            for q in evaluate_inherit(ds, data, a, b, golden, MODES, **how).values(): assert 0 <= q.mean <= 100
         train_projector(Views(ds.images.to(NAME), a, b, 0), 2)
         assert (device_of(a).type, device_of(b).type) == where
     assert Rules.seen > 100

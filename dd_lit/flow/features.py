@@ -99,7 +99,8 @@ def pretrained(
         before = {k: os.environ.get(k) for k in ('HF_HUB_OFFLINE',)}
         try:
             if not download: os.environ['HF_HUB_OFFLINE'] = '1'; _offline(True)
-            with local_seed(0, 'pretrained', name): net = timm.create_model(kind, pretrained=weights, **kw)      # before weights come, random ones are drawn
+            with local_seed(0, 'pretrained', name):          # before weights come, random ones are drawn
+                net = timm.create_model(kind, pretrained=weights, **kw)
         except ImportError: raise
         except Exception as e:
             if not weights or download: raise
@@ -167,9 +168,11 @@ def pretrain(
 ) -> FeatureNet:           # `.linear_accuracy`: of a linear head on all training images, in percent
     "Train a network without labels by SimCLR, or fetch it from the cache if this very training has been done before."
     data, device = load_data(data), default_device(device)
-    if epochs < 1 or batch_size < 2: raise ValueError(f"epochs, batch_size: expected at least 1 and 2, got {epochs}, {batch_size}")
+    if epochs < 1 or batch_size < 2:
+        raise ValueError(f"epochs, batch_size: expected at least 1 and 2, got {epochs}, {batch_size}")
     net, D = _headless(name, data, seed, width)
-    what = dict(kind='simclr', name=name, start=weights_digest(net), data=fingerprint(data), epochs=epochs, lr=lr, batch_size=batch_size,
+    what = dict(kind='simclr', name=name, start=weights_digest(net), data=fingerprint(data),
+                epochs=epochs, lr=lr, batch_size=batch_size,
                 width=width, crop=crop, flip=flip, jitter=jitter, tau=tau, seed=seed, rule='seeded')
     net = net.to(device)
     def train(net):

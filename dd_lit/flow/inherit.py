@@ -33,7 +33,8 @@ def train_golden(
     "The golden classifier: a linear head on all real features (SFM, stage I)."
     if z.ndim != 2 or len(z) != len(y): raise ValueError(f"z, y: expected [N,D] and N labels, got {list(z.shape)} and {len(y)}")
     if not z.isfinite().all(): raise ValueError(f"z: features of {int((~z.isfinite()).any(1).sum())} images are not finite")
-    if epochs < 1 or patience < 1 or batch_size < 1: raise ValueError(f"epochs, patience, batch_size: expected at least 1, got {epochs}, {patience}, {batch_size}")
+    if min(epochs, patience, batch_size) < 1:
+        raise ValueError(f"epochs, patience, batch_size: expected at least 1, got {epochs}, {patience}, {batch_size}")
     z, y = z.detach(), y.to(z.device)
     n = torch.bincount(y, minlength=num_classes)
     if (n == 0).any(): raise ValueError(f"y: class {(n == 0).nonzero()[0].item()} has no images")
@@ -115,7 +116,8 @@ def evaluate_inherit(
     data, C, device = load_data(data), distilled.num_classes, device_of(eval_net)
     if C != data.num_classes: raise ValueError(f"distilled: it has {C} classes, {data.name} has {data.num_classes}")
     x, y = distilled.images, distilled.labels.to(device)
-    if any(abs(a - b) > 1e-6 for s, t in zip(distilled.norm, data.norm) for a, b in zip(s, t)):    # the networks live in the model space of `data`
+    if any(abs(a - b) > 1e-6 for s, t in zip(distilled.norm, data.norm) for a, b in zip(s, t)):
+        # the networks live in the model space of `data`
         m, s, M, S = (torch.tensor(o).view(1, -1, 1, 1) for o in (*distilled.norm, *data.norm))
         x = (x*s + m - M)/S
     D_e, D_d = (features(n, x[:1]).shape[1] for n in (eval_net, distill_net))
@@ -142,8 +144,12 @@ def evaluate_inherit(
         rank = out.detach().cpu().topk(min(5, C), 1).indices == data.test_y[:, None]
         acc[mode]['top1'].append(100*rank[:, 0].float().mean().item()); acc[mode]['top5'].append(100*rank.any(1).float().mean().item()); acc[mode]['seconds'] += time.perf_counter() - t0
     bytes_ = lambda mode: dict(images=distilled.nbytes()['images'], projector=linear(D_e, D_d) if mode in ('ci', 'jt', 'st') else 0, head=linear(D_d, C) if mode in ('ci', 'kd', 'st') else 0)
-    nets = dict(model=_name(eval_net), distill_model=_name(distill_net), weights=weights_digest(eval_net), distill_weights=weights_digest(distill_net),
+    nets = dict(model=_name(eval_net), distill_model=_name(distill_net),
+                weights=weights_digest(eval_net), distill_weights=weights_digest(distill_net),
                 golden=weights_digest(golden) if inherits else None)
     cfg = dict(data=data.name, repeats=repeats, epochs=epochs, lr=lr, crop=crop, flip=flip, noise=noise, T=T, alpha=alpha, seed=seed)
-    out = {m: Scores(a['top1'], a['top5'], a['top1'], seconds=a['seconds'], config=dict(mode=m, **nets, **cfg, bytes=bytes_(m) | dict(total=sum(bytes_(m).values())))) for m, a in acc.items()}
+    out = {}
+    for m, a in acc.items():
+        size = bytes_(m) | dict(total=sum(bytes_(m).values()))
+        out[m] = Scores(a['top1'], a['top5'], a['top1'], seconds=a['seconds'], config=dict(mode=m, **nets, **cfg, bytes=size))
     return out[modes[0]] if single else out

@@ -30,7 +30,7 @@ def linear_gradient(
 
 # %% ../../nbs/flow/linear_gradient.ipynb #105b4b9a
 def _unit_scale(v):
-    "The vector times a power of two that brings its largest entry to 0.5..1: an angle needs no length, floats need a moderate one."
+    "The vector times the power of two that brings its largest entry to 0.5..1: floats need a moderate length, an angle none."
     e = v.detach().abs().max().frexp()[1].clamp(-126, 126)
     return v*torch.ldexp(torch.ones((), dtype=v.dtype, device=v.device), -e)
 

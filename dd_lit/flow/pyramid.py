@@ -83,15 +83,20 @@ class FeatureDistiller(Distiller):
     )
     def backbone(self):
         c = self.cfg
-        own, ready = isinstance(c.backbone, torch.nn.Module), c.backbone in (*VIT, 'mocov3') or str(c.backbone).startswith('timm:')
+        own = isinstance(c.backbone, torch.nn.Module)
+        ready = c.backbone in (*VIT, 'mocov3') or str(c.backbone).startswith('timm:')
         for k in ('width', 'pretrain'):
-            if (own or ready) and getattr(c, k): raise ValueError(f"{k}: only a network that is trained here takes it, got {getattr(c, k)!r} with a backbone that is ready")
+            if (own or ready) and getattr(c, k):
+                raise ValueError(f"{k}: only a network that is trained here takes it, "
+                                 f"got {getattr(c, k)!r} with a backbone that is ready")
         if own:
-            net = c.backbone if isinstance(c.backbone, FeatureNet) else FeatureNet(c.backbone, self.data.norm, name=type(c.backbone).__name__)
-            there = device_of(net)
-            return net if there.type == self.device.type and self.device.index in (None, there.index) else copy.deepcopy(net).to(self.device)
+            net = c.backbone
+            if not isinstance(net, FeatureNet): net = FeatureNet(net, self.data.norm, name=type(net).__name__)
+            at, to = device_of(net), self.device
+            return net if at.type == to.type and to.index in (None, at.index) else copy.deepcopy(net).to(to)
         if ready: return pretrained(c.backbone, self.data, c.download, device=self.device)
-        has = [k for k in inspect.signature(pretrain).parameters if k not in ('name', 'data', 'width', 'device', 'cache')]
+        ours = ('name', 'data', 'width', 'device', 'cache')
+        has = [k for k in inspect.signature(pretrain).parameters if k not in ours]
         for k in c.pretrain:
             if k not in has: raise ValueError(f"pretrain: expected settings among {', '.join(has)}, got {k!r}")
         return pretrain(c.backbone, self.data, width=c.width, device=self.device, cache=c.cache, **c.pretrain)
@@ -122,7 +127,8 @@ class FeatureDistiller(Distiller):
         levels = self.pyramid.levels
         with local_seed(self.seed, 'network', self.k):     # a network that draws while it predicts
             loss = self.loss((self.pyramid.images() - self.mean)/self.std, rng(self.seed, 'step', self.k))
-            for l, g in zip(levels, torch.autograd.grad(loss, levels)): l.grad = g      # the levels' only, nobody else's
+            grads = torch.autograd.grad(loss, levels)      # of the levels only, nobody else's
+        for l, g in zip(levels, grads): l.grad = g
         self.optimizers[0].step(); self._update()
         self.log = dict(level=len(self.pyramid.levels))
         return loss.item()
@@ -132,6 +138,9 @@ class FeatureDistiller(Distiller):
         return ds
     def state_dict(self): return super().state_dict() | dict(pyramid=self.pyramid.state_dict(), backbone=self.digest)
     def load_state_dict(self, s):
-        if s.get('backbone', self.digest) != self.digest: raise ValueError(f"backbone: the checkpoint was made with another network ({s['backbone']} there, {self.digest} here); choose another folder, or resume=False (--fresh) to start anew")
+        theirs = s.get('backbone', self.digest)
+        if theirs != self.digest:
+            raise ValueError(f"backbone: the checkpoint was made with another network ({theirs} there, {self.digest} here); "
+                             "choose another folder, or resume=False (--fresh) to start anew")
         self.pyramid.load_state_dict(s['pyramid']); self._optimizer()        # as many levels as then, before their optimiser is filled
         super().load_state_dict(s)

@@ -58,7 +58,8 @@ def real_centers(net, data, batch_size:int=256) -> torch.Tensor: # [C,D]
     total, device, n = None, device_of(net), data.counts().double()
     with torch.no_grad(), borrowed(net), local_seed(0, 'features'):
         for i in progress(torch.arange(len(data.train_x)).split(batch_size), 'class centres'):
-            z, y = net(data.normalize(data.train_x[i].to(device))).flatten(1).cpu().double(), data.train_y[i]      # not every device has float64
+            z, y = net(data.normalize(data.train_x[i].to(device))).flatten(1), data.train_y[i]
+            z = z.cpu().double()                            # not every device has float64
             if not z.isfinite().all(): raise ValueError(f"net: features of {int((~z.isfinite()).any(1).sum())} images are not finite")
             if total is None: total = torch.zeros(data.num_classes, z.shape[1], dtype=torch.float64)
             total.index_add_(0, y, z)
