@@ -33,25 +33,32 @@ def _sha(*parts) -> str: return hashlib.sha256(repr(parts).encode()).hexdigest()
 _LIBRARIES = ('dd_lit', 'torch', 'torchvision', 'timm', 'numpy', 'math', 'builtins')
 
 def _function(f, seen=frozenset()):
-    "A function as text: a library's by its name; the caller's also by what it does: bytecode, defaults, closure, and the numbers, texts, tensors and functions that it finds by name."
+    "A function as text: a library's by its name; the caller's also by what it does and by the values it finds."
     f = getattr(f, '__func__', f)
-    if f in seen or f.__module__ and f.__module__.partition('.')[0] in _LIBRARIES and f.__qualname__ == f.__name__ and not f.__closure__: return f.__name__
-    def inside(c): return c.co_code, c.co_names, [inside(k) if hasattr(k, 'co_code') else sorted(map(repr, k)) if isinstance(k, frozenset) else k for k in c.co_consts]
+    ours = (f.__module__ or '').partition('.')[0] in _LIBRARIES and f.__qualname__ == f.__name__ and not f.__closure__
+    if f in seen or ours: return f.__name__
+    def const(k): return inside(k) if hasattr(k, 'co_code') else sorted(map(repr, k)) if isinstance(k, frozenset) else k
+    def inside(c): return c.co_code, c.co_names, [const(k) for k in c.co_consts]
     def names(c): return set(c.co_names).union(*(names(k) for k in c.co_consts if hasattr(k, 'co_code')))
     def value(v): return _function(v, seen | {f}) if isinstance(v, FunctionType) else _plain(v)
     found = {n: f.__globals__[n] for n in sorted(names(f.__code__)) if n in f.__globals__}
-    found = {n: value(v) for n, v in found.items() if isinstance(v, (str, int, float, tuple, torch.Tensor, FunctionType))}
-    return f'{f.__name__} {_sha(inside(f.__code__), [value(v) for v in f.__defaults__ or ()], [value(c.cell_contents) for c in f.__closure__ or ()], found)}'
+    kinds = (str, int, float, tuple, torch.Tensor, FunctionType)
+    found = {n: value(v) for n, v in found.items() if isinstance(v, kinds)}
+    held = [value(v) for v in f.__defaults__ or ()], [value(c.cell_contents) for c in f.__closure__ or ()]
+    return f'{f.__name__} {_sha(inside(f.__code__), held, found)}'
 
 def _plain(v):
-    "A value as JSON can hold it, equal for equal values only: networks by class and weights, tensors and functions of the caller by digest."
+    "A value as JSON can hold it, equal for equal values only: networks, tensors and the caller's functions by digest."
     if isinstance(v, (str, int, float, bool, type(None))): return v
     if isinstance(v, dict): return {str(k): _plain(o) for k, o in v.items()}
     if isinstance(v, (list, tuple)): return [_plain(o) for o in v]
     if isinstance(v, (set, frozenset)): return sorted((_plain(o) for o in v), key=repr)
     if isinstance(v, torch.nn.Module): return f'{type(v).__name__} {weights_digest(v)}'
-    if isinstance(v, torch.Tensor): return f'tensor {list(v.shape)} {_sha(str(v.dtype), v.detach().cpu().contiguous().numpy().tobytes())}'
-    if isinstance(v, DistilledSet): return f'DistilledSet {_sha(*[_plain(o) for o in (v.images, v.labels, v.soft, v.norm, v.classes, v.patches)])}'
+    if isinstance(v, torch.Tensor):
+        raw = v.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()     # bfloat16, too
+        return f'tensor {list(v.shape)} {_sha(str(v.dtype), raw)}'
+    if isinstance(v, DistilledSet):
+        return f'DistilledSet {_sha(_plain([v.images, v.labels, v.soft, v.norm, v.classes, v.patches]))}'
     if isinstance(v, partial): return [_plain(v.func), *_plain(v.args), _plain(v.keywords)]
     name = getattr(v, '__name__', None)
     if isinstance(v, (FunctionType, MethodType)): return _function(v)
@@ -75,7 +82,8 @@ class Distiller:
         self.ipc, self.seed = check_ipc(ipc, self.data, selecting=False), seed
         rng(seed)          # complains about a seed that is no int
         for k, v in cfg.items(): self._check(k, v)
-        self.cfg = SimpleNamespace(**{k: copy.copy(v) if isinstance(v, (dict, list, set)) else v for k, v in (self.defaults | cfg).items()})   # the caller's lists stay the caller's
+        own = lambda v: copy.copy(v) if isinstance(v, (dict, list, set)) else v      # the caller's lists stay the caller's
+        self.cfg = SimpleNamespace(**{k: own(v) for k, v in (self.defaults | cfg).items()})
         if self.cfg.iters < 1: raise ValueError(f"iters: expected at least 1, got {self.cfg.iters}")
         self.k, self.seconds, self.history = 0, 0., []   # steps done, wall time of them, one record per step
         self.peak_bytes, self.patches = 0, 1             # rise of memory; an image is a mosaic of patches x patches crops
@@ -167,7 +175,7 @@ def fit(self:Distiller,
             d = _differs(theirs, ident)
             if d: raise ValueError(f"out: {str(out)!r} holds another distilled set ({d}); choose another folder, or resume=False (--fresh) to replace it")
             return done
-    scope = partial(local_seed, self.seed, 'Distiller')    # what a method, or a network in it, draws from the global generators is drawn in here
+    scope = partial(local_seed, self.seed, 'Distiller')    # for what draws from the global generators
     with scope('setup'): self.setup()
     if out and resume and ckpt.exists():
         c = load_checkpoint(ckpt)

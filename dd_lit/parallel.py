@@ -48,7 +48,8 @@ def _there() -> torch.device: # where tensors must lie to travel
 
 def _send(t, source, like):
     "`t` of process `source`, in every process, where `like` lies."
-    mine = torch.empty(like.shape, dtype=like.dtype, device=_there()) if t is None else t.detach().to(_there()).contiguous()
+    if t is None: mine = torch.empty(like.shape, dtype=like.dtype, device=_there())
+    else: mine = t.detach().to(_there()).contiguous()
     dist.broadcast(mine, source)
     return mine.to(like.device)
 

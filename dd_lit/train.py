@@ -59,7 +59,8 @@ def make_optimizer(
     return make[opt]()
 
 SCHEDULES = dict(constant=lambda e, n: 1., step=lambda e, n: 1. if e <= n//2 else .1,
-                 multistep=lambda e, n: .2**((e >= 2*n//3) + (e >= 5*n//6)), cosine=lambda e, n: .5*(1 + math.cos(math.pi*e/n)))
+                 multistep=lambda e, n: .2**((e >= 2*n//3) + (e >= 5*n//6)),
+                 cosine=lambda e, n: .5*(1 + math.cos(math.pi*e/n)))
 
 def lr_factor(
     schedule: str, # constant; step: x0.1 after half (DC); multistep: x0.2 from epochs 2n//3 and 5n//6 on (GIFT); cosine
@@ -75,14 +76,14 @@ def fit(
     model,                # Trained in place
     x,                    # float [N,C,H,W] in model space, or bytes together with `normalize`
     y,                    # int64 [N]
-    soft=None,            # Soft labels [N,num_classes], or a `LabelSource` (dd_lit.labels.soft) that brings its own batches of views of `x`
-    soft_kind: str = None, # What `soft` is: 'logits', 'probabilities', or None: logits, unless they look like probabilities, see `check_soft`
+    soft=None,            # Soft labels [N,num_classes], or a `LabelSource`, which brings its own batches of views of `x`
+    soft_kind: str = None, # What `soft` is: 'logits', 'probabilities' or None, see `check_soft`
     loss='ce',            # A name in `LOSSES` or a function (student_logits, teacher_logits, hard)
     opt='sgd',            # 'sgd', 'adam', 'adamw', 'muon' or a function params -> optimiser
     epochs: int = 300, batch_size: int = 256,
     lr: float = .01, momentum: float = .9, weight_decay: float = 5e-4,
     schedule: str = 'step', # See `lr_factor`
-    augment=None,         # A text for `make_augment` ('color_crop', 'gift', 'dc_crop_scale_rotate', ...) or any function (batch, generator) -> batch
+    augment=None,         # A text for `make_augment` ('color_crop', 'gift', ...) or a function (batch, generator) -> batch
     normalize=None,       # Applied to each batch first, e.g. `data.normalize`
     seed: int = 0,        # Order, augmentation, and whatever the network draws (dropout, stochastic depth)
     on_epoch: Callable = None, # Called as on_epoch(epoch, model) after each epoch
@@ -114,7 +115,7 @@ def fit(
                 xb = x[i] if normalize is None else normalize(x[i])
                 yield xb if aug is None else aug(xb, gen), None if soft is None else soft[i], y[i]
         total = 0.
-        with local_seed(seed, 'fit', e):                  # dropout and its kind can only draw from the global generators
+        with local_seed(seed, 'fit', e):              # dropout and its kind can only draw from the global generators
             for xb, tb, yb in soft.epoch(e, x, y) if source else own():
                 l = lossf(model(xb), tb, yb)
                 optim.zero_grad(); l.backward(); optim.step()
@@ -126,9 +127,11 @@ def fit(
 
 # %% ../nbs/04_train.ipynb #3cf27d80
 PROTOCOLS = dict(
-    dc=dict(opt='sgd', lr=.01, momentum=.9, weight_decay=5e-4, epochs=300, batch_size=256, schedule='step', augment=None),
+    dc=dict(opt='sgd', lr=.01, momentum=.9, weight_decay=5e-4, epochs=300, batch_size=256, schedule='step',
+            augment=None),
     dsa=dict(opt='sgd', lr=.01, momentum=.9, weight_decay=5e-4, epochs=1000, batch_size=256, schedule='step', augment='color_crop_cutout_flip_scale_rotate'),
-    gift=dict(opt='adamw', lr=.001, weight_decay=1e-4, epochs=1000, batch_size=None, schedule='multistep', augment='gift'))
+    gift=dict(opt='adamw', lr=.001, weight_decay=1e-4, epochs=1000, batch_size=None, schedule='multistep',
+              augment='gift'))
 _DIGITS = ('mnist', 'svhn', 'digits')     # their classes do not survive a mirror
 
 def _special(protocol, data, net):
@@ -138,7 +141,8 @@ def _special(protocol, data, net):
         return dict(augment='dc_crop_noise', epochs=1000)
     if protocol == 'dc' and data == 'mnist': return dict(augment='dc_crop_scale_rotate', epochs=1000)
     if protocol == 'dsa' and data in _DIGITS: return dict(augment='color_crop_cutout_scale_rotate')
-    if protocol == 'gift' and any(n in k.__name__ for k in kinds for n in ('VisionTransformer', 'SwinTransformer')): return dict(lr=1e-4)
+    transformer = any(n in k.__name__ for k in kinds for n in ('VisionTransformer', 'SwinTransformer'))
+    if protocol == 'gift' and transformer: return dict(lr=1e-4)
     return {}
 
 def protocol_settings(
@@ -151,7 +155,8 @@ def protocol_settings(
     "The arguments of `fit` that a protocol stands for, on this dataset and with this network."
     if protocol not in PROTOCOLS: raise ValueError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {protocol!r}")
     own = _special(protocol, getattr(data, 'name', data), net)
-    if protocol == 'dc' and 'augment' in overrides and not overrides['augment']: own = {}     # without the augmentation, not its epochs either
+    # without the augmentation, not its epochs either
+    if protocol == 'dc' and 'augment' in overrides and not overrides['augment']: own = {}
     cfg = PROTOCOLS[protocol] | own | overrides
     if cfg['batch_size'] is None: cfg['batch_size'] = next(b for top, b in ((10, 10), (500, 50), (20000, 100), (math.inf, 200)) if n <= top)
     return cfg
@@ -213,7 +218,8 @@ def patch_views(
     patch, then = patch_augment(patches, scale), make_augment(augment)
     if then is None: return patch
     def both(x, generator): return then(patch(x, generator), generator)
-    both.__name__ = f"{patch.__name__} {augment if isinstance(augment, str) else getattr(augment, '__name__', repr(augment))}"     # what stored scores call it
+    own = augment if isinstance(augment, str) else getattr(augment, '__name__', repr(augment))
+    both.__name__ = f'{patch.__name__} {own}'                # what stored scores call it
     return both
 
 def recipe(
@@ -228,14 +234,16 @@ def recipe(
     views = hasattr(soft, 'epoch')
     if views: overrides = dict(epochs=soft.epochs) | overrides
     cfg = protocol_settings(protocol, len(distilled), data, net, **overrides)
-    if views: cfg['augment'] = None                                # such labels belong to views that are augmented already
+    if views: cfg['augment'] = None                      # such labels belong to views that are augmented already
     elif soft is None and 'augment' not in overrides: cfg['augment'] = patch_views(distilled.patches, cfg['augment'])
     return cfg
 
-RECIPE_VERSION = 2    # Counts the changes of `fit` and `evaluate` that give other scores for the same settings; stored scores know theirs
+RECIPE_VERSION = 2    # Counts the changes that give other scores for the same settings; stored scores know theirs
 
 # %% ../nbs/04_train.ipynb #78a9c316
-def _settings_text(v): return v if isinstance(v, (str, int, float, bool, type(None), dict, list, tuple)) else getattr(v, '__name__', None) or repr(v)
+def _settings_text(v):
+    if isinstance(v, (str, int, float, bool, type(None), dict, list, tuple)): return v
+    return getattr(v, '__name__', None) or repr(v)
 
 def probe(
     model: str, # A name for `create_model`
@@ -260,12 +268,12 @@ def evaluate(
     model_kw: dict = None,     # For `create_model`: width, norm, ...
     full: float = None,        # Known full-data accuracy in percent, for HLR
     random: float = None,      # Known accuracy of random images in percent, for IOR
-    soft=None,                 # Soft labels instead of the set's own: one row per image, or a `LabelSource`, which brings its own views (the protocol's `augment` is then for hard labels only) and epochs
+    soft=None,                 # Soft labels instead of the set's own: a row per image, or a `LabelSource` with its own views and epochs
     soft_kind: str = None,     # What `soft` is: 'logits', 'probabilities', or None, see `check_soft`
     hard: bool = True,         # If the loss is soft: also train on hard labels (twice the time), for HLR
     **overrides                # Settings of `fit` that differ from the protocol's
 ) -> Scores:
-    "Train `repeats` fresh networks on the distilled set, test them on real data. Mosaics are shown patch by patch, see `recipe`."
+    "Train `repeats` fresh networks on the distilled set, test them on real data. How it is shown: see `recipe`."
     if not isinstance(distilled, DistilledSet): distilled = DistilledSet.load(distilled)
     data, device, t0 = load_data(data), default_device(device), time.perf_counter()
     if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1: raise ValueError(f"repeats: expected at least 1, got {repeats!r}")
@@ -297,9 +305,11 @@ def evaluate(
     finally: bar.close()
     if not (hard_loss or hard): hards = []
     name = loss if isinstance(loss, str) else getattr(loss, '__name__', 'custom')
-    ran = {k: _settings_text(v) for k, v in cfg.items()} | (dict(labels=dict(soft.settings)) if hasattr(soft, 'settings') else {})
-    return Scores(top1, top5, hards, full, random, time.perf_counter() - t0,
-                  dict(model=model, protocol=protocol, loss=name, repeats=repeats, seed=seed, data=data.name, device=str(device), patches=distilled.patches, recipe=RECIPE_VERSION) | model_kw | ran)
+    ran = {k: _settings_text(v) for k, v in cfg.items()}
+    if hasattr(soft, 'settings'): ran['labels'] = dict(soft.settings)
+    about = dict(model=model, protocol=protocol, loss=name, repeats=repeats, seed=seed, data=data.name,
+                 device=str(device), patches=distilled.patches, recipe=RECIPE_VERSION)
+    return Scores(top1, top5, hards, full, random, time.perf_counter() - t0, about | model_kw | ran)
 
 def full_accuracy(
     data='digits',           # An `ImageData`, a name or a path
@@ -311,5 +321,6 @@ def full_accuracy(
     data, device, s = load_data(data), default_device(device), seed_of(seed, 'full')
     with local_seed(s, 'network'):
         m = create_model(model, data.num_classes, data.in_chans, data.size, seed=s, **(model_kw or {})).to(device)
-        fit(m, data.train_x, data.train_y, normalize=data.normalize, epochs=epochs, batch_size=batch_size, lr=lr, schedule='cosine', seed=s, desc=f'full data, {model}')
+        fit(m, data.train_x, data.train_y, normalize=data.normalize, epochs=epochs, batch_size=batch_size, lr=lr,
+            schedule='cosine', seed=s, desc=f'full data, {model}')
         return accuracy(m, data.test_x, data.test_y, normalize=data.normalize)[0]
