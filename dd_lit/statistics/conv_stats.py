@@ -12,8 +12,8 @@ import safetensors, safetensors.torch
 import torch, torch.nn.functional as F
 from torch import nn
 from ..core import *
-from ..core import _digest
 from ..data import *
+from ..models import borrowed, device_of, weights_digest
 from ..distill import fingerprint
 from .bn_matching import *
 
@@ -37,10 +37,18 @@ def patch_stats(
     return mean, var
 
 # %% ../../nbs/statistics/conv_stats.ipynb #99bf46c7
-def conv_key(model, data, patch:int) -> str: # 32 hex digits
-    "What statistics belong to: weights, training data and patch size."
-    w = _digest({k: v.detach().cpu() for k, v in model.state_dict().items()})
-    return hashlib.sha256(f'{w} {fingerprint(data)} {patch}'.encode()).hexdigest()[:32]
+def _code(model):
+    "What the classes of a network do in `forward`: two classes of one name are not the same for that."
+    found = {}
+    for m in model.modules():
+        code = getattr(type(m).forward, '__code__', None)
+        if code is not None: found[type(m).__qualname__] = code.co_code.hex(), code.co_names
+    return sorted(found.items())
+
+def conv_key(model, data, patch:int, batch_size:int=256) -> str: # 32 hex digits
+    "What statistics belong to: network, training data, patch and batch size."
+    what = weights_digest(model), _code(model), fingerprint(data), patch, batch_size
+    return hashlib.sha256(repr(what).encode()).hexdigest()[:32]
 
 def _measure(patch): return lambda x: (*channel_stats(x), *patch_stats(x, patch))
 
@@ -50,12 +58,15 @@ def _convs(model):
     return c
 
 class ConvStats(dict):
-    "layer name -> (channel mean, channel variance, patch mean, patch variance); knows what it was measured on."
-    def __init__(self, items=(), key=None, patch=4): super().__init__(items); self.key, self.patch = key, patch
+    "layer name -> (channel mean, channel variance, patch mean, patch variance); knows what it was measured on, and which convolutions nothing passed."
+    def __init__(self, items=(), key=None, patch=4, batch_size=256, unused=()):
+        super().__init__(items)
+        self.key, self.patch, self.batch_size, self.unused = key, patch, batch_size, tuple(unused)
     def save(self, path) -> Path:
         "Write one safetensors file, atomically."
         blob = {f'{n}/{i}': t.contiguous() for n, ts in self.items() for i, t in enumerate(ts)}
-        return atomic_write(path, safetensors.torch.save(blob, metadata=dict(key=self.key, patch=str(self.patch))))
+        meta = dict(key=self.key, patch=str(self.patch), batch_size=str(self.batch_size), unused=json.dumps(self.unused))
+        return atomic_write(path, safetensors.torch.save(blob, metadata=meta))
     @classmethod
     def load(cls, path):
         "Read what `save` wrote."
@@ -66,7 +77,8 @@ class ConvStats(dict):
         except Exception as e: raise ValueError(f"{str(path)!r} is damaged or not a statistics file: {e}") from None
         if 'key' not in meta: raise ValueError(f"{str(path)!r} is not a statistics file of dd_lit")
         names = dict.fromkeys(k.rpartition('/')[0] for k in blob)
-        return cls({n: tuple(blob[f'{n}/{i}'] for i in range(4)) for n in names}, meta['key'], int(meta['patch']))
+        items = {n: tuple(blob[f'{n}/{i}'] for i in range(4)) for n in names}
+        return cls(items, meta['key'], int(meta['patch']), int(meta.get('batch_size', 256)), json.loads(meta.get('unused', '[]')))
 
 def conv_statistics(
     model,                 # A trained network
@@ -75,22 +87,22 @@ def conv_statistics(
     path=None,             # File to keep them in: read if it fits, refused if it belongs to something else
     batch_size: int = 256,
 ) -> ConvStats:
-    "Statistics of every convolution's input over the training set (G-VBSM, Eq. 9)."
-    key = conv_key(model, data, patch)
+    "Statistics of every convolution's input over the training set (G-VBSM, Eq. 9). The network is used in evaluation mode and comes back as it was."
+    key = conv_key(model, data, patch, batch_size)
     if path is not None and Path(path).exists():
         s = ConvStats.load(path)
         if s.key != key: raise ValueError(f"path: {str(path)!r} holds statistics of another network, dataset or patch size; delete it or choose another file")
         return s
-    device, sums, n = next(model.parameters()).device, {}, 0
-    was = model.training; model.eval()
-    with StatMatcher(_convs(model), {k: () for k in _convs(model)}, _measure(patch)) as reader, torch.no_grad():
+    device, sums, n, convs = device_of(model), {}, {}, _convs(model)
+    with borrowed(model), local_seed(0, 'conv_statistics'), StatMatcher(convs, {k: () for k in convs}, _measure(patch)) as reader, torch.no_grad():
         for x in progress(data.train_x.split(batch_size), 'statistics of convolutions'):
-            model(data.normalize(x.to(device))); n += len(x)
+            model(data.normalize(x.to(device)))
             for k, ts in reader.seen.items():
-                for i, t in enumerate(ts): sums.setdefault(k, [0.]*4)[i] = sums.setdefault(k, [0.]*4)[i] + t.double()*len(x)
+                now = [t.cpu().double()*len(x) for t in ts]                     # on the CPU: not every device has float64
+                sums[k], n[k] = [a + b for a, b in zip(sums.get(k, [0.]*4), now)], n.get(k, 0) + len(x)
             reader.seen = {}
-    model.train(was)
-    s = ConvStats({k: tuple((t/n).float().cpu() for t in ts) for k, ts in sums.items()}, key, patch)
+    unused = [k for k in convs if k not in sums]
+    s = ConvStats({k: tuple((t/n[k]).float() for t in sums[k]) for k in convs if k in sums}, key, patch, batch_size, unused)
     if path is not None: s.save(path)
     return s
 
@@ -105,9 +117,11 @@ class ConvMatcher(StatMatcher):
         data=None,         # The `ImageData` they were measured on; if given, weights and data are checked against the statistics' key
     ):
         layers = _convs(model)
-        if set(layers) != set(stats): raise ValueError(f"stats: they are of another network: expected layers {sorted(layers)[:3]}..., got {sorted(stats)[:3]}...")
-        if data is not None and conv_key(model, data, stats.patch) != stats.key: raise ValueError("stats: they are of another network, dataset or patch size; measure them again with conv_statistics")
+        if set(layers) != {*stats, *stats.unused}: raise ValueError(f"stats: they are of another network: expected layers {sorted(layers)[:3]}..., got {sorted(stats)[:3]}...")
+        if data is not None and conv_key(model, data, stats.patch, stats.batch_size) != stats.key: raise ValueError("stats: they are of another network, dataset or patch size; measure them again with conv_statistics")
         if not 0 <= drop < 1: raise ValueError(f"drop: expected a number in [0, 1), got {drop}")
+        layers = {n: m for n, m in layers.items() if n in stats}
+        if not layers: raise ValueError(f"model: expected convolutions that images pass, {type(model).__name__} uses none of its {len(stats.unused)}")
         super().__init__(layers, stats, _measure(stats.patch), alpha)
         self.drop, self.layers = drop, list(layers)
     def redraw(self,
