@@ -66,7 +66,7 @@ def run(data, row, seed):
     key = repr((data.name, method, seed, sorted(full.items())))
     if key not in _made: _made[key] = distill(method, data, 10, seed=seed, **{k: v for k, v in full.items() if k in get_method(method).defaults})
     ds = _made[key]
-    nets = squeeze_all(full.get('backbones', ('resnet18',) if method == 'sre2l' else THREE if data.name == 'digits' else TWO), data, epochs=base['squeeze_epochs'], augment=base['squeeze_augment'], width=base['width'])
+    nets = squeeze_all(full.get('backbones', ('resnet18',) if method == 'sre2l' else THREE if data.name == 'digits' else TWO), data, epochs=base['squeeze_epochs'], augment=base['squeeze_augment'], width=base['width'], seed=seed)
     teachers = list(nets)[:lab.pop('teachers', None)]
     t = time.perf_counter(); labels = relabel(ds.images, teachers, **b['label'] | lab, seed=seed); label_s = time.perf_counter() - t
     kw = dict(repeats=REPEATS, seed=seed, model_kw=dict(width=b['width']), epochs=b['epochs'])

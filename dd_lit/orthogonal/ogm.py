@@ -14,7 +14,6 @@ from ..distill import *
 from ..coreset.rded import *
 from ..statistics.bn_matching import *
 from ..statistics.backbones import *
-from ..statistics.backbones import _build
 from ..statistics.sre2l import *
 from .polar import *
 from .polar import METHODS
@@ -68,23 +67,26 @@ class OGM(SRe2L):
         c, d = self.cfg, self.data
         if c.gamma < 0: raise ValueError(f"gamma: expected at least 0, got {c.gamma}")
         if c.polar not in METHODS: raise ValueError(f"polar: expected one of {', '.join(METHODS)}, got {c.polar!r}")
-        names = (c.backbones,) if isinstance(c.backbones, str) else c.backbones
-        self.layers = {n: self.layers_of(n, _build(n, d, 0, c.width)) for n in names}      # before anything is trained
+        self.layers = {}
         if c.init != 'rded': return super().setup()
+        self.check_networks()
         start = RDED(d, self.ipc, self.seed, self.device, factor=c.factor, pool=min(c.pool, int(d.counts().min())), tries=c.tries,
-                     crop=c.start_crop, backbone=next(iter(self.networks())), soft_labels=False)      # the first network is the teacher
+                     crop=c.start_crop, backbone=next(iter(self.nets)), soft_labels=False)      # the first network is the teacher
         start = start.fit()
         super().setup(); self.patches = c.factor
         with torch.no_grad():
             self.images.copy_(start.images.to(self.device).clamp(self.low, self.high))
             for i, p in zip(self.index, self.parts): p.copy_(self.images[i.to(self.device)])
+    def usable(self, name, layers, net):
+        super().usable(name, layers, net)
+        self.layers[name] = self.layers_of(name, net)         # before anything is trained
     def layers_of(self, name, net) -> list:
         "The layers to match; an error says why a network cannot be read."
         c, layers = self.cfg, readable(net, self.data.train_x.shape[1:], self.cfg.mode)
         if not 0 <= c.skip < len(layers): raise ValueError(f"skip: expected fewer than the {len(layers)} layers of {name}, got {c.skip}")
         return layers[c.skip:]
     def matchers(self, name, net):
-        c, layers = self.cfg, self.layers.get(name) or self.layers_of(name, net)
+        c, layers = self.cfg, self.layers[name]
         targets = real_directions(net, self.data, layers, c.mode, c.svd, method=c.polar)
         out = dict(ogm=DirectionMatcher(net, targets, c.mode, c.svd, c.ema, c.polar))
         return out | (dict(bn=BNMatcher(net, c.alpha, c.first_weight)) if c.bn_weight else {})

@@ -6,11 +6,13 @@
 __all__ = ['PRESETS', 'GVBSM', 'preset']
 
 # %% ../../nbs/statistics/gvbsm.ipynb #3d037fab
+import warnings
 from pathlib import Path
 import torch, torch.nn.functional as F
 from ..core import *
 from ..data import *
 from ..distill import *
+from ..labels.losses import get_loss
 from .bn_matching import *
 from .densify import *
 from .conv_stats import *
@@ -40,14 +42,31 @@ class GVBSM(SRe2L):
     def setup(self):
         c = self.cfg
         if not (c.bn or c.conv): raise ValueError("bn, conv: expected at least one of them; without statistics there is nothing to match")
+        if not 0 <= c.drop < 1: raise ValueError(f"drop: expected a number in [0, 1), got {c.drop}")
+        if c.dd and not c.dd_tau > 1: raise ValueError(f"dd_tau: expected more than 1 (at 1 the loss is zero), got {c.dd_tau}")
         super().setup()
+    def usable(self, name, layers, net):
+        bn = self.cfg.bn and bool(set(bn_layers(net)) & set(layers))
+        conv = self.cfg.conv and any(isinstance(m, torch.nn.Conv2d) for m in layers.values())
+        if not (bn or conv):
+            what = ' and '.join(['batch norm with running statistics']*self.cfg.bn + ['convolutions']*self.cfg.conv)
+            raise ValueError(f"backbones: {name} has nothing to match; looked for {what} that images pass")
+        return bn, conv
+    def statistics(self, name, net) -> ConvStats:
+        "What the convolutions of `net` see of the real data, measured once and kept beside the backbones."
+        folder = Path(self.cfg.cache) if self.cfg.cache else cache_dir()
+        path = folder/f"{self.data.name}_{name.replace(':', '_')}_{conv_key(net, self.data, self.cfg.patch)}_stats.safetensors"
+        try: return conv_statistics(net, self.data, self.cfg.patch, path)
+        except ValueError as e:
+            if not path.exists(): raise
+            warnings.warn(f"{path} is measured again ({e})")
+            path.unlink()
+            return conv_statistics(net, self.data, self.cfg.patch, path)
     def matchers(self, name, net):
         c, out = self.cfg, {}
-        if c.bn and any(isinstance(m, torch.nn.BatchNorm2d) for m in net.modules()): out['bn'] = BNMatcher(net, c.alpha, c.first_weight)
-        if c.conv:
-            path = None if getattr(net, 'test_accuracy', None) is None else (Path(c.cache) if c.cache else cache_dir())/f'{self.data.name}_{name}_{conv_key(net, self.data, c.patch)}_stats.safetensors'
-            out['conv'] = ConvMatcher(net, conv_statistics(net, self.data, c.patch, path), c.alpha, c.drop)
-        if not out: raise ValueError(f"backbones: {name} has no batch norm, and conv is off: nothing to match")
+        bn, conv = self.usable(name, self.passed[name], net)
+        if bn: out['bn'] = BNMatcher(net, c.alpha, c.first_weight)
+        if conv: out['conv'] = ConvMatcher(net, self.statistics(name, net), c.alpha, c.drop)
         return out
     def before(self, name, gen):
         if 'conv' in self.matching[name]: self.matching[name]['conv'].redraw(gen)
@@ -61,24 +80,41 @@ class GVBSM(SRe2L):
 
 # %% ../../nbs/statistics/gvbsm.ipynb #9a1b60b8
 _SMALL = dict(backbones=('resnet18', 'convnet3', 'wrn16_2'), width=16, iters=150, squeeze_epochs=6, squeeze_augment='crop', crop=.5, flip=False, lr=.1)
+_SGD, _ADAMW = dict(opt='sgd', momentum=.9, weight_decay=1e-4, schedule='cosine'), dict(opt='adamw', weight_decay=.01, schedule='cosine')
 
+# `gamma` is the weight of the true label in Eq. 11; `preset` makes the loss of it
 PRESETS = {
-    'imagenet-1k': dict(distill=dict(backbones=FOUR, lr=.1, iters=4000, batch_size=40, patch=16, first_weight=10., jitter=32),     # IPC 10: drop=0.
-                        relabel=dict(epochs=300, batch_size=1024), evaluate=dict(opt='adamw', lr=.001, epochs=300, batch_size=1024, gamma=.1)),
-    'tiny-imagenet': dict(distill=dict(squeeze_epochs=50, squeeze_lr=.1, lr=.05, iters=4000, batch_size=50),
-                          relabel=dict(epochs=100, batch_size=128), evaluate=dict(opt='sgd', lr=.2, epochs=100, batch_size=128, gamma=.1)),
-    'cifar-10': dict(distill=dict(squeeze_epochs=5, lr=.05, iters=4000, batch_size=50),
-                     relabel=dict(epochs=1000, batch_size=64), evaluate=dict(opt='adamw', lr=.001, epochs=1000, batch_size=64, gamma=.15)),
-    'cifar-100': dict(distill=dict(squeeze_epochs=50, lr=.05, iters=4000, batch_size=50),
-                      relabel=dict(epochs=1000, batch_size=64), evaluate=dict(opt='sgd', lr=.1, epochs=1000, batch_size=64, gamma=.15)),
-    'small': dict(distill=_SMALL, relabel=dict(epochs=150, batch_size=50, crop=.5, flip=False, mix=False), evaluate=dict(opt='adamw', lr=.003, epochs=150, batch_size=50, gamma=.1)),
+    'imagenet-1k': dict(
+        distill=dict(teachers='torchvision', backbones=FOUR, lr=.1, iters=4000, batch_size=40, patch=16, first_weight=10., jitter=32),
+        relabel=dict(epochs=300, batch_size=1024),
+        evaluate=dict(model='resnet18', gamma=.1, lr=.001, epochs=300, batch_size=1024, **_ADAMW)),
+    'tiny-imagenet': dict(
+        distill=dict(backbones=FIVE, squeeze_epochs=50, squeeze_lr=.1, squeeze_batch_size=128, lr=.05, iters=4000, batch_size=50),
+        relabel=dict(epochs=100, batch_size=128),
+        evaluate=dict(model='resnet18', gamma=.1, lr=.2, epochs=100, batch_size=128, **_SGD)),
+    'cifar-10': dict(
+        distill=dict(backbones=FIVE, squeeze_epochs=5, squeeze_lr=.05, squeeze_batch_size=64, lr=.05, iters=4000, batch_size=50),
+        relabel=dict(epochs=1000, batch_size=64),
+        evaluate=dict(model='convnet3', gamma=.15, lr=.001, epochs=1000, batch_size=64, **_ADAMW)),
+    'cifar-100': dict(
+        distill=dict(backbones=FIVE, squeeze_epochs=50, squeeze_lr=.05, squeeze_batch_size=64, lr=.05, iters=4000, batch_size=50),
+        relabel=dict(epochs=1000, batch_size=64),
+        evaluate=dict(model='convnet3', gamma=.15, lr=.1, epochs=1000, batch_size=64, **_SGD)),
+    'small': dict(
+        distill=_SMALL,
+        relabel=dict(epochs=150, batch_size=50, crop=.5, flip=False, mix=False),
+        evaluate=dict(model='convnet3', gamma=.1, lr=.003, epochs=150, batch_size=50, **_ADAMW)),
 }
 
 def preset(
-    name: str,  # imagenet-1k, tiny-imagenet, cifar-10, cifar-100, small
-    part: str   # distill, relabel, evaluate
-) -> dict:
-    "Settings of the paper's Tables 7-9 for one stage."
+    name: str,     # imagenet-1k, tiny-imagenet, cifar-10, cifar-100, small
+    part: str,     # distill, relabel, evaluate
+    n: int = None, # Images in the set: CIFAR's batches are of all of them if there are at most 100
+) -> dict:         # Arguments for `distill` or `GVBSM`, for `relabel`, for `evaluate` with `soft`
+    "Settings of the paper's Tables 7-9 for one stage, to be passed as they are."
     if name not in PRESETS: raise ValueError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}")
     if part not in PRESETS[name]: raise ValueError(f"part: expected one of {', '.join(PRESETS[name])}, got {part!r}")
-    return dict(PRESETS[name][part])
+    out = dict(PRESETS[name][part])
+    if part == 'evaluate': out |= dict(loss=get_loss('mse_ce', gamma=out.pop('gamma')), hard=False)
+    if part != 'distill' and name.startswith('cifar') and n is not None and n <= 100: out['batch_size'] = n
+    return out

@@ -6,17 +6,19 @@
 __all__ = ['class_batches', 'SRe2L']
 
 # %% ../../nbs/statistics/sre2l.ipynb #360bbfe5
-import math, time
+import contextlib, math
+from functools import cached_property
 import torch, torch.nn.functional as F
 from ..core import *
 from ..data import *
 from ..augment import *
 from ..distill import *
-from ..models import predict
+from ..models import predict, weights_digest
 from ..parallel import *
 from ..coreset.select import random_select
 from .bn_matching import *
 from .backbones import *
+from .backbones import _build
 
 # %% ../../nbs/statistics/sre2l.ipynb #c23b173d
 def class_batches(
@@ -46,12 +48,14 @@ class SRe2L(Distiller):
     "Squeeze, recover, relabel (Yin et al. 2023): images from a trained network's labels and batch-norm statistics."
     defaults = dict(
         iters=1000,            # Steps; each moves every batch once (the published runs: 4000 or 1000)
-        backbones=('resnet18',), # Networks to ask
+        backbones=('resnet18',), # Networks to ask, trained on the data
+        teachers=None,         # Trained networks to ask instead: {name: network} or `Backbones`; 'torchvision': its ImageNet weights of `backbones`
         pick='uniform',        # One of them per batch and step: uniform or round_robin
         squeeze_epochs=5,      # Training of the backbones, see `squeeze`
         squeeze_lr=.05,
+        squeeze_batch_size=64,
         squeeze_augment='crop_flip',
-        width=None,            # Their width, where there is a choice
+        width=None,            # Their width, where there is a choice; `meta['backbones']` says what was built
         loop='original',       # One image of each class per batch, or 'reorder'
         batch_size=50,         # For 'reorder'
         alpha=0.,              # Memory of the statistics, in [0,1)
@@ -68,6 +72,12 @@ class SRe2L(Distiller):
     )
 
     inits = ('noise', 'real')
+    def __init__(self, *args, **kw):
+        super().__init__(*args, **kw)
+        t = self.cfg.teachers
+        if isinstance(t, str) and t != 'torchvision': raise ValueError(f"teachers: expected trained networks by name, or 'torchvision', got {t!r}")
+        if t is not None and not isinstance(t, str): self.cfg.teachers = Backbones(t).models
+
     def setup(self):
         d, c = self.data, self.cfg
         if c.init not in self.inits: raise ValueError(f"init: expected one of {', '.join(self.inits)}, got {c.init!r}")
@@ -75,6 +85,7 @@ class SRe2L(Distiller):
         if c.crop_factor < 1: raise ValueError(f"crop_factor: expected at least 1, got {c.crop_factor}")
         if not 0 <= c.alpha < 1: raise ValueError(f"alpha: expected a number in [0, 1), got {c.alpha}")
         check_ipc(self.ipc, d, selecting=c.init == 'real')
+        self.check_networks()
         self.labels = torch.arange(d.num_classes).repeat_interleave(self.ipc)
         if c.init == 'real': x = d.normalize(d.train_x[random_select(d.train_y, self.ipc, rng(self.seed, 'init'))])
         else: x = torch.randn(len(self.labels), *d.train_x.shape[1:], generator=rng(self.seed, 'init'))
@@ -84,21 +95,60 @@ class SRe2L(Distiller):
         self.index = class_batches(self.labels, c.loop, c.batch_size)
         self.parts = [self.images[i.to(self.device)].clone().requires_grad_() for i in self.index]
         self.optimizers = [torch.optim.Adam([p], c.lr, betas=(.5, .9)) for p in self.parts]
-        self.nets = self.networks()
         self.matching = {n: self.matchers(n, m) for n, m in self.nets.models.items()}
 
+    @cached_property
+    def nets(self) -> Backbones:
+        "The networks that are asked: frozen, in evaluation mode, this run's own."
+        return self.networks()
+
     def networks(self) -> Backbones:
-        "The squeezed networks."
+        "Copies of the teachers, or the squeezed backbones."
         c = self.cfg
-        return squeeze_all(c.backbones, self.data, epochs=c.squeeze_epochs, lr=c.squeeze_lr, augment=c.squeeze_augment, width=c.width, seed=0, device=self.device, cache=c.cache)
+        if c.teachers == 'torchvision': return self.imagenet()
+        if c.teachers is not None: return Backbones(c.teachers).frozen(self.device)
+        return squeeze_all(c.backbones, self.data, epochs=c.squeeze_epochs, lr=c.squeeze_lr, batch_size=c.squeeze_batch_size, augment=c.squeeze_augment,
+                           width=c.width, seed=self.seed, device=self.device, cache=c.cache)
+
+    def imagenet(self) -> Backbones:
+        "torchvision's networks, for data that is normalised as they were trained."
+        for ours, theirs, what in zip(self.data.norm, IMAGENET_NORM, ('means', 'standard deviations')):
+            if len(ours) != 3 or max(abs(a - b) for a, b in zip(ours, theirs)) > .02:
+                raise ValueError(f"norm: torchvision's networks expect {what} {theirs}, {self.data.name} has {ours}; make the data with norm=IMAGENET_NORM")
+        return imagenet_backbones(self.cfg.backbones, device=self.device)
+
+    def check_networks(self):
+        "Send two blank images through every network, untrained if it is to be trained: does it fit the data, is there something to match?"
+        names = (self.cfg.backbones,) if isinstance(self.cfg.backbones, str) else self.cfg.backbones
+        nets = self.nets.models if self.cfg.teachers is not None else {n: _build(n, self.data, self.seed, self.cfg.width if takes_width(n) else None).eval() for n in names}
+        self.passed = {}                                   # name -> the layers that images pass
+        for name, net in nets.items():
+            passed = set()
+            hooks = [m.register_forward_pre_hook(lambda m, a, n=n: passed.add(n)) for n, m in net.named_modules()]
+            try:
+                with torch.no_grad(), local_seed(self.seed, 'check', name):
+                    out = net(torch.zeros(2, *self.data.train_x.shape[1:], device=next(net.parameters()).device))
+            finally:
+                for h in hooks: h.remove()
+            if tuple(out.shape) != (2, self.data.num_classes):
+                raise ValueError(f"teachers: {name} answers {list(out.shape)} for two images, expected {[2, self.data.num_classes]}, one logit for each class of {self.data.name}")
+            self.passed[name] = {n: m for n, m in net.named_modules() if n in passed}
+            self.usable(name, self.passed[name], net)
+
+    def usable(self, name, layers, net):
+        "Raise a ValueError if there is nothing to match; `layers` are those of `net` that images pass."
+        if self.cfg.bn_weight and not set(bn_layers(net)) & set(layers):
+            raise ValueError(f"backbones: expected batch normalisation with running statistics, {name} has none that images pass")
 
     def matchers(self, name, net) -> dict:
         "What listens to `net`: name -> matcher."
-        return dict(bn=BNMatcher(net, self.cfg.alpha, self.cfg.first_weight))
+        return dict(bn=BNMatcher(net, self.cfg.alpha, self.cfg.first_weight)) if self.cfg.bn_weight else {}
 
     def terms(self, name, logits, images, x, y, gen) -> dict:
         "Parts of the loss of one batch: `images` as they are, `x` as the network saw them."
-        return dict(ce=F.cross_entropy(logits, y), bn=self.cfg.bn_weight*self.matching[name]['bn'].loss())
+        out = dict(ce=F.cross_entropy(logits, y))
+        if 'bn' in self.matching[name]: out['bn'] = self.cfg.bn_weight*self.matching[name]['bn'].loss()
+        return out
 
     def before(self, name, gen): "Called before each forward pass."
 
@@ -123,10 +173,15 @@ class SRe2L(Distiller):
     def gradient(self, j, gen) -> list:
         "Gradient of batch `j`'s loss, and the parts of the loss (NaN: this network has no such part)."
         name, x = self.view(j, gen)
-        parts = self.terms(name, self.nets[name](x), self.parts[j], x, self.labels[self.index[j]].to(self.device), gen)
+        with contextlib.ExitStack() as now:
+            for m in self.matching[name].values():
+                if hasattr(m, '__enter__'): now.enter_context(m)                 # it listens from here to the end of the block
+            now.enter_context(local_seed(self.seed, 'network', self.k, j))       # for a network that draws by itself
+            parts = self.terms(name, self.nets[name](x), self.parts[j], x, self.labels[self.index[j]].to(self.device), gen)
         if not set(parts) <= set(self.TERMS): raise ValueError(f"terms: expected parts named {', '.join(self.TERMS)}, got {', '.join(parts)}; a subclass with others extends TERMS")
         grad, = torch.autograd.grad(sum(parts.values()), self.parts[j])
-        return [grad, torch.tensor([float(parts[k].detach()) if k in parts else math.nan for k in self.TERMS], device=self.device)]
+        nan = grad.new_full((), math.nan)
+        return [grad, torch.stack([parts[k].detach() if k in parts else nan for k in self.TERMS])]
 
     TERMS = ('ce', 'bn', 'conv', 'dd', 'ogm')      # what a loss may consist of
 
@@ -147,13 +202,20 @@ class SRe2L(Distiller):
             part.grad = grad; opt.step()
             with torch.no_grad(): part.clamp_(self.low, self.high); self.images[i.to(self.device)] = part
             log.append(parts)
-        mean = torch.stack(log).double().nansum(0)/n
-        self.log = {k: v for k, v, seen in zip(self.TERMS, mean.tolist(), (~torch.stack(log).isnan()).any(0).tolist()) if seen}
+        log = torch.stack(log).cpu()
+        mean = log.double().nansum(0)/n
+        self.log = {k: v for k, v, seen in zip(self.TERMS, mean.tolist(), (~log.isnan()).any(0).tolist()) if seen}
         return mean.sum().item()
+
+    def built(self) -> dict:
+        "What the networks are, for the record."
+        return {n: dict(parameters=sum(p.numel() for p in m.parameters()), digest=weights_digest(m)) for n, m in self.nets.models.items()}
 
     def result(self) -> DistilledSet:
         ds = super().result()
-        if self.cfg.soft_labels: ds.soft = torch.stack([predict(m, ds.images) for m in self.nets]).mean(0)
+        ds.meta['backbones'] = self.built()
+        with local_seed(self.seed, 'labels'):
+            if self.cfg.soft_labels: ds.soft = torch.stack([predict(m, ds.images) for m in self.nets]).mean(0)
         return ds
 
     def state_dict(self):

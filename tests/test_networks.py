@@ -1,0 +1,109 @@
+"""Matching by networks: whoever looks at a run does not change it, whoever lends a network gets it back, and what a network draws comes from the seed."""
+import random
+import numpy as np, pytest, torch
+from torch import nn
+import torch.nn.functional as F
+from dd_lit.core import local_seed
+from dd_lit.data import ImageData, load_data
+from dd_lit.distill import distill, get_method
+from dd_lit.models import weights_digest
+from dd_lit.statistics.backbones import squeeze
+
+
+@pytest.fixture(scope='module')
+def data():
+    d = load_data('digits')
+    x, y = d.sample(300, seed=0)
+    return ImageData(x, y, d.test_x[:50], d.test_y[:50], d.norm, d.classes, 'few')
+
+
+@pytest.fixture(scope='module')
+def cache(tmp_path_factory): return str(tmp_path_factory.mktemp('cache'))
+
+
+def everywhere(): return torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), random.getstate()
+
+
+@pytest.mark.parametrize('method', ['sre2l', 'gvbsm', 'ogm'])
+def test_result_in_on_step_changes_nothing(method, data, cache):
+    """The same images to the last bit, with and without `result()` and questions of one's own to the networks after every step
+    (tests/test_seeds.py asks all methods; here are two networks in turn, with memory, and layers that are dropped)."""
+    def ask(o):
+        o.result()
+        for net in o.nets: net(o.images[:2])
+    kw, before = dict(iters=5, width=8, squeeze_epochs=1, crop=.5, batch_size=6, loop='reorder', alpha=.4, cache=cache), everywhere()
+    if method == 'gvbsm': kw |= dict(backbones=('resnet18', 'convnet3'), drop=.6)
+    if method == 'ogm': kw |= dict(pool=30)
+    plain = get_method(method)(data, 2, seed=1, device='cpu', **kw).fit()
+    watched = get_method(method)(data, 2, seed=1, device='cpu', **kw).fit(on_step=ask)
+    assert torch.equal(plain.images, watched.images), (plain.images - watched.images).abs().max()
+    assert torch.equal(plain.soft, watched.soft) and everywhere() == before
+
+
+class Noisy(nn.Module):
+    "Draws from torch's global generator even in evaluation mode."
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm, self.last, self.head = nn.Conv2d(1, 8, 3, 2), nn.BatchNorm2d(8), nn.Conv2d(8, 16, 3, 2), nn.Linear(16, 10)
+    def forward(self, x): return self.head(F.dropout(self.last(self.norm(self.conv(x))), .3).relu().mean((2, 3)))
+
+
+class Stop(Exception): pass
+
+
+def stop(o):
+    if o.k == 2: raise Stop
+
+
+@pytest.mark.parametrize('method', ['sre2l', 'gvbsm'])
+@pytest.mark.parametrize('net', ['mobilenetv2_05', 'noisy'])
+def test_networks_that_draw(method, net, data, cache, tmp_path):
+    "With dropout inside: same seed, same images, whatever the caller drew before; resumed, the same again; another seed, others."
+    if net == 'noisy':
+        with local_seed(0, 'noisy'): lent = Noisy()
+        kw = dict(iters=4, crop=.5, teachers=dict(noisy=lent))
+    else: kw = dict(iters=4, crop=.5, squeeze_epochs=1, backbones=(net,), cache=str(tmp_path/'c'))
+    sets = []
+    for s in (1, 2):
+        torch.manual_seed(s); np.random.seed(s); random.seed(s); before = everywhere()
+        sets.append(distill(method, data, 1, seed=3, device='cpu', **kw | ({} if net == 'noisy' else dict(cache=str(tmp_path/f'c{s}')))))
+        assert everywhere() == before
+    assert torch.equal(sets[0].images, sets[1].images) and torch.equal(sets[0].soft, sets[1].soft)
+    if net != 'noisy': kw['cache'] = str(tmp_path/'c1')
+    with pytest.raises(Stop): get_method(method)(data, 1, seed=3, device='cpu', **kw).fit(tmp_path/'o', checkpoint_seconds=0, on_step=stop)
+    torch.manual_seed(9)
+    assert torch.equal(distill(method, data, 1, out=tmp_path/'o', seed=3, device='cpu', **kw).images, sets[0].images)
+
+
+@pytest.mark.parametrize('name', ['mobilenetv2_05', pytest.param('efficientnet_b0', marks=pytest.mark.slow)])
+def test_squeeze_is_its_key(name, data, tmp_path):
+    "A cache key stands for one training: two empty caches, two global states, one network. (EfficientNet has stochastic depth too.)"
+    nets = []
+    for s in (1, 2):
+        torch.manual_seed(s); before = everywhere()
+        nets.append(squeeze(name, data, epochs=1, augment='crop', device='cpu', cache=tmp_path/str(s)))
+        assert everywhere() == before
+    assert weights_digest(nets[0]) == weights_digest(nets[1])
+    assert [p.name for p in (tmp_path/'1').iterdir()] == [p.name for p in (tmp_path/'2').iterdir()]
+
+
+def test_the_seed_decides_the_networks(data, cache):
+    "Two seeds, two committees; one seed, one."
+    kw = dict(iters=1, width=8, squeeze_epochs=1, cache=cache)
+    a, b, c = (distill('sre2l', data, 1, seed=s, device='cpu', **kw).meta['backbones']['resnet18']['digest'] for s in (0, 1, 0))
+    assert a == c != b
+
+
+@pytest.mark.parametrize('method', ['sre2l', 'gvbsm', 'ogm'])
+def test_lent_networks_come_back(method, data):
+    "Modes, wishes for gradients, gradients, hooks and buffers of teachers, after a run and in the middle of it."
+    with local_seed(0, 'lent'): net = Noisy()
+    net.norm.eval(); net.last.weight.requires_grad_(False); net.head.weight.grad = torch.ones_like(net.head.weight)
+    net.conv.register_forward_hook(lambda *a: None)
+    told = lambda: (weights_digest(net), [m.training for m in net.modules()], [(p.requires_grad, None if p.grad is None else p.grad.tolist()) for p in net.parameters()],
+                    [len(h) for m in net.modules() for h in (m._forward_hooks, m._forward_pre_hooks, m._backward_hooks)])
+    before, during = told(), []
+    distiller = get_method(method)(data, 1, device='cpu', iters=2, teachers=net, **dict(pool=30) if method == 'ogm' else {})
+    distiller.fit(on_step=lambda o: during.append(told()))
+    assert told() == before and during == [before]*2
+    assert distiller.nets['Noisy'] is not net
