@@ -57,7 +57,7 @@ def test_one_set_one_score(call, tmp_path, monkeypatch):
     assert fair['top1'] == s['top1'] and fair['random'] == pytest.approx(rows[1]['scores']['mean']) and f"IOR {fair['ior']:+.1f}" in out
     # random images beside themselves, with one network, so that there is one draw: no improvement, with whatever loss
     same[1] = 1
-    for more in ((), ('--loss', 'kl', '--teacher', 'convnet3:width=16', '--teacher_epochs', 1)): assert score('r', '--fair', *more)[0]['ior'] == 0
+    for more in ((), ('--loss', 'kl', '--teacher', 'convnet3:width=16', '--teacher-epochs', 1)): assert score('r', '--fair', *more)[0]['ior'] == 0
     # the mosaics' own soft labels: their teacher is not here
     s, out = score('a', '--fair', '--loss', 'kl')
     assert s['ior'] is None and 'no IOR: the soft labels are the set\'s own' in out
