@@ -94,7 +94,7 @@ def reproduce(
         if v is not None and (isinstance(v, bool) or not isinstance(v, int) or v < 1): raise ValueError(f"{k}: expected at least 1, got {v!r}")
     sets, networks = sets or r.sets, networks or r.networks
     data, cfg = load_data(r.data, root=root), _scaled(r, scale) | (settings or {})
-    what = json.dumps([r.method, r.ipc, cfg, r.evaluate, fingerprint(data)], sort_keys=True, default=str)
+    what = json.dumps([r.method, r.ipc, cfg, r.evaluate, fingerprint(data), RECIPE_VERSION], sort_keys=True, default=str)
     folder = Path(out)/f"{r.name.replace('/', '_')}_{hashlib.sha256(what.encode()).hexdigest()[:8]}"
     top1, seconds = [], 0.
     for s in range(sets):
