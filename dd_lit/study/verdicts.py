@@ -108,10 +108,10 @@ def notice(
         made = content.get('made_with', {}).get('time', '')
         rows = content.get('rows')
         rows = rows if isinstance(rows, list) else [content]
-        whys = [why_outdated(file, r, r.get('made_with', {}).get('time', made), rules) for r in rows]
-        for why in dict.fromkeys(w for w in whys if w):
-            n = whys.count(why)
+        times = [r.get('made_with', {}).get('time', made) for r in rows]
+        for why in dict.fromkeys(rule.why for rule in rules):
+            n = sum(any(rule.why == why and rule.hits(file, r, t) for rule in rules) for r, t in zip(rows, times))
             which = 'all runs' if n == len(rows) else f'{n} of {len(rows)} runs'
-            out.append(f'- `{file}`, {which}: {why}.')
+            if n: out.append(f'- `{file}`, {which}: {why}.')
     if not out: return ''
     return 'Some runs on this page no longer count. They stay as a record, and give no verdict until they are made again:\n\n' + '\n'.join(out)
