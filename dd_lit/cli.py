@@ -28,11 +28,12 @@ def parser(
         given, several = p.default is inspect.Parameter.empty, p.annotation is list
         shown = '' if given or p.default in (None, False) else f' (default: {p.default})'
         kw = dict(help=(comment + shown).replace('%', '%%'))
+        free = name == 'names'                 # words without a flag, none at all among them
         if p.annotation is bool: kw['action'] = 'store_true'
-        elif several: kw['nargs'] = '+' if given else '*'
+        elif several: kw |= dict(nargs='+' if given else '*') | ({} if given or free else dict(action='extend'))
         else: kw['type'] = p.annotation
         if p.annotation is not bool and not given: kw |= dict(default=p.default, metavar=name.upper())
-        ap.add_argument(name if given else '--' + name.replace('_', '-'), **kw)
+        ap.add_argument(name if given or free else '--' + name.replace('_', '-'), **kw)
     return ap
 
 # %% ../nbs/11_cli.ipynb #35ca03bf
@@ -42,8 +43,9 @@ def settings(pairs):
     for p in pairs or []:
         k, eq, v = p.partition('=')
         if not eq or not k: raise ValueError(f"--set: expected NAME=VALUE, got {p!r}")
+        v = {'true': 'True', 'false': 'False', 'none': 'None'}.get(v.lower(), v)
         try: out[k] = ast.literal_eval(v)
-        except (ValueError, SyntaxError): out[k] = v
+        except (ValueError, SyntaxError, TypeError): out[k] = v
     return out
 
 def training_settings(pairs):
@@ -300,9 +302,9 @@ def main(
     except KeyboardInterrupt:
         print(f"\ndd_lit {argv[0]}: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
-    except (ValueError, OSError, ImportError, MemoryError) as e:
+    except (ValueError, TypeError, OSError, ImportError, MemoryError) as e:
         if debug: traceback.print_exc()
-        what = f"{e.strerror}: {e.filename!r}" if isinstance(e, OSError) and e.strerror else str(e) or type(e).__name__
+        what = f"{e.strerror}: {e.filename!r}" if isinstance(e, OSError) and e.strerror and e.filename else str(e) or type(e).__name__
         print(f"dd_lit {argv[0]}: error: {what}", file=sys.stderr)
         return 2
 

@@ -6,12 +6,18 @@
 __all__ = ['read_sets']
 
 # %% ../nbs/07_sets.ipynb #21660168
+import codecs
 from pathlib import Path
+import numpy as np
 import torch
 from .core import *
 from .data import *
 
 # %% ../nbs/07_sets.ipynb #e16d3e8f
+# accuracies that the reference implementation keeps beside the sets are numpy's numbers: these few names, and no others
+_SCALAR = np.float64(0).__reduce__()[0]
+_NUMBERS = [_SCALAR, (_SCALAR, 'numpy.core.multiarray.scalar'), np.dtype, codecs.encode, *(type(np.dtype(t)) for t in ('float64', 'float32', 'int64'))]
+
 def read_sets(
     path,     # A .pt file of the reference implementation: {'data': [[images, labels], ...]}
     data,     # An `ImageData`, or a name or path for `load_data`: the dataset that was distilled
@@ -19,7 +25,8 @@ def read_sets(
     "Read sets that the reference implementation of DC saved; numbers only, nothing is executed."
     path, data = Path(path), load_data(data)
     if not path.is_file(): raise ValueError(f"path: {str(path)!r} is not a file")
-    try: content = torch.load(path, weights_only=True, map_location='cpu')
+    try:
+        with torch.serialization.safe_globals(_NUMBERS): content = torch.load(path, weights_only=True, map_location='cpu')
     except OSError: raise
     except Exception: raise ValueError(f"path: {str(path)!r} is damaged, or holds more than tensors (nothing that would have to be executed is read)") from None
     entries = content.get('data') if isinstance(content, dict) else None
