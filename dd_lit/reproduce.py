@@ -6,7 +6,7 @@
 __all__ = ['NEUTRAL', 'Recipe', 'load_recipes', 'get_recipe', 'interval', 'spread', 'reached', 'reproduce', 'line']
 
 # %% ../nbs/08_reproduce.ipynb #5b22f9eb
-import difflib, functools, hashlib, json
+import difflib, hashlib, json
 from dataclasses import dataclass, asdict
 from pathlib import Path
 from scipy import stats

@@ -24,6 +24,7 @@ def test_wheel_from_sdist(tmp_path):
     whl, = tmp_path.glob('*.whl')
     names = zipfile.ZipFile(whl).namelist()
     assert {n for n in names if n.endswith('.py')} == MODULES
+    assert 'dd_lit/recipes.json' in names                  # what `dd_lit reproduce` reads
     meta = zipfile.ZipFile(whl).read(next(n for n in names if n.endswith('METADATA'))).decode()
     assert 'Requires-Python: >=3.10' in meta and 'torch>=2.6' in meta.replace(' ', '') and 'Provides-Extra: parquet' in meta
     assert 'dd_lit = dd_lit.cli:main' in zipfile.ZipFile(whl).read(next(n for n in names if n.endswith('entry_points.txt'))).decode().replace('dd_lit=', 'dd_lit = ')
