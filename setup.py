@@ -7,7 +7,8 @@ cfg = ConfigParser(delimiters=['='])
 cfg.read(Path(__file__).parent/'settings.ini', encoding='utf-8')
 cfg = cfg['DEFAULT']
 
-def reqs(key): return (cfg.get(key) or '').split()
+def reqs(key):
+    return (cfg.get(key) or '').split()
 
 setup(
     name=cfg['lib_name'],

@@ -28,10 +28,13 @@ OPTIMISERS = [('sgd', dict(lr=.02)), ('adamw', dict(lr=.003))]
 LABELS = dict(crop=.5, flip=False, mix=False)
 EVALUATE = dict(repeats=3, epochs=60, batch_size=50, schedule='cosine')
 
-ap = argparse.ArgumentParser(); ap.add_argument('--out', default=str(Path(__file__).parent/'results'/'all_table.json')); a = ap.parse_args()
+ap = argparse.ArgumentParser()
+ap.add_argument('--out', default=str(Path(__file__).parent/'results'/'all_table.json'))
+a = ap.parse_args()
 assert set(METHODS) == set(list_methods()), set(METHODS) ^ set(list_methods())          # a new method must not be forgotten
 d = load_data('digits')
-for m, kw in METHODS.items(): get_method(m)(d, IPC, **kw)                               # a wrong setting is wrong now, not after an hour
+for m, kw in METHODS.items():
+    get_method(m)(d, IPC, **kw)                               # a wrong setting is wrong now, not after an hour
 teacher = squeeze('resnet18', d, epochs=6, augment='crop', width=16)
 full = {named(n)[2]: full_accuracy(d, named(n)[0], model_kw=named(n)[1]) for n in NETWORKS}
 rows = compare(list(METHODS), d, IPC, out='runs/all_table', seed=SEED, full=full, methods_kw=METHODS, model=NETWORKS, loss=LOSSES, opt=OPTIMISERS, teacher=teacher, label_kw=LABELS, **EVALUATE)

@@ -29,19 +29,25 @@ class Remember(torch.nn.Module):
         self.net, self.known = net, {}
     def forward(self, x):
         k = hashlib.blake2b(x.cpu().contiguous().numpy().tobytes(), digest_size=16).digest()
-        if k not in self.known: self.known[k] = self.net(x)
+        if k not in self.known:
+            self.known[k] = self.net(x)
         return self.known[k]
 
 
 def run(data, row, seed):
-    d, b = data_of(data), BUDGET[data]; s, lab = b['distill'], b['label']; method, cfg = SETS[row]; full = s | cfg
+    d, b = data_of(data), BUDGET[data]
+    s, lab = b['distill'], b['label']
+    method, cfg = SETS[row]
+    full = s | cfg
     ds = distill(method, d, 10, seed=seed, **{k: v for k, v in full.items() if k in get_method(method).defaults})
     teacher = Remember(squeeze('resnet18', d, epochs=s['squeeze_epochs'], augment=s['squeeze_augment'], width=s['width']))
     out = {l: gdumb(ds, d, 10, loss=get_loss(l), teachers=[teacher], seed=seed, model_kw=dict(width=b['width']), crop=lab['crop'], flip=lab['flip'], mix=lab['mix'], **FIT) for l in LOSSES}
     return dict(classes=[len(o['classes']) for o in out['kl']], accuracy={l: [o['accuracy'] for o in v] for l, v in out.items()})
 
 
-def tasks(data, seeds): return [dict(data=d, row=r, seed=s) for s in seeds for d in data for r in SETS]
+def tasks(data, seeds):
+    return [dict(data=d, row=r, seed=s) for s in seeds for d in data for r in SETS]
 
 
-if __name__ == '__main__': sys.exit(run_table('continual', 'GDumb with five and ten steps, 10 images per class', tasks, run, budget={k: BUDGET[k] for k in ('mnist', 'cifar10')}, train_images=TRAIN, fit=FIT))
+if __name__ == '__main__':
+    sys.exit(run_table('continual', 'GDumb with five and ten steps, 10 images per class', tasks, run, budget={k: BUDGET[k] for k in ('mnist', 'cifar10')}, train_images=TRAIN, fit=FIT))

@@ -19,14 +19,17 @@ CLASSES, EPOCHS = 4, 5*FIT['epochs']
 
 
 def run(data, row, seed):
-    d, b = data_of(data), BUDGET[data]; s, lab = b['distill'], b['label']
+    d, b = data_of(data), BUDGET[data]
+    s, lab = b['distill'], b['label']
     ds, groups = distill(row, d, 10, seed=seed), class_groups(10, 10, seed)[:CLASSES]
     teacher = Remember(squeeze('resnet18', d, epochs=s['squeeze_epochs'], augment=s['squeeze_augment'], width=s['width']))
     out = {l: gdumb(ds, d, groups, loss=get_loss(l), teachers=[teacher], seed=seed, model_kw=dict(width=b['width']), crop=lab['crop'], flip=lab['flip'], mix=lab['mix'], **FIT | dict(epochs=EPOCHS)) for l in LOSSES}
     return dict(classes=[len(o['classes']) for o in out['kl']], accuracy={l: [o['accuracy'] for o in v] for l, v in out.items()})
 
 
-def tasks(data, seeds): return [dict(data=d, row='random', seed=s) for s in seeds for d in data]
+def tasks(data, seeds):
+    return [dict(data=d, row='random', seed=s) for s in seeds for d in data]
 
 
-if __name__ == '__main__': sys.exit(run_table('continual_epochs', 'GDumb with two to four classes, five times as long', tasks, run, train_images=TRAIN, fit=FIT | dict(epochs=EPOCHS)))
+if __name__ == '__main__':
+    sys.exit(run_table('continual_epochs', 'GDumb with two to four classes, five times as long', tasks, run, train_images=TRAIN, fit=FIT | dict(epochs=EPOCHS)))

@@ -18,13 +18,21 @@ SETTINGS = dict(convnet3=dict(width=64), vgg11=dict(lr_img=1e-5), resnet18=dict(
 KNOWN = {named(o)[0]: o for o in SIX}
 
 ap = argparse.ArgumentParser()
-ap.add_argument('--iters', type=int, default=20); ap.add_argument('--batch-real', type=int, default=32); ap.add_argument('--repeats', type=int, default=2); ap.add_argument('--test', type=int, default=2000)
-ap.add_argument('--seed', type=int, default=0); ap.add_argument('--networks', nargs='+', default=list(KNOWN)); ap.add_argument('--sources', nargs='+', default=None, help='those to distil with, if not all'); ap.add_argument('--out', default=str(Path(__file__).parent/'results'/'cross_architecture.json'))
+ap.add_argument('--iters', type=int, default=20)
+ap.add_argument('--batch-real', type=int, default=32)
+ap.add_argument('--repeats', type=int, default=2)
+ap.add_argument('--test', type=int, default=2000)
+ap.add_argument('--seed', type=int, default=0)
+ap.add_argument('--networks', nargs='+', default=list(KNOWN))
+ap.add_argument('--sources', nargs='+', default=None, help='those to distil with, if not all')
+ap.add_argument('--out', default=str(Path(__file__).parent/'results'/'cross_architecture.json'))
 a = ap.parse_args()
-d = load_data('mnist'); d = ImageData(d.train_x, d.train_y, d.test_x[:a.test], d.test_y[:a.test], d.norm, d.classes, d.name)
+d = load_data('mnist')
+d = ImageData(d.train_x, d.train_y, d.test_x[:a.test], d.test_y[:a.test], d.norm, d.classes, d.name)
 pick = lambda names: [KNOWN.get(n, n) for n in names]
 sources = a.sources or a.networks
 r = cross_architecture(d, sources=pick(sources), targets=pick(a.networks), ipc=1, method='dc_md', repeats=a.repeats, seed=a.seed, out='runs/cross_architecture', iters=a.iters,
                        batch_real=a.batch_real, settings={k: v for k, v in SETTINGS.items() if k in sources}, evaluate_kw=dict(epochs=150))
 atomic_write(a.out, json.dumps(r | dict(budget=vars(a) | dict(settings=SETTINGS), what='Table 4 of dc.txt in miniature'), indent=1))
-for s, m in zip(r['sources'], r['mean']): print(f'{s:24}', *('diverged' if v is None else f'{v:5.1f}' for v in m))
+for s, m in zip(r['sources'], r['mean']):
+    print(f'{s:24}', *('diverged' if v is None else f'{v:5.1f}' for v in m))

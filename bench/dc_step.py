@@ -29,8 +29,13 @@ def plainify(model):
 
 def measured(f):
     "Seconds, rise of memory in MB, and the result of f()."
-    gpu = torch.cuda.is_available(); wait = torch.cuda.synchronize if gpu else lambda: None
-    wait(); memory = PeakMemory('cuda' if gpu else 'cpu'); t = time.perf_counter(); r = f(); wait()
+    gpu = torch.cuda.is_available()
+    wait = torch.cuda.synchronize if gpu else lambda: None
+    wait()
+    memory = PeakMemory('cuda' if gpu else 'cpu')
+    t = time.perf_counter()
+    r = f()
+    wait()
     return time.perf_counter() - t, memory.bytes()/2**20, r
 
 
@@ -46,8 +51,12 @@ def all_params_sliced(net, images, real, n=32):
 
 def main():
     ap = argparse.ArgumentParser()
-    ap.add_argument('--data', default='mnist'); ap.add_argument('--batch', type=int, default=256); ap.add_argument('--reps', type=int, default=3)
-    ap.add_argument('--width', type=int, default=128); ap.add_argument('--ipc', type=int, nargs='+', default=[1, 10]); ap.add_argument('--seed', type=int, default=0)
+    ap.add_argument('--data', default='mnist')
+    ap.add_argument('--batch', type=int, default=256)
+    ap.add_argument('--reps', type=int, default=3)
+    ap.add_argument('--width', type=int, default=128)
+    ap.add_argument('--ipc', type=int, nargs='+', default=[1, 10])
+    ap.add_argument('--seed', type=int, default=0)
     ap.add_argument('--compile', action='store_true', help='also torch.compile (needs a C++ compiler, takes a minute)')
     ap.add_argument('--out', default=str(Path(__file__).parent/'results'/'dc_step.json'))
     a = ap.parse_args()
@@ -75,7 +84,8 @@ def main():
                         g = mean_gradient(m, x, y, params)
                         s = images[c*ipc:(c+1)*ipc].detach().requires_grad_()
                         d = grad_distance(param_grads(net, s, y[:ipc], params, create_graph=True), g, 'angle')
-                        grads.append(torch.autograd.grad(d, s)[0]); loss = loss + d.detach()
+                        grads.append(torch.autograd.grad(d, s)[0])
+                        loss = loss + d.detach()
                     return loss, torch.cat(grads)
                 variants['slices, torch.compile'] = (torch.compile(plain), compiled_step)
         _, ref_grad, ref = plain_step(plain, images, real)
@@ -84,7 +94,9 @@ def main():
             for k, (net, f) in variants.items():
                 s, mb, (loss, grad) = measured(lambda: f(net))
                 res[k]['image_error'] = ((grad - ref_grad).norm()/ref_grad.norm()).item()
-                if r: res[k]['seconds'].append(round(s, 3)); res[k]['peak_mb'].append(round(mb, 1))
+                if r:
+                    res[k]['seconds'].append(round(s, 3))
+                    res[k]['peak_mb'].append(round(mb, 1))
         for k, (net, _) in variants.items():
             n = a.batch if k in ('plain loop', f'ours, slices of {a.batch}') else 32
             src, params = net, matched_params(getattr(net, '_orig_mod', net))
@@ -99,4 +111,5 @@ def main():
     atomic_write(a.out, json.dumps(out, indent=1))
 
 
-if __name__ == '__main__': sys.exit(main())
+if __name__ == '__main__':
+    sys.exit(main())

@@ -28,32 +28,42 @@ data_of = lru_cache(load)
 
 
 @lru_cache
-def net_of(data, name): return pretrain(name, data_of(data), **NETS[data][name])
+def net_of(data, name):
+    return pretrain(name, data_of(data), **NETS[data][name])
 @lru_cache
-def test_of(data, name): return features(net_of(data, name), data_of(data).test_x, data_of(data).normalize)
+def test_of(data, name):
+    return features(net_of(data, name), data_of(data).test_x, data_of(data).normalize)
 @lru_cache
-def train_of(data, name): return features(net_of(data, name), data_of(data).train_x, data_of(data).normalize)
+def train_of(data, name):
+    return features(net_of(data, name), data_of(data).train_x, data_of(data).normalize)
 @lru_cache
-def golden_of(data, name): return train_golden(train_of(data, name), data_of(data).train_y, 10, epochs=30, patience=5, lr=.005)
+def golden_of(data, name):
+    return train_golden(train_of(data, name), data_of(data).train_y, 10, epochs=30, patience=5, lr=.005)
 
 
 def centroids(data, name, ipc, seed):
     "The real images nearest to their class centres, out of a random half of the data (so that seeds differ)."
-    d, z = data_of(data), train_of(data, name); mu = class_centers(z, d.train_y, 10); g = rng(seed, 'half'); keep = torch.rand(len(z), generator=g) < .5
+    d, z = data_of(data), train_of(data, name)
+    mu = class_centers(z, d.train_y, 10)
+    g = rng(seed, 'half')
+    keep = torch.rand(len(z), generator=g) < .5
     i = torch.cat([j[(z[j] - mu[c]).square().sum(1).argsort()[:ipc]] for c in range(10) for j in [((d.train_y == c) & keep).nonzero().flatten()]])
     return DistilledSet(d.normalize(d.train_x[i]), d.train_y[i], d.norm, d.classes, meta=dict(method='centroids', seconds=0.))
 
 
 def run(data, row, ipc, net, seed):
-    d, A = data_of(data), net_of(data, net); method, cfg = ROWS[row]
+    d, A = data_of(data), net_of(data, net)
+    method, cfg = ROWS[row]
     ds = centroids(data, net, ipc, seed) if row == 'centroids' else distill('random', d, ipc, seed=seed) if row == 'random' else distill(method, d, ipc, seed=seed, backbone=A, **STEPS | VIEW[data] | cfg)
     real = class_centers(train_of(data, net), d.train_y, 10)
     cos = 100*F.cosine_similarity(flow(class_centers(features(A, ds.images), ds.labels, 10)), flow(real), dim=1).mean().item()
     out = dict(flow_cosine=cos, distil_seconds=float(ds.meta['seconds']), accuracy={})
     for e in NETS[data]:
         for m, s in evaluate_inherit(ds, d, A, net_of(data, e), golden_of(data, net), MODES, seed=seed, test_features=test_of(data, e), **VIEW[data], **EVALUATE).items():
-            out['accuracy'][f'{e} {m}'] = s.top1; out.setdefault('bytes', {})[f'{e} {m}'] = s.config['bytes']
-    same = f'{net} normal'; out['normal_same'] = sum(out['accuracy'][same])/len(out['accuracy'][same])
+            out['accuracy'][f'{e} {m}'] = s.top1
+            out.setdefault('bytes', {})[f'{e} {m}'] = s.config['bytes']
+    same = f'{net} normal'
+    out['normal_same'] = sum(out['accuracy'][same])/len(out['accuracy'][same])
     return out | dict(linear_accuracy={e: net_of(data, e).linear_accuracy for e in NETS[data]}, golden=100*(golden_of(data, net)(test_of(data, net)).argmax(1) == d.test_y).float().mean().item())
 
 

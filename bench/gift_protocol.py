@@ -22,7 +22,10 @@ LOSSES = ('ce', 'kl', 'mse', 'nkd', 'gift')
 
 
 def run(data, row, seed, epochs=EPOCHS):
-    d, b = data_of(data), BUDGET[data]; method, cfg = SETS[row]; s = b['distill']; full = s | cfg
+    d, b = data_of(data), BUDGET[data]
+    method, cfg = SETS[row]
+    s = b['distill']
+    full = s | cfg
     ds = distill(method, d, 10, seed=seed, **{k: v for k, v in full.items() if k in get_method(method).defaults})
     teacher = squeeze('resnet18', d, epochs=s['squeeze_epochs'], augment=s['squeeze_augment'], width=s['width'])
     labels = relabel(ds, teacher, epochs=epochs, batch_size=50, crop=1., flip=False, mix=False, augment=PROTOCOLS['gift']['augment'], seed=seed)
@@ -30,7 +33,8 @@ def run(data, row, seed, epochs=EPOCHS):
     return dict(losses={l: round(top1(l), 2) for l in LOSSES}, teacher=teacher.test_accuracy)
 
 
-def tasks(data, seeds): return [dict(data=d, row=r, seed=s) for s in seeds for r in ('rded', 'sre2l') for d in data]
+def tasks(data, seeds):
+    return [dict(data=d, row=r, seed=s) for s in seeds for r in ('rded', 'sre2l') for d in data]
 
 
 if __name__ == '__main__':

@@ -40,4 +40,5 @@ def tasks(data, seeds):
     return at(1, [n for n in TABLES if n not in WHERE]) + at(10, [n for n in TABLES if n not in LATE]) + at(10, LATE)
 
 
-if __name__ == '__main__': sys.exit(run_table('gradient_tables', 'Tables 1, 2 and 3 of dc.txt in miniature', tasks, run, rows='name', budget=BUDGET, iters=ITERS, scoring=SCORING))
+if __name__ == '__main__':
+    sys.exit(run_table('gradient_tables', 'Tables 1, 2 and 3 of dc.txt in miniature', tasks, run, rows='name', budget=BUDGET, iters=ITERS, scoring=SCORING))

@@ -21,22 +21,29 @@ data_of = lru_cache(load)
 
 @lru_cache(maxsize=2)
 def made(data, seed):
-    d, b = data_of(data), BUDGET[data]; s, lab = b['distill'], b['label']
+    d, b = data_of(data), BUDGET[data]
+    s, lab = b['distill'], b['label']
     ds = distill('sre2l', d, 10, seed=seed, **{k: v for k, v in s.items() if k in get_method('sre2l').defaults})
     teacher = squeeze('resnet18', d, epochs=s['squeeze_epochs'], augment=s['squeeze_augment'], width=s['width'])
     return ds, relabel(ds.images, [teacher], epochs=EPOCHS, batch_size=50, crop=lab['crop'], flip=lab['flip'], mix=lab['mix'], seed=seed)
 
 
 def run(data, opt, row, seed):
-    ds, labels = made(data, seed); name, kw = LOSSES[row]; acc = {}
+    ds, labels = made(data, seed)
+    name, kw = LOSSES[row]
+    acc = {}
     for lr in RATES[opt]:
         # weight decay as in the paper's recipe; torch's Adam adds it to the gradient, AdamW does not
-        try: acc[f'{lr:g}'] = evaluate(ds, data_of(data), repeats=1, seed=seed, soft=labels, loss=get_loss(name, **kw), hard=False, schedule='multistep', opt=opt, lr=lr, weight_decay=1e-4, model_kw=dict(width=BUDGET[data]['width'])).mean
-        except ValueError: acc[f'{lr:g}'] = None        # the loss became NaN
+        try:
+            acc[f'{lr:g}'] = evaluate(ds, data_of(data), repeats=1, seed=seed, soft=labels, loss=get_loss(name, **kw), hard=False, schedule='multistep', opt=opt, lr=lr, weight_decay=1e-4, model_kw=dict(width=BUDGET[data]['width'])).mean
+        except ValueError:
+            acc[f'{lr:g}'] = None        # the loss became NaN
     return dict(accuracy=acc)
 
 
-def tasks(data, seeds): return [dict(data=d, opt=o, row=l, seed=s) for s in seeds for d in data for o in RATES for l in LOSSES]
+def tasks(data, seeds):
+    return [dict(data=d, opt=o, row=l, seed=s) for s in seeds for d in data for o in RATES for l in LOSSES]
 
 
-if __name__ == '__main__': sys.exit(run_table('kl_collapse', 'KL with and without T^2 and GIFT over learning rates and optimisers, on SRe2L images', tasks, run, data=('digits', 'cifar10'), epochs=EPOCHS, rates=RATES, temperature=20))
+if __name__ == '__main__':
+    sys.exit(run_table('kl_collapse', 'KL with and without T^2 and GIFT over learning rates and optimisers, on SRe2L images', tasks, run, data=('digits', 'cifar10'), epochs=EPOCHS, rates=RATES, temperature=20))

@@ -29,7 +29,10 @@ data_of = lru_cache(load)
 
 
 def run(data, row, seed):
-    d, b = data_of(data), BUDGET[data]; method, cfg = SETS[row]; full = b['distill'] | cfg; s, lab = b['distill'], b['label']
+    d, b = data_of(data), BUDGET[data]
+    method, cfg = SETS[row]
+    full = b['distill'] | cfg
+    s, lab = b['distill'], b['label']
     ds = distill(method, d, 10, seed=seed, **{k: v for k, v in full.items() if k in get_method(method).defaults})
     teacher = squeeze('resnet18', d, epochs=s['squeeze_epochs'], augment=s['squeeze_augment'], width=s['width'])
     labels = relabel(ds, teacher, epochs=EPOCHS, batch_size=50, crop=lab['crop'], flip=lab['flip'], mix=lab['mix'], seed=seed)

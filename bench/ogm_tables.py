@@ -37,17 +37,22 @@ data_of = lru_cache(load)
 
 @lru_cache(maxsize=1)
 def made(data, row, seed):
-    method, cfg = METHODS[row]; full = BUDGET[data]['distill'] | cfg
+    method, cfg = METHODS[row]
+    full = BUDGET[data]['distill'] | cfg
     return distill(method, data_of(data), 10, seed=seed, **{k: v for k, v in full.items() if k in get_method(method).defaults})
 
 
 def run(data, row, seed, what):
-    d, b = data_of(data), BUDGET[data]; ds = made(data, row, seed)
-    lab = b['label']; crop, factor = lab['crop'], 2 if MOSAIC(row) else 1
+    d, b = data_of(data), BUDGET[data]
+    ds = made(data, row, seed)
+    lab = b['label']
+    crop, factor = lab['crop'], 2 if MOSAIC(row) else 1
     kw = dict(repeats=REPEATS, seed=seed, model_kw=dict(width=b['width']), epochs=EPOCHS, batch_size=50, schedule='cosine', weight_decay=.01, hard=False)
     hard = lambda factor, **o: evaluate(ds, d, augment=patch_augment(factor, (crop, 1.)), **kw | o).mean
-    if what != 'labels': return dict(hard=hard(factor, **OPTIMISERS[what]), settings=OPTIMISERS[what])
-    s = b['distill']; teacher = squeeze('resnet18', d, epochs=s['squeeze_epochs'], augment=s['squeeze_augment'], width=s['width'])
+    if what != 'labels':
+        return dict(hard=hard(factor, **OPTIMISERS[what]), settings=OPTIMISERS[what])
+    s = b['distill']
+    teacher = squeeze('resnet18', d, epochs=s['squeeze_epochs'], augment=s['squeeze_augment'], width=s['width'])
     labels = relabel(ds.images, [teacher], epochs=EPOCHS, batch_size=50, crop=crop, flip=lab['flip'], mix=lab['mix'], factor=factor, seed=seed)
     soft = evaluate(ds, d, soft=labels, loss=get_loss('kl', T=20., scale=True), **kw | OPTIMISERS['adamw']).mean
     return dict(soft=soft, hard=hard(factor, **OPTIMISERS['adamw'])) | (dict(hard_whole=hard(1, **OPTIMISERS['adamw'])) if factor > 1 and row in MAIN else {}) | dict(distil_seconds=ds.meta['seconds'], teacher=teacher.test_accuracy)

@@ -29,7 +29,8 @@ def run(data, file, entry, seed):
     return dict(top1=s.top1, mean=s.mean, recorded=PEERS[file][3], ipc=PEERS[file][1], outside=ds.meta['outside'], protocol=s.config)
 
 
-def tasks(data, seeds): return [dict(data=d, file=f, entry=e, seed=0) for f, (d, _, n, _) in PEERS.items() if d in data for e in range(n)]
+def tasks(data, seeds):
+    return [dict(data=d, file=f, entry=e, seed=0) for f, (d, _, n, _) in PEERS.items() if d in data for e in range(n)]
 
 
 if __name__ == '__main__':

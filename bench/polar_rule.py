@@ -34,7 +34,8 @@ def former(G, method='gram'):
     s2, V = torch.linalg.eigh(S.mT @ S)
     ok = s2 > s2[..., -1:]*max((max(X.shape[-2:])*torch.finfo(torch.float32).eps)**2, 1e-14)
     Q = (S @ (V*torch.where(ok, s2.clamp_min(1e-300).rsqrt(), 0)[..., None, :] @ V.mT)).float()
-    for _ in range(2): Q = 1.5*Q - .5*Q @ (Q.mT @ Q)
+    for _ in range(2):
+        Q = 1.5*Q - .5*Q @ (Q.mT @ Q)
     return Q if G.shape[-2] >= G.shape[-1] else Q.mT
 
 
@@ -49,7 +50,8 @@ class FormerPolar(torch.autograd.Function):
     def backward(ctx, g):
         G, Q = (t.double() for t in ctx.saved_tensors)
         tall = G.shape[-2] >= G.shape[-1]
-        if not tall: G, Q, g = G.mT, Q.mT, g.mT
+        if not tall:
+            G, Q, g = G.mT, Q.mT, g.mT
         H, Qg = Q.mT @ G, Q.mT @ g.double()
         s, V = torch.linalg.eigh(.5*(H + H.mT))
         s = torch.where(s > s[-1]*max(G.shape)*torch.finfo(torch.float32).eps, s, 0)
@@ -62,10 +64,12 @@ class FormerPolar(torch.autograd.Function):
 def old_rule():
     "Within this block OGM uses the old rule, on both sides."
     f = lambda G, method='gram': FormerPolar.apply(G)
-    with mock.patch.object(ogm, 'orthogonalize', f), mock.patch.object(pseudo, 'orthogonalize', f): yield
+    with mock.patch.object(ogm, 'orthogonalize', f), mock.patch.object(pseudo, 'orthogonalize', f):
+        yield
 
 
-def count(Q): return int((torch.linalg.svdvals(Q.double()) > .5).sum())
+def count(Q):
+    return int((torch.linalg.svdvals(Q.double()) > .5).sum())
 
 
 def ranks_of(net, data):
@@ -107,7 +111,8 @@ def distance(net, targets, images):
             for v in range(VIEWS):
                 net(patch_crop(images, rng(v)))
                 t = m.terms()
-    finally: m.close()
+    finally:
+        m.close()
     s = {n: torch.linalg.svdvals(G) for n, G in m.mean.mean.items()}
     there = sum(int((v > v[0]*1e-12).sum()) for v in s.values())
     lost = {k: there - sum(count(f(G)) for G in m.mean.mean.values()) for k, f in (('old', former), ('new', lambda G: orthogonalize(G, 'gram')))}
@@ -125,7 +130,8 @@ def images(seeds=range(3)):
         net, targets = m.nets['resnet18'], m.matching['resnet18']['ogm'].targets
         row['directions'], row['start'] = sum(T.square().sum().item() for T in targets.values()), distance(net, targets, m.images)[0]
         for rule, scope in (('new', contextlib.nullcontext()), ('old', old_rule())):
-            with scope: made = get_method('ogm')(d, 10, seed=seed, **cfg).fit()
+            with scope:
+                made = get_method('ogm')(d, 10, seed=seed, **cfg).fit()
             row[rule], row[f'lost_{rule}'] = distance(net, targets, made.images)  # the true directions judge both
         out.append(row)
         print(row, flush=True)
@@ -145,15 +151,19 @@ def before():
 
 def main():
     ap = argparse.ArgumentParser()
-    for k in ('ranks', 'images', 'before'): ap.add_argument(f'--{k}', action='store_true')
+    for k in ('ranks', 'images', 'before'):
+        ap.add_argument(f'--{k}', action='store_true')
     a = ap.parse_args()
     torch.set_num_threads(1)
-    if a.before: before()
+    if a.before:
+        before()
     for k, f in (('ranks', ranks), ('images', images)):
-        if not getattr(a, k): continue
+        if not getattr(a, k):
+            continue
         t, found = time.time(), f()
         old = json.loads(OUT.read_text()) if OUT.exists() else dict(what='numpy\'s rank rule in float32 (old) against the rule of `rounding` (new)')
         atomic_write(OUT, json.dumps(old | {k: found, f'{k}_made_with': provenance() | dict(commit=state_of_code(), seconds=round(time.time() - t))}, indent=0))
 
 
-if __name__ == '__main__': sys.exit(main())
+if __name__ == '__main__':
+    sys.exit(main())

@@ -59,16 +59,23 @@ REPEATS = 2
 
 def run(data, row, seed):
     data = data_of(data)
-    method, cfg, lab = ROWS[row]; b = BUDGET[data.name]; cfg, lab = dict(cfg), dict(lab)
-    if data.name != 'digits' and 'backbones' in cfg: cfg['backbones'] = tuple(n for n in cfg['backbones'] if n in TWO)
-    base = dict(b['distill']); base['squeeze_epochs'] *= cfg.pop('squeeze_times', 1)
+    method, cfg, lab = ROWS[row]
+    b = BUDGET[data.name]
+    cfg, lab = dict(cfg), dict(lab)
+    if data.name != 'digits' and 'backbones' in cfg:
+        cfg['backbones'] = tuple(n for n in cfg['backbones'] if n in TWO)
+    base = dict(b['distill'])
+    base['squeeze_epochs'] *= cfg.pop('squeeze_times', 1)
     full = base | cfg
     key = repr((data.name, method, seed, sorted(full.items())))
-    if key not in _made: _made[key] = distill(method, data, 10, seed=seed, **{k: v for k, v in full.items() if k in get_method(method).defaults})
+    if key not in _made:
+        _made[key] = distill(method, data, 10, seed=seed, **{k: v for k, v in full.items() if k in get_method(method).defaults})
     ds = _made[key]
     nets = squeeze_all(full.get('backbones', ('resnet18',) if method == 'sre2l' else THREE if data.name == 'digits' else TWO), data, epochs=base['squeeze_epochs'], augment=base['squeeze_augment'], width=base['width'], seed=seed)
     teachers = list(nets)[:lab.pop('teachers', None)]
-    t = time.perf_counter(); labels = relabel(ds.images, teachers, **b['label'] | lab, seed=seed); label_s = time.perf_counter() - t
+    t = time.perf_counter()
+    labels = relabel(ds.images, teachers, **b['label'] | lab, seed=seed)
+    label_s = time.perf_counter() - t
     kw = dict(repeats=REPEATS, seed=seed, model_kw=dict(width=b['width']), epochs=b['epochs'])
     soft = evaluate(ds, data, soft=labels, loss=get_loss('mse_ce', gamma=.1), hard=False, opt='adamw', lr=.003, schedule='cosine', weight_decay=.01, **kw)
     hard = evaluate(ds, data, opt='adamw', lr=.003, schedule='cosine', weight_decay=.01, batch_size=50, **kw)

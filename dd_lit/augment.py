@@ -12,7 +12,8 @@ import torch, torch.nn.functional as F
 from .core import *
 
 # %% ../nbs/03_augment.ipynb #036cd2fd
-def _per_image(p): return p.view(-1, 1, 1, 1)
+def _per_image(p):
+    return p.view(-1, 1, 1, 1)
 
 def _color(x, brightness, saturation, contrast):
     x = x + _per_image(brightness)
@@ -35,7 +36,8 @@ def _rotate(x, angle):
     c, s, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
     return _affine(x, torch.stack([torch.stack([c, -s, zero], -1), torch.stack([s, c, zero], -1)], 1))
 
-def _flip(x, yes): return torch.where(_per_image(yes), x.flip(-1), x)
+def _flip(x, yes):
+    return torch.where(_per_image(yes), x.flip(-1), x)
 
 # %% ../nbs/03_augment.ipynb #e835be76
 def _crop(x, dy, dx, fill=0.):
@@ -67,14 +69,19 @@ class DSA:
     ):
         self.ops = [o for o in strategy.split('_') if o]
         for o in self.ops:
-            if o not in _APPLY: raise ValueError(f"strategy: expected some of {'_'.join(_APPLY)}, got {o!r} in {strategy!r}")
-        if not self.ops: raise ValueError(f"strategy: expected some of {'_'.join(_APPLY)}, got {strategy!r}")
-        if mode not in ('single', 'all'): raise ValueError(f"mode: expected 'single' or 'all', got {mode!r}")
+            if o not in _APPLY:
+                raise ValueError(f"strategy: expected some of {'_'.join(_APPLY)}, got {o!r} in {strategy!r}")
+        if not self.ops:
+            raise ValueError(f"strategy: expected some of {'_'.join(_APPLY)}, got {strategy!r}")
+        if mode not in ('single', 'all'):
+            raise ValueError(f"mode: expected 'single' or 'all', got {mode!r}")
         for k in params:
-            if k not in DSA_PARAMS: raise ValueError(f"params: expected some of {', '.join(DSA_PARAMS)}, got {k!r}")
+            if k not in DSA_PARAMS:
+                raise ValueError(f"params: expected some of {', '.join(DSA_PARAMS)}, got {k!r}")
         self.always = [o for o in always.split('_') if o]
         for o in self.always:
-            if o not in self.ops: raise ValueError(f"always: expected some of {strategy}, got {o!r}")
+            if o not in self.ops:
+                raise ValueError(f"always: expected some of {strategy}, got {o!r}")
         self.mode, self.p = mode, DSA_PARAMS | params
 
     def __repr__(self):
@@ -90,7 +97,8 @@ class DSA:
     ) -> dict:     # {operation: tuple of tensors [n]}, for `apply`
         "Draw the parameters of one transformation."
         u = lambda: torch.rand(n, generator=generator)
-        h, w = size; p = self.p
+        h, w = size
+        p = self.p
         whole = lambda lo, hi: torch.randint(lo, hi + 1, (n,), generator=generator)   # both ends included
         side = lambda s, r: int(s*r + .5)
         ops = self.ops
@@ -114,7 +122,8 @@ class DSA:
     ):        # [B,C,H,W], differentiable in `x`
         "Transform a batch with parameters drawn before."
         for o, ps in drawn.items():
-            if len(ps[0]) not in (1, len(x)): raise ValueError(f"drawn: expected 1 or {len(x)} rows of parameters for {len(x)} images, got {len(ps[0])}")
+            if len(ps[0]) not in (1, len(x)):
+                raise ValueError(f"drawn: expected 1 or {len(x)} rows of parameters for {len(x)} images, got {len(ps[0])}")
             ps = [q.to(x.device) for q in ps]
             x = _APPLY[o](x, *(q.to(x.dtype) if q.is_floating_point() else q for q in ps))
         return x
@@ -193,7 +202,8 @@ def _spline_rotate(x, degrees, fill):
         limit = 45 if degrees.abs().max() <= 45 else 360
         at = (degrees + limit).to(x.device)
         grid, weights, inside = (t[at] for t in _turns(limit, h, w, x.dtype, x.device))
-    else: grid, weights, inside = (t.to(x.device) for t in _turn(degrees, h, w))  # too large to keep
+    else:
+        grid, weights, inside = (t.to(x.device) for t in _turn(degrees, h, w))  # too large to keep
     left, right = (_unspline(n).to(x.dtype).to(x.device) for n in (h, w))
     coef = F.pad(left @ x @ right.T, (2, 2, 2, 2), mode='reflect')
     four = F.grid_sample(coef, grid.to(x.dtype), align_corners=True).view(b, c, 4, h, w)
@@ -214,11 +224,13 @@ class DCAugment:
         for o in self.ops:
             if o not in self.names:
                 raise ValueError(f"strategy: expected some of {'_'.join(self.names)}, got {o!r} in {strategy!r}")
-        if not 0 <= scale < 1: raise ValueError(f"scale: expected a share in [0, 1), got {scale}")
+        if not 0 <= scale < 1:
+            raise ValueError(f"scale: expected a share in [0, 1), got {scale}")
         for n, v, top in (('crop', crop, math.inf), ('rotate', rotate, 360)):
             if isinstance(v, bool) or not isinstance(v, int) or not 1 <= v <= top:
                 raise ValueError(f"{n}: expected a whole number from 1 to {top}, got {v!r}")
-        if not noise >= 0: raise ValueError(f"noise: expected at least 0, got {noise}")
+        if not noise >= 0:
+            raise ValueError(f"noise: expected at least 0, got {noise}")
         self.crop, self.scale, self.rotate, self.noise = crop, scale, rotate, noise
 
     def __repr__(self):
@@ -235,14 +247,19 @@ class DCAugment:
         for j, o in enumerate(self.ops):
             i = (which == j).nonzero().flatten()
             n, (c, h, w) = len(i), shape[1:]
-            def whole(lo, hi): return torch.randint(lo, hi, (n,), generator=generator)
+            def whole(lo, hi):
+                return torch.randint(lo, hi, (n,), generator=generator)
             def side(s):
                 u = torch.rand(n, generator=generator, dtype=torch.float64)
                 return ((1 + self.scale*(2*u - 1))*s).long()
-            if o == 'crop': p = whole(-self.crop, self.crop), whole(-self.crop, self.crop)
-            elif o == 'scale': p = side(h), side(w)
-            elif o == 'rotate': p = (whole(-self.rotate, self.rotate),)
-            else: p = (self.noise*torch.randn(n, c, h, w, generator=generator),)
+            if o == 'crop':
+                p = whole(-self.crop, self.crop), whole(-self.crop, self.crop)
+            elif o == 'scale':
+                p = side(h), side(w)
+            elif o == 'rotate':
+                p = (whole(-self.rotate, self.rotate),)
+            else:
+                p = (self.noise*torch.randn(n, c, h, w, generator=generator),)
             drawn[o] = (i, *p)
         return drawn
 
@@ -255,12 +272,17 @@ class DCAugment:
         mean = x.mean((0, 2, 3), keepdim=True)           # of the batch as it came
         out = x
         for o, (i, *p) in drawn.items():
-            if len(i) == 0: continue
+            if len(i) == 0:
+                continue
             i = i.to(x.device)
-            if o == 'crop': v = _crop(x[i], *(q.to(x.device) for q in p), mean)
-            elif o == 'scale': v = _resize_centred(x[i], *p)
-            elif o == 'rotate': v = _spline_rotate(x[i], *p, mean.mean())
-            else: v = x[i] + p[0].to(x)
+            if o == 'crop':
+                v = _crop(x[i], *(q.to(x.device) for q in p), mean)
+            elif o == 'scale':
+                v = _resize_centred(x[i], *p)
+            elif o == 'rotate':
+                v = _spline_rotate(x[i], *p, mean.mean())
+            else:
+                v = x[i] + p[0].to(x)
             out = out.index_copy(0, i, v)
         return out
 
@@ -275,11 +297,14 @@ def make_augment(
     what # A strategy for `DSA`; 'gift'; 'dc_' and a strategy for `DCAugment`; a function; None or ''
 ):       # A function (batch, generator) -> batch, or None
     "The augmentation that a text stands for, see `DSA` and `DCAugment`; a function is handed through."
-    if what is None or what == '': return None
-    if callable(what): return what
+    if what is None or what == '':
+        return None
+    if callable(what):
+        return what
     if not isinstance(what, str):
         raise ValueError(f"augment: expected a text, a function or None, got {what!r}")
-    if what in _NAMED: return _NAMED[what]()
+    if what in _NAMED:
+        return _NAMED[what]()
     return DCAugment(what[3:]) if what.startswith('dc_') else DSA(what)
 
 # %% ../nbs/03_augment.ipynb #e819aa4c
@@ -291,8 +316,10 @@ def draw_boxes(
     factor: int = 1,            # Above 1: cut each image into factor x factor patches, draw the box inside a random one
 ) -> torch.Tensor:              # float32 [n,4]: top, left, height, width as shares of the image
     "Boxes of torchvision's RandomResizedCrop, for square images, all at once."
-    if factor < 1: raise ValueError(f"factor: expected at least 1, got {factor}")
-    if not 0 < scale[0] <= scale[1] <= 1: raise ValueError(f"scale: expected 0 < from <= to <= 1, got {scale}")
+    if factor < 1:
+        raise ValueError(f"factor: expected at least 1, got {factor}")
+    if not 0 < scale[0] <= scale[1] <= 1:
+        raise ValueError(f"scale: expected 0 < from <= to <= 1, got {scale}")
     area = torch.rand(n, 10, generator=generator)*(scale[1] - scale[0]) + scale[0]
     lr = torch.rand(n, 10, generator=generator)*math.log(ratio[1]/ratio[0]) + math.log(ratio[0])
     w, h = (area*lr.exp()).sqrt(), (area/lr.exp()).sqrt()
@@ -303,7 +330,8 @@ def draw_boxes(
     w, h = w.masked_fill(none, 1), h.masked_fill(none, 1)
     u = torch.rand(2, n, generator=generator)
     b = torch.stack([u[0]*(1 - h), u[1]*(1 - w), h, w], 1)/factor
-    if factor > 1: b[:, :2] += torch.randint(factor, (n, 2), generator=generator)/factor
+    if factor > 1:
+        b[:, :2] += torch.randint(factor, (n, 2), generator=generator)/factor
     return b
 
 # %% ../nbs/03_augment.ipynb #b2b3baad
@@ -360,7 +388,8 @@ def patch_crop(
 
 def patch_augment(factor:int=2, scale=(.5, 1.)): # For `fit(augment=...)`
     "`patch_crop` as an augmentation."
-    def augment(x, generator): return patch_crop(x, generator, factor, scale)
+    def augment(x, generator):
+        return patch_crop(x, generator, factor, scale)
     augment.__name__ = f'patch_{factor}'               # what stored scores call it
     return augment
 
@@ -386,5 +415,6 @@ def cutmix(
 ):        # [B,C,H,W]
     "Paste the box of each image's partner over it."
     t, l, b, r = drawn['box']
-    inside = torch.zeros(x.shape[-2:], dtype=torch.bool, device=x.device); inside[t:b, l:r] = True
+    inside = torch.zeros(x.shape[-2:], dtype=torch.bool, device=x.device)
+    inside[t:b, l:r] = True
     return torch.where(inside, x[drawn['partner'].to(x.device)], x)

@@ -29,10 +29,14 @@ def parser(
         shown = '' if given or p.default in (None, False) else f' (default: {p.default})'
         kw = dict(help=(comment + shown).replace('%', '%%'))
         free = name == 'names'                 # words without a flag, none at all among them
-        if p.annotation is bool: kw['action'] = 'store_true'
-        elif several: kw |= dict(nargs='+' if given else '*') | ({} if given or free else dict(action='extend'))
-        else: kw['type'] = p.annotation
-        if p.annotation is not bool and not given: kw |= dict(default=p.default, metavar=name.upper())
+        if p.annotation is bool:
+            kw['action'] = 'store_true'
+        elif several:
+            kw |= dict(nargs='+' if given else '*') | ({} if given or free else dict(action='extend'))
+        else:
+            kw['type'] = p.annotation
+        if p.annotation is not bool and not given:
+            kw |= dict(default=p.default, metavar=name.upper())
         ap.add_argument(name if given or free else '--' + name.replace('_', '-'), **kw)
     return ap
 
@@ -42,10 +46,13 @@ def settings(pairs):
     out = {}
     for p in pairs or []:
         k, eq, v = p.partition('=')
-        if not eq or not k: raise ValueError(f"--set: expected NAME=VALUE, got {p!r}")
+        if not eq or not k:
+            raise ValueError(f"--set: expected NAME=VALUE, got {p!r}")
         v = {'true': 'True', 'false': 'False', 'none': 'None'}.get(v.lower(), v)
-        try: out[k] = ast.literal_eval(v)
-        except (ValueError, SyntaxError, TypeError): out[k] = v
+        try:
+            out[k] = ast.literal_eval(v)
+        except (ValueError, SyntaxError, TypeError):
+            out[k] = v
     return out
 
 def training_settings(pairs):
@@ -56,7 +63,8 @@ def training_settings(pairs):
 
 def choices(texts):
     "['sgd:lr=.02', 'adamw'] -> [('sgd', dict(lr=.02)), 'adamw']; a colon without settings belongs to the name (timm:vit_base)."
-    if not texts: return None
+    if not texts:
+        return None
     out = []
     for t in texts:
         name, _, rest = t.rpartition(':')
@@ -65,7 +73,8 @@ def choices(texts):
 
 def _teachers(names, data, epochs, seed, device):
     "['resnet18:width=16'] -> trained networks; None -> None."
-    if not names: return None
+    if not names:
+        return None
     from dd_lit.statistics.backbones import squeeze
     from dd_lit.train import named
     return [squeeze(named(t)[0], data, epochs=epochs, seed=seed, device=device, **named(t)[1]) for t in choices(names)]
@@ -95,7 +104,8 @@ def cmd_distill(
     cfg = settings(set) | (dict(iters=iters) if iters is not None else {})
     print(f'{d}\n{method}, {ipc} per class -> {out}')
     ds = distill(method, d, ipc, out=out, resume=not fresh, seed=seed, device=device, **cfg)
-    if first(): ds.show(path=out/'grid.png')
+    if first():
+        ds.show(path=out/'grid.png')
     print(f"{ds}\n{ds.meta['seconds']:.1f} s, {ds.nbytes()['total']:,} bytes; picture in {out/'grid.png'}")
 
 # %% ../nbs/11_cli.ipynb #2139f93f
@@ -128,7 +138,8 @@ def cmd_evaluate(
     full = full_accuracy(d, model, seed=seed, device=device, model_kw=kw.get('model_kw')) if fair else None
     # one row of a comparison: the same number as `compare` gives
     s = compare([ds], d, repeats=repeats, seed=seed, model=model, loss=loss, full=full, fair=fair, teacher=_teachers(teacher, d, teacher_epochs, seed, device), label_kw=settings(labels), **kw)[0]['scores']
-    if not fair: s.config.pop('no_ior', None)                 # nobody has asked
+    if not fair:
+        s.config.pop('no_ior', None)                 # nobody has asked
     name = f'scores_{d.name}_{model}_{protocol}_{loss}_seed{seed}.json'
     atomic_write(Path(folder)/name, json.dumps(s.to_dict() | dict(made_with=provenance()), indent=1))
     print(f"{ds}\n{model}: {s}\nstored in {Path(folder)/name}")
@@ -167,7 +178,8 @@ def cmd_compare(
     check_writable(out)
     kw = dict(protocol=protocol, device=device) | training_settings(set)
     models = choices(model) or ['convnet3']
-    for o in models: create_model(named(o)[0], d.num_classes, d.in_chans, d.size, **kw.get('model_kw', {}) | named(o)[1])      # a wrong name is wrong now, not after an hour
+    for o in models:
+        create_model(named(o)[0], d.num_classes, d.in_chans, d.size, **kw.get('model_kw', {}) | named(o)[1])      # a wrong name is wrong now, not after an hour
     acc = {named(o)[2]: full_accuracy(d, named(o)[0], seed=seed, device=device, model_kw=kw.get('model_kw', {}) | named(o)[1]) for o in models} if full else None
     teachers = _teachers(teacher, d, teacher_epochs, seed, device)
     rows = compare(items, d, ipc, out=out/f'{d.name}_ipc{ipc}_seed{seed}', repeats=repeats, seed=seed, full=acc, resume=not fresh, model=models, loss=choices(loss) or ['ce'], opt=choices(opt), teacher=teachers, label_kw=settings(labels), **kw)
@@ -185,10 +197,12 @@ def cmd_show(
     ds = DistilledSet.load(folder)
     path = Path(out) if out else Path(folder)/'grid.png'
     ds.show(per_class, path=path)
-    if png: ds.to_folder(png)
+    if png:
+        ds.to_folder(png)
     m = ds.meta
     print(ds)
-    for k in ('seed', 'iterations', 'seconds', 'config'): print(f'  {k}: {m.get(k)}')
+    for k in ('seed', 'iterations', 'seconds', 'config'):
+        print(f'  {k}: {m.get(k)}')
     print(f"  bytes: {ds.nbytes()}\npicture in {path}" + (f', images in {png}' if png else ''))
 
 # %% ../nbs/11_cli.ipynb #5900b114
@@ -224,8 +238,10 @@ def cmd_reproduce(
         for r in load_recipes().values():
             print(f"{r.name:32} {r.published:5.1f} ± {r.deviation:<4} {r.paper}, {r.table}, {r.row}; {r.sets} sets x {r.networks} networks")
         return
-    for n in names: get_recipe(n)                           # a wrong name is wrong now, not after an hour
-    for n in names: print(line(reproduce(n, out=out, root=root, scale=scale, sets=sets, networks=networks, device=device, settings=settings(set))))
+    for n in names:
+        get_recipe(n)                           # a wrong name is wrong now, not after an hour
+    for n in names:
+        print(line(reproduce(n, out=out, root=root, scale=scale, sets=sets, networks=networks, device=device, settings=settings(set))))
 
 # %% ../nbs/11_cli.ipynb #69edad95
 def cmd_list():
@@ -286,16 +302,22 @@ def main(
     argv = list(sys.argv[1:] if argv is None else argv)
     debug = '--debug' in argv
     argv = [a for a in argv if a != '--debug']
-    if not argv or argv[0] in ('-h', '--help'): print(usage()); return 0
-    if argv[0] == '--version': print(dd_lit.__version__); return 0
+    if not argv or argv[0] in ('-h', '--help'):
+        print(usage())
+        return 0
+    if argv[0] == '--version':
+        print(dd_lit.__version__)
+        return 0
     if argv[0] not in COMMANDS:
         near = difflib.get_close_matches(argv[0], COMMANDS, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ''
         print(f"dd_lit: error: command: expected one of {', '.join(COMMANDS)}, got {argv[0]!r}{hint}", file=sys.stderr)
         return 2
     func = COMMANDS[argv[0]]
-    try: args = vars(parser(func, f'dd_lit {argv[0]}').parse_args(argv[1:]))
-    except SystemExit as e: return e.code or 0       # argparse has said why
+    try:
+        args = vars(parser(func, f'dd_lit {argv[0]}').parse_args(argv[1:]))
+    except SystemExit as e:
+        return e.code or 0       # argparse has said why
     try:
         run(func, args)
         return 0
@@ -303,7 +325,8 @@ def main(
         print(f"\ndd_lit {argv[0]}: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
     except (ValueError, TypeError, OSError, ImportError, MemoryError) as e:
-        if debug: traceback.print_exc()
+        if debug:
+            traceback.print_exc()
         what = f"{e.strerror}: {e.filename!r}" if isinstance(e, OSError) and e.strerror and e.filename else str(e) or type(e).__name__
         print(f"dd_lit {argv[0]}: error: {what}", file=sys.stderr)
         return 2
@@ -314,7 +337,9 @@ def run(func, args:dict):
     matplotlib.use('Agg', force=False)
     from dd_lit.parallel import first, start, stop
     start()
-    if first(): func(**args)
+    if first():
+        func(**args)
     else:
-        with open(os.devnull, 'w') as quiet, contextlib.redirect_stdout(quiet): func(**args)
+        with open(os.devnull, 'w') as quiet, contextlib.redirect_stdout(quiet):
+            func(**args)
     stop()                   # not after an error: the others may wait for something else; the launcher ends them

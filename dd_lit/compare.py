@@ -23,9 +23,12 @@ from .parallel import first
 # %% ../nbs/09_compare.ipynb #cmpset00
 def _set_of(item, make):
     "A `DistilledSet`, from itself, a folder, or a method's name by `make()`."
-    if isinstance(item, DistilledSet): return item
-    if isinstance(item, (str, Path)) and (Path(item)/'meta.json').is_file(): return DistilledSet.load(item)
-    if item in list_methods(): return make()
+    if isinstance(item, DistilledSet):
+        return item
+    if isinstance(item, (str, Path)) and (Path(item)/'meta.json').is_file():
+        return DistilledSet.load(item)
+    if item in list_methods():
+        return make()
     raise ValueError(f"items: expected folders of distilled sets or methods ({', '.join(list_methods())}), got {str(item)!r}")
 
 # %% ../nbs/09_compare.ipynb #d5f6a30c
@@ -38,7 +41,8 @@ def random_like(
     g, picked = rng(seed, 'random'), []
     for c, n in enumerate(torch.bincount(distilled.labels, minlength=data.num_classes).tolist()):
         i = (data.train_y == c).nonzero().flatten()
-        if n > len(i): raise ValueError(f"distilled: it has {n} images of class {data.classes[c]!r}, {data.name} has only {len(i)} to draw from")
+        if n > len(i):
+            raise ValueError(f"distilled: it has {n} images of class {data.classes[c]!r}, {data.name} has only {len(i)} to draw from")
         picked.append(i[torch.randperm(len(i), generator=g)[:n]])
     i = torch.cat(picked)
     return DistilledSet(data.normalize(data.train_x[i]), data.train_y[i], data.norm, data.classes, meta=dict(method='random', data=data.name, seed=seed, indices=i.tolist()))
@@ -47,7 +51,8 @@ def random_like(
 def _teach(ds, teachers, seed, label_kw, cfg):
     "Soft labels of `teachers` for every view of `ds` that training with the settings `cfg` will show."
     views = dict(seed=seed, factor=ds.patches)
-    if isinstance(cfg['augment'], str): views |= dict(augment=cfg['augment'], crop=1., flip=False, mix=False)
+    if isinstance(cfg['augment'], str):
+        views |= dict(augment=cfg['augment'], crop=1., flip=False, mix=False)
     return relabel(ds.images, teachers, epochs=cfg['epochs'], batch_size=cfg['batch_size'], **views | (label_kw or {}))
 
 # %% ../nbs/09_compare.ipynb #cmpnam01
@@ -85,7 +90,8 @@ def compare(
     for item in progress(items, 'comparing'):
         kw = (methods_kw or {}).get(item, {}) if isinstance(item, str) else {}
         make = lambda s=seed, keep=True: distill(item, data, ipc, out=Path(out)/item if out is not None and keep else None, seed=s, device=device, resume=resume, **kw)
-        ds = _set_of(item, make); name, is_random = ds.meta.get('method') or Path(str(item)).name, isinstance(item, str) and item == 'random'
+        ds = _set_of(item, make)
+        name, is_random = ds.meta.get('method') or Path(str(item)).name, isinstance(item, str) and item == 'random'
         draws = [ds] + [make(seed + r, keep=False) for r in range(1, repeats)] if is_random else [ds]
         if soft_loss and not teachers and ds.soft is None:
             raise ValueError(f"teacher: loss {soft_loss!r} needs soft labels, {name} brings none; give a trained network that labels it (--teacher NAME)")
@@ -94,13 +100,17 @@ def compare(
         for m, o, l in itertools.product(range(len(models)), range(len(opts)), range(len(losses))):
             s, net, size, is_soft = cell(m, l, o), models[m], ds.nbytes()['total'], losses[l][0] not in _HARD
             if is_soft:
-                if hard: s.hard = list(cell(m, plain, o).top1)
+                if hard:
+                    s.hard = list(cell(m, plain, o).top1)
                 size += s.config.get('label_bytes', 0)              # stored views; a tensor of soft labels is part of the set
             s.full = full.get(net[2], full.get(net[0])) if isinstance(full, dict) else full
             at = (str(ds.ipc), m, o, l)
-            if is_soft and not teachers: s.config['no_ior'] = _NO_IOR
-            elif chance: base[at, None if is_random else id(ds)] = chance(m, l, o).mean
-            elif name == 'random': base.setdefault((at, None), s.mean)      # a random set that was given, if no item 'random' is
+            if is_soft and not teachers:
+                s.config['no_ior'] = _NO_IOR
+            elif chance:
+                base[at, None if is_random else id(ds)] = chance(m, l, o).mean
+            elif name == 'random':
+                base.setdefault((at, None), s.mean)      # a random set that was given, if no item 'random' is
             rows.append(dict(name=name, ipc=ds.ipc, model=net[2], loss=losses[l][2], opt=opts[o][2], scores=s, set=ds, seconds=ds.meta.get('seconds'), peak_bytes=ds.meta.get('peak_bytes'), bytes=size, _at=at))
     for r in rows:
         at = r.pop('_at')
@@ -121,7 +131,8 @@ def _cells(name, draws, data, out, repeats, seed, device, resume, models, losses
     def labels(r, cfg):
         "The teachers' labels for draw r, made once for all losses and networks that train alike."
         key = r, cfg['epochs'], cfg['batch_size'], _sha(_plain(cfg['augment']))
-        if key not in taught: taught[key] = _teach(draws[r], teachers, seed + r, label_kw, cfg)
+        if key not in taught:
+            taught[key] = _teach(draws[r], teachers, seed + r, label_kw, cfg)
         return taught[key]
     @cache
     def cell(m, l, o):
@@ -132,12 +143,15 @@ def _cells(name, draws, data, out, repeats, seed, device, resume, models, losses
             key = _score_name(draws, asked, model=kw['model'], model_kw=kw['model_kw'], loss=[ln, lk], training=cfg, labels=label_kw if asked else None, repeats=repeats, seed=seed,
                               data=fingerprint(data, test=True), device=default_device(device).type, recipe=RECIPE_VERSION)
             f = Path(out)/'scores'/f'{name}_{key}.json'
-            if resume and f.exists(): return Scores(**json.loads(f.read_text()))
+            if resume and f.exists():
+                return Scores(**json.loads(f.read_text()))
         call = kw | dict(hard=False, device=device, loss=get_loss(ln, **lk) if is_soft and (lk or asked) else ln)
         run = lambda r, n: evaluate(draws[r], data, repeats=n, seed=seed + r, soft=labels(r, cfg) if asked else None, **call)
         s = run(0, repeats) if len(draws) == 1 else _pooled([run(r, 1) for r in range(repeats)])
-        if asked: s.config['label_bytes'] = labels(0, cfg).nbytes()['total']
-        if f and first() and not f.exists(): atomic_write(f, json.dumps({k: v for k, v in s.to_dict().items() if k in Scores.__dataclass_fields__}))
+        if asked:
+            s.config['label_bytes'] = labels(0, cfg).nbytes()['total']
+        if f and first() and not f.exists():
+            atomic_write(f, json.dumps({k: v for k, v in s.to_dict().items() if k in Scores.__dataclass_fields__}))
         return s
     return cell
 

@@ -22,7 +22,8 @@ def seed_of(
     *name      # What the numbers are for
 ) -> int:      # In 0..2^63-1
     "Hash `seed` and `name` into 63 bits, the same on every machine and in every Python."
-    if isinstance(seed, bool) or not isinstance(seed, int): raise ValueError(f"seed: expected an int, got {seed!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise ValueError(f"seed: expected an int, got {seed!r}")
     return int.from_bytes(hashlib.sha256(repr((seed, *name)).encode()).digest()[:8], 'big') >> 1
 
 def rng(
@@ -50,7 +51,8 @@ def local_seed(
     finally:
         random.setstate(plain)
         np.random.set_state(arrays)
-        if mps is not None: torch.mps.set_rng_state(mps)
+        if mps is not None:
+            torch.mps.set_rng_state(mps)
 
 # %% ../nbs/00_core.ipynb #5f1c95a2
 def default_device(
@@ -58,16 +60,22 @@ def default_device(
 ) -> torch.device:
     "The device asked for, or a GPU if there is one, or the CPU."
     if device is not None:
-        try: d = torch.device(device)
-        except RuntimeError: raise ValueError(f"device: expected something like 'cpu' or 'cuda', got {device!r}") from None
-        if d.type == 'cuda' and not torch.cuda.is_available(): raise ValueError(f"device: {device!r} was asked for, but torch sees no CUDA GPU here")
+        try:
+            d = torch.device(device)
+        except RuntimeError:
+            raise ValueError(f"device: expected something like 'cpu' or 'cuda', got {device!r}") from None
+        if d.type == 'cuda' and not torch.cuda.is_available():
+            raise ValueError(f"device: {device!r} was asked for, but torch sees no CUDA GPU here")
         return d
-    if torch.cuda.is_available(): return torch.device('cuda')
-    if torch.backends.mps.is_available(): return torch.device('mps')
+    if torch.cuda.is_available():
+        return torch.device('cuda')
+    if torch.backends.mps.is_available():
+        return torch.device('mps')
     return torch.device('cpu')
 
 # %% ../nbs/00_core.ipynb #c98f8644
-def _in_notebook(): return 'IPython' in sys.modules and getattr(sys.modules['IPython'].get_ipython(), 'kernel', None) is not None
+def _in_notebook():
+    return 'IPython' in sys.modules and getattr(sys.modules['IPython'].get_ipython(), 'kernel', None) is not None
 
 def progress(
     it=None,         # What to iterate over, or None to call `.update()` by hand
@@ -87,18 +95,24 @@ def atomic_write(
 ) -> Path:
     "Write `data` beside `path`, flush it to the disk, then rename: `path` is the old file or the new one, never a part."
     path = Path(path)
-    if isinstance(data, str): data = data.encode()
+    if isinstance(data, str):
+        data = data.encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     fd, tmp = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.tmp-')
     try:
         with os.fdopen(fd, 'wb') as f:
-            f.write(data); f.flush(); os.fsync(f.fileno())
-        mask = os.umask(0); os.umask(mask)
+            f.write(data)
+            f.flush()
+            os.fsync(f.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
         os.chmod(tmp, 0o666 & ~mask)   # mkstemp makes files private; a result should be as readable as any other file
         os.replace(tmp, path)
     except BaseException:
-        try: os.unlink(tmp)
-        except OSError: pass
+        try:
+            os.unlink(tmp)
+        except OSError:
+            pass
         raise
     return path
 
@@ -107,8 +121,10 @@ def provenance() -> dict: # Versions, machine, command and time, all JSON-ready
     "What produced a result: versions of the parts that matter, the machine, the command line and the time (UTC)."
     import torchvision, dd_lit
     cpu = platform.processor() or platform.machine()
-    try: cpu = next(l.split(':', 1)[1].strip() for l in open('/proc/cpuinfo') if l.startswith('model name'))
-    except (OSError, StopIteration): pass
+    try:
+        cpu = next(l.split(':', 1)[1].strip() for l in open('/proc/cpuinfo') if l.startswith('model name'))
+    except (OSError, StopIteration):
+        pass
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return dict(dd_lit=dd_lit.__version__, torch=torch.__version__, torchvision=torchvision.__version__, numpy=np.__version__,
                 python=platform.python_version(), system=f'{platform.system()} {platform.machine()}', cpu=cpu, threads=torch.get_num_threads(),
@@ -128,35 +144,49 @@ def show_images(
     images = images.detach().cpu().float().clamp(0, 1)
     if images.ndim != 4 or images.shape[1] not in (1, 3):
         raise ValueError(f"images: expected shape [N,1,H,W] or [N,3,H,W], got {list(images.shape)}")
-    n = len(images); ncol = max(1, min(ncol, n)); nrow = math.ceil(n/ncol)
+    n = len(images)
+    ncol = max(1, min(ncol, n))
+    nrow = math.ceil(n/ncol)
     h, w = images.shape[-2:]
     fig, axs = plt.subplots(nrow, ncol, figsize=(ncol*scale*max(1, w/h), nrow*scale*max(1, h/w) + .25*(titles is not None) + .3*(suptitle is not None)),
                             squeeze=False, layout='constrained')
     for i, ax in enumerate(axs.flat):
-        ax.set_xticks([]); ax.set_yticks([])
-        for s in ax.spines.values(): s.set_visible(False)
-        if i >= n: continue
+        ax.set_xticks([])
+        ax.set_yticks([])
+        for s in ax.spines.values():
+            s.set_visible(False)
+        if i >= n:
+            continue
         ax.imshow(images[i].permute(1, 2, 0).squeeze(-1), cmap='gray', vmin=0, vmax=1, interpolation='nearest')
-        if titles is not None and (len(titles) == n or i < ncol) and i < len(titles): ax.set_title(titles[i], fontsize=8)
-        if rows is not None and i % ncol == 0: ax.set_ylabel(rows[i//ncol], fontsize=8, rotation=0, ha='right', va='center')
-    if suptitle: fig.suptitle(suptitle, fontsize=9)
+        if titles is not None and (len(titles) == n or i < ncol) and i < len(titles):
+            ax.set_title(titles[i], fontsize=8)
+        if rows is not None and i % ncol == 0:
+            ax.set_ylabel(rows[i//ncol], fontsize=8, rotation=0, ha='right', va='center')
+    if suptitle:
+        fig.suptitle(suptitle, fontsize=9)
     return fig
 
 # %% ../nbs/00_core.ipynb #2bf6b404
 def _floats(v, name):
-    try: v = tuple(float(o) for o in v)
-    except TypeError: raise ValueError(f"{name}: expected one number per channel, got {v!r}") from None
-    if not all(math.isfinite(o) for o in v): raise ValueError(f"{name}: expected finite numbers, got {v}")
+    try:
+        v = tuple(float(o) for o in v)
+    except TypeError:
+        raise ValueError(f"{name}: expected one number per channel, got {v!r}") from None
+    if not all(math.isfinite(o) for o in v):
+        raise ValueError(f"{name}: expected finite numbers, got {v}")
     return v
 
 def check_norm(norm, channels:int) -> tuple: # ((mean, ...), (std, ...)) as floats
     "Check that `norm` is (mean, std) with one finite number per channel and std > 0."
-    try: mean, std = norm
-    except (TypeError, ValueError): raise ValueError(f"norm: expected (mean, std), got {norm!r}") from None
+    try:
+        mean, std = norm
+    except (TypeError, ValueError):
+        raise ValueError(f"norm: expected (mean, std), got {norm!r}") from None
     mean, std = _floats(mean, 'norm mean'), _floats(std, 'norm std')
     if len(mean) != channels or len(std) != channels:
         raise ValueError(f"norm: expected {channels} means and stds, one per channel, got {len(mean)} and {len(std)}")
-    if min(std) <= 0: raise ValueError(f"norm: expected every std > 0, got {std}")
+    if min(std) <= 0:
+        raise ValueError(f"norm: expected every std > 0, got {std}")
     return mean, std
 
 def check_soft(
@@ -167,25 +197,33 @@ def check_soft(
     name: str = 'soft', # What the argument is called where it came in
 ) -> torch.Tensor:    # float32 [n,C], logits
     "Soft labels as logits, the one meaning they have in this library. Probabilities become log p, each row with mean 0: the logits up to the constant that a softmax forgets."
-    if kind not in (None, 'logits', 'probabilities'): raise ValueError(f"soft_kind: expected 'logits', 'probabilities' or None, got {kind!r}")
+    if kind not in (None, 'logits', 'probabilities'):
+        raise ValueError(f"soft_kind: expected 'logits', 'probabilities' or None, got {kind!r}")
     soft = torch.as_tensor(soft).detach().float()
-    if list(soft.shape) != [n, num_classes]: raise ValueError(f"{name}: expected shape {[n, num_classes]}, one row per image, got {list(soft.shape)}")
-    if not soft.isfinite().all(): raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
+    if list(soft.shape) != [n, num_classes]:
+        raise ValueError(f"{name}: expected shape {[n, num_classes]}, one row per image, got {list(soft.shape)}")
+    if not soft.isfinite().all():
+        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
     distribution = bool((soft >= 0).all() and (soft.sum(1) - 1).abs().max() < 1e-3) if n else False
     if kind is None and distribution and num_classes > 1:
         raise ValueError(f"{name}: every row is non-negative and sums to 1, so these look like probabilities; say soft_kind='probabilities' (or 'logits', if that is what they are)")
-    if kind != 'probabilities': return soft
-    if not distribution: raise ValueError(f"{name}: expected probabilities, non-negative and with rows that sum to 1; got numbers from {soft.min():.3g} to {soft.max():.3g}, rows that sum to {soft.sum(1).min():.3g} to {soft.sum(1).max():.3g}")
+    if kind != 'probabilities':
+        return soft
+    if not distribution:
+        raise ValueError(f"{name}: expected probabilities, non-negative and with rows that sum to 1; got numbers from {soft.min():.3g} to {soft.max():.3g}, rows that sum to {soft.sum(1).min():.3g} to {soft.sum(1).max():.3g}")
     z = soft.clamp_min(torch.finfo(torch.float32).tiny).log()
     return z - z.mean(1, keepdim=True)
 
 def check_labels(labels, n:int, num_classes:int=None, name='labels') -> torch.Tensor: # int64 [n]
     "Check that `labels` are `n` whole numbers in 0..`num_classes`-1 and return them as int64."
     labels = torch.as_tensor(labels)
-    if labels.ndim != 1 or len(labels) != n: raise ValueError(f"{name}: expected {n} of them, one per image, got shape {list(labels.shape)}")
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool: raise ValueError(f"{name}: expected integers, got {labels.dtype}")
+    if labels.ndim != 1 or len(labels) != n:
+        raise ValueError(f"{name}: expected {n} of them, one per image, got shape {list(labels.shape)}")
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise ValueError(f"{name}: expected integers, got {labels.dtype}")
     labels = labels.long()
-    if n and labels.min() < 0: raise ValueError(f"{name}: expected 0..C-1, got {labels.min().item()} at position {labels.argmin().item()}")
+    if n and labels.min() < 0:
+        raise ValueError(f"{name}: expected 0..C-1, got {labels.min().item()} at position {labels.argmin().item()}")
     if n and num_classes is not None and labels.max() >= num_classes:
         raise ValueError(f"{name}: expected 0..{num_classes-1} for {num_classes} classes, got {labels.max().item()} at position {labels.argmax().item()}")
     return labels
@@ -207,21 +245,26 @@ class DistilledSet:
     ):
         if not isinstance(images, torch.Tensor) or not images.is_floating_point():
             raise ValueError(f"images: expected a float tensor in model space, got {getattr(images, 'dtype', type(images).__name__)}")
-        if images.ndim != 4 or 0 in images.shape: raise ValueError(f"images: expected shape [N,C,H,W] with nothing empty, got {list(images.shape)}")
+        if images.ndim != 4 or 0 in images.shape:
+            raise ValueError(f"images: expected shape [N,C,H,W] with nothing empty, got {list(images.shape)}")
         images = images.detach().cpu().float().clone().contiguous()   # a copy: the set must not change when a method goes on
         bad = ~images.flatten(1).isfinite().all(1)
-        if bad.any(): raise ValueError(f"images: {int(bad.sum())} of {len(bad)} contain NaN or infinity, the first at position {int(bad.nonzero()[0])}")
+        if bad.any():
+            raise ValueError(f"images: {int(bad.sum())} of {len(bad)} contain NaN or infinity, the first at position {int(bad.nonzero()[0])}")
         self.images, self.norm = images, check_norm(norm, images.shape[1])
         self.labels = check_labels(labels, len(images), len(classes) if classes is not None else None).cpu().clone()
         self.classes = [str(c) for c in classes] if classes is not None else [str(i) for i in range(int(self.labels.max())+1)]
-        if soft is not None: soft = check_soft(soft, len(images), len(self.classes), soft_kind).cpu().clone().contiguous()
+        if soft is not None:
+            soft = check_soft(soft, len(images), len(self.classes), soft_kind).cpu().clone().contiguous()
         if isinstance(patches, bool) or not isinstance(patches, int) or not 1 <= patches <= min(images.shape[2:]):
             raise ValueError(f"patches: expected a number per side from 1 to {min(images.shape[2:])}, got {patches!r}")
         self.soft, self.patches, self.meta = soft, patches, dict(meta or {})
 
-    def __len__(self): return len(self.images)
+    def __len__(self):
+        return len(self.images)
     @property
-    def num_classes(self): return len(self.classes)
+    def num_classes(self):
+        return len(self.classes)
     @property
     def ipc(self):
         "Images per class, as a number if all classes have the same and as (smallest, largest) if not."
@@ -245,7 +288,8 @@ def _digest(tensors:dict) -> str:
     h = hashlib.sha256()
     for k in sorted(tensors):
         t = tensors[k].contiguous()
-        h.update(f'{k} {t.dtype} {list(t.shape)}'.encode()); h.update(t.numpy().tobytes())
+        h.update(f'{k} {t.dtype} {list(t.shape)}'.encode())
+        h.update(t.numpy().tobytes())
     return h.hexdigest()
 
 @patch
@@ -254,7 +298,8 @@ def save(self:DistilledSet,
 ) -> Path:
     "Write `data.safetensors` and `meta.json` into the folder `path`; an earlier set there stays whole until the new one is complete."
     path = Path(path)
-    if path.exists() and not path.is_dir(): raise ValueError(f"path: expected a folder, {str(path)!r} is a file")
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"path: expected a folder, {str(path)!r} is a file")
     tensors = dict(images=self.images, labels=self.labels) | ({} if self.soft is None else dict(soft=self.soft))
     meta = dict(format=_FORMAT, digest=_digest(tensors), norm=self.norm, classes=self.classes, soft_kind=None if self.soft is None else 'logits', patches=self.patches, meta=self.meta)
     blob = json.dumps(meta, indent=1)
@@ -271,30 +316,44 @@ def load(cls:DistilledSet,
     "Read a folder written by `save`; a damaged or foreign one raises a ValueError that says what is wrong."
     path = Path(path)
     data, side = path/'data.safetensors', path/'meta.json'
-    if not path.exists(): raise ValueError(f"path: {str(path)!r} does not exist")
+    if not path.exists():
+        raise ValueError(f"path: {str(path)!r} does not exist")
     for p in (data, side):
-        if not p.is_file(): raise ValueError(f"path: {str(path)!r} is not a distilled set: it has no {p.name}")
-    def broken(why): return ValueError(f"{str(data)!r} is damaged or not a distilled set: {why}")
+        if not p.is_file():
+            raise ValueError(f"path: {str(path)!r} is not a distilled set: it has no {p.name}")
+    def broken(why):
+        return ValueError(f"{str(data)!r} is damaged or not a distilled set: {why}")
     try:
         with safetensors.safe_open(data, framework='pt') as f:
             header = (f.metadata() or {}).get('dd_lit')
             tensors = {k: f.get_tensor(k) for k in f.keys()}
-    except OSError: raise
-    except Exception as e: raise broken(str(e)) from None
-    if header is None: raise broken('its header was not written by dd_lit')
-    try: own = json.loads(header)
-    except ValueError: raise broken('its header is not valid JSON') from None
-    try: twin = json.loads(side.read_text(encoding='utf-8'))
-    except (ValueError, UnicodeDecodeError) as e: raise ValueError(f"{str(side)!r} is damaged: {e}") from None
-    if own.get('format') != _FORMAT: raise broken(f"its format is {own.get('format')!r}, this version reads {_FORMAT!r}")
-    if not {'images', 'labels'} <= set(tensors): raise broken(f"expected tensors images and labels, found {sorted(tensors)}")
-    if _digest(tensors) != own.get('digest'): raise broken('its numbers do not match their checksum')
+    except OSError:
+        raise
+    except Exception as e:
+        raise broken(str(e)) from None
+    if header is None:
+        raise broken('its header was not written by dd_lit')
+    try:
+        own = json.loads(header)
+    except ValueError:
+        raise broken('its header is not valid JSON') from None
+    try:
+        twin = json.loads(side.read_text(encoding='utf-8'))
+    except (ValueError, UnicodeDecodeError) as e:
+        raise ValueError(f"{str(side)!r} is damaged: {e}") from None
+    if own.get('format') != _FORMAT:
+        raise broken(f"its format is {own.get('format')!r}, this version reads {_FORMAT!r}")
+    if not {'images', 'labels'} <= set(tensors):
+        raise broken(f"expected tensors images and labels, found {sorted(tensors)}")
+    if _digest(tensors) != own.get('digest'):
+        raise broken('its numbers do not match their checksum')
     # same digest: the readable twin counts (a person may have added a note); other digest: a save was cut between its two renames
     meta = twin if isinstance(twin, dict) and twin.get('digest') == own['digest'] else own
     try:
         patches = meta.get('patches', meta['meta'].get('patches', 1))       # sets from before it had a place of its own
         return cls(tensors['images'], tensors['labels'], meta['norm'], meta['classes'], tensors.get('soft'), meta.get('soft_kind') or 'logits', patches, meta['meta'])
-    except (KeyError, TypeError, AttributeError) as e: raise ValueError(f"{str(side)!r} is damaged: {e!r}") from None
+    except (KeyError, TypeError, AttributeError) as e:
+        raise ValueError(f"{str(side)!r} is damaged: {e!r}") from None
 
 # %% ../nbs/00_core.ipynb #aae7a218
 @patch
@@ -313,7 +372,9 @@ def show(self:DistilledSet,
     fig = show_images(px[idx], ncol=ncol, titles=[s[:12] for s in self.classes[:ncol]], **kw)
     if path is not None:
         import io
-        b = io.BytesIO(); fig.savefig(b, dpi=110, format='png'); atomic_write(path, b.getvalue())
+        b = io.BytesIO()
+        fig.savefig(b, dpi=110, format='png')
+        atomic_write(path, b.getvalue())
     return fig
 
 @patch
@@ -324,15 +385,20 @@ def to_folder(self:DistilledSet,
     import io
     from PIL import Image
     path = Path(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())): raise ValueError(f"path: expected a new or empty folder, {str(path)!r} has something in it")
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ValueError(f"path: expected a new or empty folder, {str(path)!r} has something in it")
     px = (self.pixels()*255).round().byte().permute(0, 2, 3, 1).numpy()
-    if px.shape[-1] not in (1, 3): raise ValueError(f"images: PNG holds 1 or 3 channels, this set has {px.shape[-1]}")
+    if px.shape[-1] not in (1, 3):
+        raise ValueError(f"images: PNG holds 1 or 3 channels, this set has {px.shape[-1]}")
     names = [''.join(ch if ch.isalnum() or ch in '-_ ' else '_' for ch in s).strip() or '_' for s in self.classes]
-    if len(set(names)) < len(names): names = [f'{i}_{s}' for i, s in enumerate(names)]
+    if len(set(names)) < len(names):
+        names = [f'{i}_{s}' for i, s in enumerate(names)]
     count = [0]*self.num_classes
     for p, c in zip(px, self.labels.tolist()):
-        b = io.BytesIO(); Image.fromarray(p.squeeze(-1) if p.shape[-1] == 1 else p).save(b, 'PNG')
-        atomic_write(path/names[c]/f'{count[c]:04d}.png', b.getvalue()); count[c] += 1
+        b = io.BytesIO()
+        Image.fromarray(p.squeeze(-1) if p.shape[-1] == 1 else p).save(b, 'PNG')
+        atomic_write(path/names[c]/f'{count[c]:04d}.png', b.getvalue())
+        count[c] += 1
     return path
 
 @patch
@@ -348,20 +414,25 @@ class PeakMemory:
     def __init__(self, device='cpu'):
         self.device = torch.device(device)
         if self.device.type == 'cuda':
-            torch.cuda.reset_peak_memory_stats(self.device); self.base = torch.cuda.memory_allocated(self.device); return
+            torch.cuda.reset_peak_memory_stats(self.device)
+            self.base = torch.cuda.memory_allocated(self.device)
+            return
         try:
             import ctypes
             ctypes.CDLL(None).malloc_trim(0)                       # what lies free would hide the rise
             Path('/proc/self/clear_refs').write_text('5')
-        except (OSError, AttributeError): pass
+        except (OSError, AttributeError):
+            pass
         self.base = self._now('VmRSS')
     def _now(self, field):
-        try: return next(int(l.split()[1])*1024 for l in Path('/proc/self/status').read_text().splitlines() if l.startswith(field))
+        try:
+            return next(int(l.split()[1])*1024 for l in Path('/proc/self/status').read_text().splitlines() if l.startswith(field))
         except (OSError, StopIteration):
             try:
                 import resource
                 return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss*(1 if sys.platform == 'darwin' else 1024)
-            except ImportError: return 0
+            except ImportError:
+                return 0
     def bytes(self) -> int:
         "The highest rise so far."
         return max(0, (torch.cuda.max_memory_allocated(self.device) if self.device.type == 'cuda' else self._now('VmHWM')) - self.base)

@@ -35,18 +35,22 @@ class ImageData:
             raise ValueError(f"test_x: expected images of shape {list(self.train_x.shape[1:])} as in train_x, got {list(self.test_x.shape[1:])}")
         nc = len(self.classes) if self.classes is not None else None
         self.train_y = check_labels(self.train_y, len(self.train_x), nc, 'train_y')
-        if self.classes is None: self.classes = [str(i) for i in range(int(self.train_y.max()) + 1)]
+        if self.classes is None:
+            self.classes = [str(i) for i in range(int(self.train_y.max()) + 1)]
         self.classes = [str(c) for c in self.classes]
         self.test_y = check_labels(self.test_y, len(self.test_x), self.num_classes, 'test_y')
         empty = (self.counts() == 0).nonzero().flatten().tolist()
-        if empty: raise ValueError(f"train_y: expected every class 0..{self.num_classes-1} at least once, "
+        if empty:
+            raise ValueError(f"train_y: expected every class 0..{self.num_classes-1} at least once, "
                                    f"{len(empty)} have no image, the first is class {empty[0]} ({self.classes[empty[0]]!r})")
         self.norm = check_norm(self.norm if self.norm is not None else measure_norm(self.train_x), self.in_chans)
 
     @property
-    def num_classes(self): return len(self.classes)
+    def num_classes(self):
+        return len(self.classes)
     @property
-    def in_chans(self): return self.train_x.shape[1]
+    def in_chans(self):
+        return self.train_x.shape[1]
     @property
     def size(self):
         "Side of the images in pixels, or (height, width) if they are not square."
@@ -57,7 +61,8 @@ class ImageData:
         return torch.bincount(self.train_y, minlength=self.num_classes)
     def of_class(self, c:int) -> torch.Tensor: # uint8 [n,C,H,W]
         "The training images of class `c`, in their order."
-        if not 0 <= c < self.num_classes: raise ValueError(f"c: expected a class 0..{self.num_classes-1}, got {c!r}")
+        if not 0 <= c < self.num_classes:
+            raise ValueError(f"c: expected a class 0..{self.num_classes-1}, got {c!r}")
         return self.train_x[self.train_y == c]
     def sample(self,
         n: int,       # How many, at most all
@@ -80,14 +85,20 @@ class ImageData:
 def _as_bytes(x, name):
     "uint8 stays; floats must be pixels in [0,1] without NaN and are rounded to 8 bits."
     x = torch.as_tensor(x)
-    if x.ndim != 4 or 0 in x.shape[1:]: raise ValueError(f"{name}: expected shape [N,C,H,W], got {list(x.shape)}")
-    if len(x) == 0: raise ValueError(f"{name}: expected at least one image, got none")
-    if x.dtype == torch.uint8: return x.contiguous()
-    if not x.is_floating_point(): raise ValueError(f"{name}: expected uint8 in 0..255 or floats in 0..1, got {x.dtype}")
+    if x.ndim != 4 or 0 in x.shape[1:]:
+        raise ValueError(f"{name}: expected shape [N,C,H,W], got {list(x.shape)}")
+    if len(x) == 0:
+        raise ValueError(f"{name}: expected at least one image, got none")
+    if x.dtype == torch.uint8:
+        return x.contiguous()
+    if not x.is_floating_point():
+        raise ValueError(f"{name}: expected uint8 in 0..255 or floats in 0..1, got {x.dtype}")
     bad = ~x.flatten(1).isfinite().all(1)
-    if bad.any(): raise ValueError(f"{name}: {int(bad.sum())} of {len(x)} images contain NaN or infinity, the first at position {int(bad.nonzero()[0])}")
+    if bad.any():
+        raise ValueError(f"{name}: {int(bad.sum())} of {len(x)} images contain NaN or infinity, the first at position {int(bad.nonzero()[0])}")
     lo, hi = x.min().item(), x.max().item()
-    if lo < 0 or hi > 1: raise ValueError(f"{name}: floats must be pixels in 0..1, got {lo:.3g}..{hi:.3g} (already normalised? give the pixels, `norm` does the rest)")
+    if lo < 0 or hi > 1:
+        raise ValueError(f"{name}: floats must be pixels in 0..1, got {lo:.3g}..{hi:.3g} (already normalised? give the pixels, `norm` does the rest)")
     return (x*255).round().byte()
 
 def measure_norm(x) -> tuple: # ((mean per channel), (std per channel))
@@ -105,22 +116,28 @@ def check_ipc(
     selecting: bool = True, # Must every class have that many real images?
 ) -> int:
     "Check images per class at the door."
-    if isinstance(ipc, bool) or not isinstance(ipc, int): raise ValueError(f"ipc: expected a whole number of images per class, got {ipc!r}")
-    if ipc < 1: raise ValueError(f"ipc: expected at least 1 image per class, got {ipc}")
+    if isinstance(ipc, bool) or not isinstance(ipc, int):
+        raise ValueError(f"ipc: expected a whole number of images per class, got {ipc!r}")
+    if ipc < 1:
+        raise ValueError(f"ipc: expected at least 1 image per class, got {ipc}")
     n, c = data.counts().min(0)
-    if selecting and ipc > n: raise ValueError(f"ipc: expected at most {int(n)}, the size of the smallest class ({data.classes[int(c)]!r}), got {ipc}")
+    if selecting and ipc > n:
+        raise ValueError(f"ipc: expected at most {int(n)}, the size of the smallest class ({data.classes[int(c)]!r}), got {ipc}")
     return ipc
 
 # %% ../nbs/01_data.ipynb #fd1ef1c0
 def _check_size(size):
-    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1): raise ValueError(f"size: expected a positive whole number of pixels, got {size!r}")
+    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+        raise ValueError(f"size: expected a positive whole number of pixels, got {size!r}")
     return size
 
 def _resize(x, size):
     "uint8 [N,C,H,W] to [N,C,size,size]: shorter side to `size`, centre crop."
-    if size is None or x.shape[-2:] == (size, size): return x
+    if size is None or x.shape[-2:] == (size, size):
+        return x
     h, w = x.shape[-2:]
-    s = size/min(h, w); hw = max(size, round(h*s)), max(size, round(w*s))
+    s = size/min(h, w)
+    hw = max(size, round(h*s)), max(size, round(w*s))
     out = torch.empty(len(x), x.shape[1], size, size, dtype=torch.uint8)
     t, l = (hw[0] - size)//2, (hw[1] - size)//2
     for i in range(0, len(x), 1024):
@@ -136,7 +153,8 @@ def _split(y, fraction, seed):
         i = (y == c).nonzero().flatten()
         i = i[torch.randperm(len(i), generator=rng(seed, 'split', c))]
         k = min(max(1, round(len(i)*fraction)), len(i) - 1)
-        test.append(i[:k].sort().values); train.append(i[k:].sort().values)
+        test.append(i[:k].sort().values)
+        train.append(i[k:].sort().values)
     return torch.cat(train), torch.cat(test)
 
 def _digits(root, size, **kw):
@@ -166,16 +184,21 @@ def _torchvision(name, root, size, download, **kw):
     parts = []
     for train in (True, False):
         which = dict(split='train' if train else 'test') if name == 'svhn' else dict(train=train)
-        try: ds = cls(str(root), download=download, **which)
+        try:
+            ds = cls(str(root), download=download, **which)
         except RuntimeError as e:
             raise FileNotFoundError(f"{name}: not found or incomplete in {str(root.resolve())!r} ({str(e).split('.')[0].lower()}). Give its folder with root= "
                                     f"(--root) or the environment variable DD_LIT_DATA, or fetch it with download=True (--download)") from None
-        x = torch.as_tensor(np.asarray(ds.data)); y = torch.as_tensor(np.asarray(ds.labels if name == 'svhn' else ds.targets)).long()
-        if x.ndim == 3: x = x[:, None]                 # MNIST: [N,28,28]
-        elif name != 'svhn': x = x.permute(0, 3, 1, 2) # CIFAR: channels last
+        x = torch.as_tensor(np.asarray(ds.data))
+        y = torch.as_tensor(np.asarray(ds.labels if name == 'svhn' else ds.targets)).long()
+        if x.ndim == 3:
+            x = x[:, None]                 # MNIST: [N,28,28]
+        elif name != 'svhn':
+            x = x.permute(0, 3, 1, 2) # CIFAR: channels last
         parts += [_resize(x.contiguous(), size), y]
     classes = getattr(ds, 'classes', None) or [str(i) for i in range(10)]
-    if name == 'mnist': classes = [str(i) for i in range(10)]   # torchvision's are '0 - zero'
+    if name == 'mnist':
+        classes = [str(i) for i in range(10)]   # torchvision's are '0 - zero'
     return ImageData(*parts, norm=_NORMS[name], classes=classes, name=name)
 
 # %% ../nbs/01_data.ipynb #d57e0761
@@ -190,7 +213,9 @@ def _decode(source, size, mode, label):
         why = 'unknown format' if isinstance(e, UnidentifiedImageError) else e
         raise ValueError(f"{label} is not a readable image: {why}") from None
     if size is not None and im.size != (size, size):
-        w, h = im.size; s = size/min(w, h); w, h = max(size, round(w*s)), max(size, round(h*s))
+        w, h = im.size
+        s = size/min(w, h)
+        w, h = max(size, round(w*s)), max(size, round(h*s))
         im = im.resize((w, h), Image.BILINEAR)
         l, t = (w - size)//2, (h - size)//2
         im = im.crop((l, t, l + size, t + size))
@@ -199,18 +224,22 @@ def _decode(source, size, mode, label):
 
 def _is_grey(source):
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as im: return im.mode in ('1', 'L', 'I', 'I;16', 'F', 'LA')
-    except Exception: return False   # a corrupt file is reported by `_decode`, with its name
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as im:
+            return im.mode in ('1', 'L', 'I', 'I;16', 'F', 'LA')
+    except Exception:
+        return False   # a corrupt file is reported by `_decode`, with its name
 
 def _decode_all(sources, labels, size, channels, desc):
     "Encoded images -> uint8 [N,C,H,W]; grey if all are grey (or `channels` says so)."
-    if channels is None: channels = 1 if all(_is_grey(s) for s in sources) else 3
+    if channels is None:
+        channels = 1 if all(_is_grey(s) for s in sources) else 3
     mode = {1: 'L', 3: 'RGB'}[channels]
     with ThreadPoolExecutor(os.cpu_count()) as ex:
         jobs = ex.map(lambda p: _decode(p[0], size, mode, p[1]), zip(sources, labels), chunksize=256)
         images = list(progress(jobs, desc, total=len(sources)))
     odd = next((i for i, a in enumerate(images) if a.shape != images[0].shape), None)
-    if odd is not None: raise ValueError(f"size: the images differ in size ({labels[0]} is {images[0].shape[1]}x{images[0].shape[0]}, {labels[odd]} is "
+    if odd is not None:
+        raise ValueError(f"size: the images differ in size ({labels[0]} is {images[0].shape[1]}x{images[0].shape[0]}, {labels[odd]} is "
                                          f"{images[odd].shape[1]}x{images[odd].shape[0]} pixels); say size=N to bring them to NxN")
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
 
@@ -220,7 +249,8 @@ def _tree(path):
     files = [(p, i) for i, c in enumerate(classes) for p in sorted((path/c).rglob('*')) if p.suffix.lower() in _IMAGE]
     return files, classes
 
-def _find_split(path, *names): return next((path/n for n in names if (path/n).is_dir()), None)
+def _find_split(path, *names):
+    return next((path/n for n in names if (path/n).is_dir()), None)
 
 def _folder(path, size, channels, test_fraction, seed, name, norm=None):
     train, test = _find_split(path, 'train', 'training'), _find_split(path, 'test', 'val', 'valid', 'validation')
@@ -232,22 +262,29 @@ def _folder(path, size, channels, test_fraction, seed, name, norm=None):
             tfiles = [(test/'images'/f, classes.index(c)) for f, c in rows]
         else:
             tfiles, tclasses = _tree(test)
-            if set(tclasses) - set(classes): raise ValueError(f"{str(test)!r} has a class that {str(train)!r} lacks: {sorted(set(tclasses) - set(classes))[0]!r}")
+            if set(tclasses) - set(classes):
+                raise ValueError(f"{str(test)!r} has a class that {str(train)!r} lacks: {sorted(set(tclasses) - set(classes))[0]!r}")
             tfiles = [(p, classes.index(tclasses[i])) for p, i in tfiles]
-    elif train: raise ValueError(f"{str(path)!r} has a training folder, but no test, val or valid beside it")
-    else: tfiles = None
-    if not files: raise ValueError(f"{str(path)!r} holds no images: expected one sub-folder per class with {', '.join(sorted(_IMAGE))} files in it")
+    elif train:
+        raise ValueError(f"{str(path)!r} has a training folder, but no test, val or valid beside it")
+    else:
+        tfiles = None
+    if not files:
+        raise ValueError(f"{str(path)!r} holds no images: expected one sub-folder per class with {', '.join(sorted(_IMAGE))} files in it")
     def read(fs, desc, ch):
         return _decode_all([str(p) for p, _ in fs], [repr(str(p)) for p, _ in fs], size, ch, desc), torch.tensor([i for _, i in fs])
     x, y = read(files, f'reading {name}', channels)
     counts = torch.bincount(y, minlength=len(classes))
-    if (counts == 0).any(): raise ValueError(f"{str(path)!r}: class folder {classes[int(counts.argmin())]!r} holds no images")
+    if (counts == 0).any():
+        raise ValueError(f"{str(path)!r}: class folder {classes[int(counts.argmin())]!r} holds no images")
     if tfiles is None:
-        if (counts < 2).any(): raise ValueError(f"{str(path)!r}: class {classes[int(counts.argmin())]!r} has one image; splitting off a test set needs two, or give train and test folders")
+        if (counts < 2).any():
+            raise ValueError(f"{str(path)!r}: class {classes[int(counts.argmin())]!r} has one image; splitting off a test set needs two, or give train and test folders")
         a, b = _split(y, test_fraction, seed)
         parts = x[a], y[a], x[b], y[b]
     else:
-        if not tfiles: raise ValueError(f"{str(test)!r} holds no images")
+        if not tfiles:
+            raise ValueError(f"{str(test)!r} holds no images")
         parts = x, y, *read(tfiles, f'reading {name} test', x.shape[1])
     return ImageData(*parts, norm=norm, classes=classes, name=name)
 
@@ -259,39 +296,55 @@ def _parquet_files(path):
     return [f for f in files if f not in test], test
 
 def _read_parquet(files, size, channels, desc):
-    try: import pyarrow, pyarrow.parquet as pq
-    except ImportError: raise ImportError("reading parquet needs pyarrow: pip install 'dd_lit[parquet]'") from None
+    try:
+        import pyarrow, pyarrow.parquet as pq
+    except ImportError:
+        raise ImportError("reading parquet needs pyarrow: pip install 'dd_lit[parquet]'") from None
     sources, where, labels, names = [], [], [], None
     for f in files:
-        try: t = pq.read_table(f)
-        except (pyarrow.ArrowException, OSError) as e: raise ValueError(f"{str(f)!r} is not a readable parquet file: {str(e).splitlines()[0]}") from None
+        try:
+            t = pq.read_table(f)
+        except (pyarrow.ArrowException, OSError) as e:
+            raise ValueError(f"{str(f)!r} is not a readable parquet file: {str(e).splitlines()[0]}") from None
         img = next((c for c in ('img', 'image') if c in t.column_names), None)
         lab = next((c for c in ('label', 'fine_label', 'labels') if c in t.column_names), None)
-        if img is None or lab is None: raise ValueError(f"{str(f)!r}: expected a column img or image and a column label or fine_label, found {t.column_names}")
+        if img is None or lab is None:
+            raise ValueError(f"{str(f)!r}: expected a column img or image and a column label or fine_label, found {t.column_names}")
         typ = t.schema.field(img).type
-        if pyarrow.types.is_struct(typ) and typ.get_field_index('bytes') >= 0: col = pyarrow.compute.struct_field(t[img], 'bytes')
-        elif pyarrow.types.is_binary(typ) or pyarrow.types.is_large_binary(typ): col = t[img]
-        else: raise ValueError(f"{str(f)!r}: expected column {img!r} to hold encoded images (bytes, or a struct with bytes), got {typ}")
+        if pyarrow.types.is_struct(typ) and typ.get_field_index('bytes') >= 0:
+            col = pyarrow.compute.struct_field(t[img], 'bytes')
+        elif pyarrow.types.is_binary(typ) or pyarrow.types.is_large_binary(typ):
+            col = t[img]
+        else:
+            raise ValueError(f"{str(f)!r}: expected column {img!r} to hold encoded images (bytes, or a struct with bytes), got {typ}")
         b, y = col.to_pylist(), t[lab].to_pylist()
         for what, v in ((img, b), (lab, y)):
-            if None in v: raise ValueError(f"{str(f)!r}: row {v.index(None)} has no {what}")
-        if not all(isinstance(v, int) for v in y[:100]): raise ValueError(f"{str(f)!r}: expected column {lab!r} to hold integers, got {type(y[0]).__name__}")
-        sources += b; labels += y; where += [f"{str(f)!r} row {i}" for i in range(len(b))]
+            if None in v:
+                raise ValueError(f"{str(f)!r}: row {v.index(None)} has no {what}")
+        if not all(isinstance(v, int) for v in y[:100]):
+            raise ValueError(f"{str(f)!r}: expected column {lab!r} to hold integers, got {type(y[0]).__name__}")
+        sources += b
+        labels += y
+        where += [f"{str(f)!r} row {i}" for i in range(len(b))]
         hf = json.loads((t.schema.metadata or {}).get(b'huggingface', b'{}') or b'{}')
         names = names or hf.get('info', {}).get('features', {}).get(lab, {}).get('names')
-    if not sources: raise ValueError(f"{str(files[0])!r}: expected at least one row, got none")
+    if not sources:
+        raise ValueError(f"{str(files[0])!r}: expected at least one row, got none")
     return _decode_all(sources, where, size, channels, desc), torch.tensor(labels), names
 
 def _parquet(path, size, channels, test_fraction, seed, name, norm=None):
     train, test = _parquet_files(path)
-    if not train: raise ValueError(f"{str(path)!r} holds no training parquet file (train-*.parquet)")
+    if not train:
+        raise ValueError(f"{str(path)!r} holds no training parquet file (train-*.parquet)")
     x, y, names = _read_parquet(train, size, channels, f'reading {name}')
     y = check_labels(y, len(x), name='labels')
-    if test: parts = x, y, *_read_parquet(test, size, x.shape[1], f'reading {name} test')[:2]
+    if test:
+        parts = x, y, *_read_parquet(test, size, x.shape[1], f'reading {name} test')[:2]
     else:
         a, b = _split(y, test_fraction, seed)
         parts = x[a], y[a], x[b], y[b]
-    if norm is not None and len(norm[0]) != x.shape[1]: norm = None
+    if norm is not None and len(norm[0]) != x.shape[1]:
+        norm = None
     return ImageData(*parts, norm=norm, classes=names, name=name)
 
 # %% ../nbs/01_data.ipynb #724731e6
@@ -309,20 +362,30 @@ def load_data(
     seed: int = 0,         # Chooses that share
 ) -> ImageData:
     "Load a dataset by name or path. Never touches the network unless `download` is true."
-    if isinstance(name, ImageData): return name
+    if isinstance(name, ImageData):
+        return name
     _check_size(size)
-    if channels not in (None, 1, 3): raise ValueError(f"channels: expected 1, 3 or None, got {channels!r}")
-    if not 0 < test_fraction < 1: raise ValueError(f"test_fraction: expected a number between 0 and 1, got {test_fraction!r}")
-    name = str(name); key = name.lower().replace('-', '_'); root = _root(root)
-    if key == 'digits': return _digits(root, size)
+    if channels not in (None, 1, 3):
+        raise ValueError(f"channels: expected 1, 3 or None, got {channels!r}")
+    if not 0 < test_fraction < 1:
+        raise ValueError(f"test_fraction: expected a number between 0 and 1, got {test_fraction!r}")
+    name = str(name)
+    key = name.lower().replace('-', '_')
+    root = _root(root)
+    if key == 'digits':
+        return _digits(root, size)
     kw = dict(size=size, channels=channels, test_fraction=test_fraction, seed=seed)
     known = key in list_data()
     spots = [root/key, root/name] + ([root/'tiny-imagenet-200'] if key == 'tiny_imagenet' else []) + ([] if known else [Path(name).expanduser()])
     for p in spots:
-        if p.is_file() and p.suffix == '.parquet' or p.is_dir() and any(p.rglob('*.parquet')): return _parquet(p, name=key if known else p.stem, norm=_NORMS.get(key), **kw)
-        if p.is_dir() and not (known and key in _TORCHVISION): return _folder(p, name=key if known else p.name, norm=_NORMS.get(key), **kw)
-    if key in _TORCHVISION: return _torchvision(key, root, size, download)
-    if key == 'tiny_imagenet': raise FileNotFoundError(f"tiny_imagenet: not found, looked for {', '.join(repr(str(p)) for p in spots)}; give its folder with root= (--root) or DD_LIT_DATA")
+        if p.is_file() and p.suffix == '.parquet' or p.is_dir() and any(p.rglob('*.parquet')):
+            return _parquet(p, name=key if known else p.stem, norm=_NORMS.get(key), **kw)
+        if p.is_dir() and not (known and key in _TORCHVISION):
+            return _folder(p, name=key if known else p.name, norm=_NORMS.get(key), **kw)
+    if key in _TORCHVISION:
+        return _torchvision(key, root, size, download)
+    if key == 'tiny_imagenet':
+        raise FileNotFoundError(f"tiny_imagenet: not found, looked for {', '.join(repr(str(p)) for p in spots)}; give its folder with root= (--root) or DD_LIT_DATA")
     near = difflib.get_close_matches(key, list_data())
     raise FileNotFoundError(f"name: {name!r} is neither a known dataset ({', '.join(list_data())}) nor an existing path"
                             + (f"; did you mean {near[0]!r}?" if near else ''))

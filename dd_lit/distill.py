@@ -24,11 +24,15 @@ def fingerprint(
 ) -> str:              # 16 hex digits
     "Short digest of a dataset's training images, labels and normalisation."
     h = hashlib.sha256(repr((data.train_x.shape, data.norm, data.classes)).encode())
-    h.update(data.train_x.numpy().tobytes()); h.update(data.train_y.numpy().tobytes())
-    if test: h.update(data.test_x.numpy().tobytes()); h.update(data.test_y.numpy().tobytes())
+    h.update(data.train_x.numpy().tobytes())
+    h.update(data.train_y.numpy().tobytes())
+    if test:
+        h.update(data.test_x.numpy().tobytes())
+        h.update(data.test_y.numpy().tobytes())
     return h.hexdigest()[:16]
 
-def _sha(*parts) -> str: return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+def _sha(*parts) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 _LIBRARIES = ('dd_lit', 'torch', 'torchvision', 'timm', 'numpy', 'math', 'builtins')
 
@@ -36,11 +40,16 @@ def _function(f, seen=frozenset()):
     "A function as text: a library's by its name; the caller's also by what it does and by the values it finds."
     f = getattr(f, '__func__', f)
     ours = (f.__module__ or '').partition('.')[0] in _LIBRARIES and f.__qualname__ == f.__name__ and not f.__closure__
-    if f in seen or ours: return f.__name__
-    def const(k): return inside(k) if hasattr(k, 'co_code') else sorted(map(repr, k)) if isinstance(k, frozenset) else k
-    def inside(c): return c.co_code, c.co_names, [const(k) for k in c.co_consts]
-    def names(c): return set(c.co_names).union(*(names(k) for k in c.co_consts if hasattr(k, 'co_code')))
-    def value(v): return _function(v, seen | {f}) if isinstance(v, FunctionType) else _plain(v)
+    if f in seen or ours:
+        return f.__name__
+    def const(k):
+        return inside(k) if hasattr(k, 'co_code') else sorted(map(repr, k)) if isinstance(k, frozenset) else k
+    def inside(c):
+        return c.co_code, c.co_names, [const(k) for k in c.co_consts]
+    def names(c):
+        return set(c.co_names).union(*(names(k) for k in c.co_consts if hasattr(k, 'co_code')))
+    def value(v):
+        return _function(v, seen | {f}) if isinstance(v, FunctionType) else _plain(v)
     found = {n: f.__globals__[n] for n in sorted(names(f.__code__)) if n in f.__globals__}
     kinds = (str, int, float, tuple, torch.Tensor, FunctionType)
     found = {n: value(v) for n, v in found.items() if isinstance(v, kinds)}
@@ -49,21 +58,30 @@ def _function(f, seen=frozenset()):
 
 def _plain(v):
     "A value as JSON can hold it, equal for equal values only: networks, tensors and the caller's functions by digest."
-    if isinstance(v, (str, int, float, bool, type(None))): return v
-    if isinstance(v, dict): return {str(k): _plain(o) for k, o in v.items()}
-    if isinstance(v, (list, tuple)): return [_plain(o) for o in v]
-    if isinstance(v, (set, frozenset)): return sorted((_plain(o) for o in v), key=repr)
-    if isinstance(v, torch.nn.Module): return f'{type(v).__name__} {weights_digest(v)}'
+    if isinstance(v, (str, int, float, bool, type(None))):
+        return v
+    if isinstance(v, dict):
+        return {str(k): _plain(o) for k, o in v.items()}
+    if isinstance(v, (list, tuple)):
+        return [_plain(o) for o in v]
+    if isinstance(v, (set, frozenset)):
+        return sorted((_plain(o) for o in v), key=repr)
+    if isinstance(v, torch.nn.Module):
+        return f'{type(v).__name__} {weights_digest(v)}'
     if isinstance(v, torch.Tensor):
         raw = v.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()     # bfloat16, too
         return f'tensor {list(v.shape)} {_sha(str(v.dtype), raw)}'
     if isinstance(v, DistilledSet):
         return f'DistilledSet {_sha(_plain([v.images, v.labels, v.soft, v.norm, v.classes, v.patches]))}'
-    if isinstance(v, partial): return [_plain(v.func), *_plain(v.args), _plain(v.keywords)]
+    if isinstance(v, partial):
+        return [_plain(v.func), *_plain(v.args), _plain(v.keywords)]
     name = getattr(v, '__name__', None)
-    if isinstance(v, (FunctionType, MethodType)): return _function(v)
-    if name: return name
-    if ' at 0x' not in repr(v): return repr(v)
+    if isinstance(v, (FunctionType, MethodType)):
+        return _function(v)
+    if name:
+        return name
+    if ' at 0x' not in repr(v):
+        return repr(v)
     return f'{type(v).__name__} {_sha(_plain(vars(v)))}' if hasattr(v, '__dict__') else type(v).__name__
 
 class Distiller:
@@ -81,10 +99,12 @@ class Distiller:
         self.data, self.device = load_data(data), default_device(device)
         self.ipc, self.seed = check_ipc(ipc, self.data, selecting=False), seed
         rng(seed)          # complains about a seed that is no int
-        for k, v in cfg.items(): self._check(k, v)
+        for k, v in cfg.items():
+            self._check(k, v)
         own = lambda v: copy.copy(v) if isinstance(v, (dict, list, set)) else v      # the caller's lists stay the caller's
         self.cfg = SimpleNamespace(**{k: own(v) for k, v in (self.defaults | cfg).items()})
-        if self.cfg.iters < 1: raise ValueError(f"iters: expected at least 1, got {self.cfg.iters}")
+        if self.cfg.iters < 1:
+            raise ValueError(f"iters: expected at least 1, got {self.cfg.iters}")
         self.k, self.seconds, self.history = 0, 0., []   # steps done, wall time of them, one record per step
         self.peak_bytes, self.patches = 0, 1             # rise of memory; an image is a mosaic of patches x patches crops
         self.images = self.labels = self.soft = None     # what `setup` makes and `step` improves
@@ -97,13 +117,20 @@ class Distiller:
             raise ValueError(f"{k}: {self.name or type(self).__name__} has no such setting" + (f"; did you mean {near[0]!r}?" if near else '.') + f" It has {', '.join(self.defaults)}")
         d = self.defaults[k]
         want = (int, float) if isinstance(d, float) else type(d)
-        if d is None or v is None or callable(d) or callable(v): return
-        if not isinstance(v, want) or isinstance(v, bool) != isinstance(d, bool): raise ValueError(f"{k}: expected {type(d).__name__} (default {d!r}), got {v!r}")
-        if isinstance(v, float) and not math.isfinite(v): raise ValueError(f"{k}: expected a finite number, got {v}")
+        if d is None or v is None or callable(d) or callable(v):
+            return
+        if not isinstance(v, want) or isinstance(v, bool) != isinstance(d, bool):
+            raise ValueError(f"{k}: expected {type(d).__name__} (default {d!r}), got {v!r}")
+        if isinstance(v, float) and not math.isfinite(v):
+            raise ValueError(f"{k}: expected a finite number, got {v}")
 
     # What a method says
-    def setup(self): "Make `self.images` and `self.labels` (and optimisers)."; raise NotImplementedError
-    def step(self) -> float: "Do iteration `self.k`; return its loss."; raise NotImplementedError
+    def setup(self):
+        "Make `self.images` and `self.labels` (and optimisers)."
+        raise NotImplementedError
+    def step(self) -> float:
+        "Do iteration `self.k`; return its loss."
+        raise NotImplementedError
     def result(self) -> DistilledSet:
         "What has been made so far, with how it was made."
         config = self.identity()['config']
@@ -121,13 +148,18 @@ class Distiller:
         return own(dict(k=self.k, seconds=self.seconds, peak_bytes=self.peak_bytes, history=list(self.history), images=self.images, labels=self.labels, soft=self.soft, optimizers=[o.state_dict() for o in self.optimizers]))
     def load_state_dict(self, s:dict):
         "Continue from a `state_dict`; call after `setup`."
-        self.k, self.seconds, self.history = s['k'], s['seconds'], list(s['history']); self.peak_bytes = s.get('peak_bytes', 0)
+        self.k, self.seconds, self.history = s['k'], s['seconds'], list(s['history'])
+        self.peak_bytes = s.get('peak_bytes', 0)
         with torch.no_grad():
             for n in ('images', 'labels', 'soft'):
-                if s[n] is None: setattr(self, n, None)
-                elif isinstance(getattr(self, n), torch.Tensor) and getattr(self, n).shape == s[n].shape: getattr(self, n).copy_(s[n])
-                else: setattr(self, n, s[n].to(self.device))
-        for o, st in zip(self.optimizers, s['optimizers']): o.load_state_dict(st)
+                if s[n] is None:
+                    setattr(self, n, None)
+                elif isinstance(getattr(self, n), torch.Tensor) and getattr(self, n).shape == s[n].shape:
+                    getattr(self, n).copy_(s[n])
+                else:
+                    setattr(self, n, s[n].to(self.device))
+        for o, st in zip(self.optimizers, s['optimizers']):
+            o.load_state_dict(st)
 
 # %% ../nbs/05_distill.ipynb #6cc369a7
 def _differs(a, b, path=''):
@@ -136,24 +168,33 @@ def _differs(a, b, path=''):
         x, y = a.get(k), b.get(k)
         if isinstance(x, dict) and isinstance(y, dict):
             d = _differs(x, y, f'{path}{k}.')
-            if d: return d
-        elif x != y: return f"{path}{k} is {x!r} there and {y!r} here"
+            if d:
+                return d
+        elif x != y:
+            return f"{path}{k} is {x!r} there and {y!r} here"
 
 def check_writable(path):
     "Fail now, not after ten hours: can this folder be made and written to?"
     path = Path(path)
-    if path.exists() and not path.is_dir(): raise ValueError(f"out: expected a folder, {str(path)!r} is a file")
-    try: atomic_write(path/'.write-test', b'').unlink()
-    except OSError as e: raise ValueError(f"out: cannot write to {str(path)!r}: {e.strerror or e}") from None
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"out: expected a folder, {str(path)!r} is a file")
+    try:
+        atomic_write(path/'.write-test', b'').unlink()
+    except OSError as e:
+        raise ValueError(f"out: cannot write to {str(path)!r}: {e.strerror or e}") from None
 
 def load_checkpoint(
     path # The file
 ) -> dict:
     "Read a checkpoint; numbers and text only, nothing is executed."
-    try: c = torch.load(path, weights_only=True, map_location='cpu')
-    except OSError: raise
-    except Exception: raise ValueError(f"{str(path)!r} is damaged or not a checkpoint (numbers and text, nothing that would have to be executed)") from None
-    if not isinstance(c, dict) or not {'identity', 'state'} <= set(c): raise ValueError(f"{str(path)!r} is not a checkpoint of dd_lit")
+    try:
+        c = torch.load(path, weights_only=True, map_location='cpu')
+    except OSError:
+        raise
+    except Exception:
+        raise ValueError(f"{str(path)!r} is damaged or not a checkpoint (numbers and text, nothing that would have to be executed)") from None
+    if not isinstance(c, dict) or not {'identity', 'state'} <= set(c):
+        raise ValueError(f"{str(path)!r} is not a checkpoint of dd_lit")
     return c
 
 @patch
@@ -173,18 +214,24 @@ def fit(self:Distiller,
             done = DistilledSet.load(out)
             theirs = {k: done.meta.get(k) for k in ident}
             d = _differs(theirs, ident)
-            if d: raise ValueError(f"out: {str(out)!r} holds another distilled set ({d}); choose another folder, or resume=False (--fresh) to replace it")
+            if d:
+                raise ValueError(f"out: {str(out)!r} holds another distilled set ({d}); choose another folder, or resume=False (--fresh) to replace it")
             return done
     scope = partial(local_seed, self.seed, 'Distiller')    # for what draws from the global generators
-    with scope('setup'): self.setup()
+    with scope('setup'):
+        self.setup()
     if out and resume and ckpt.exists():
         c = load_checkpoint(ckpt)
         d = _differs(c['identity'], ident)
-        if d: raise ValueError(f"out: {str(out)!r} holds the checkpoint of another run ({d}); choose another folder, or resume=False (--fresh) to start anew")
-        with scope('load'): self.load_state_dict(c['state'])
+        if d:
+            raise ValueError(f"out: {str(out)!r} holds the checkpoint of another run ({d}); choose another folder, or resume=False (--fresh) to start anew")
+        with scope('load'):
+            self.load_state_dict(c['state'])
     def save(state):
-        if not out or not first(): return                     # several processes: one of them writes
-        b = io.BytesIO(); torch.save(dict(identity=ident, state=state), b)
+        if not out or not first():
+            return                     # several processes: one of them writes
+        b = io.BytesIO()
+        torch.save(dict(identity=ident, state=state), b)
         atomic_write(ckpt, b.getvalue())
     wait()                                                # nobody writes before everybody has read
     bar = progress(desc=f'{self.name} ipc {self.ipc}', total=self.cfg.iters, initial=self.k)
@@ -193,27 +240,37 @@ def fit(self:Distiller,
         while self.k < self.cfg.iters:
             before, t = self.state_dict() if out else None, time.perf_counter()
             try:
-                with scope('step', self.k): loss = self.step()
+                with scope('step', self.k):
+                    loss = self.step()
                 loss = loss.item() if isinstance(loss, torch.Tensor) else float(loss)
-                if not math.isfinite(loss): raise ValueError(f"loss: became {loss} in iteration {self.k}; a smaller learning rate may help")
+                if not math.isfinite(loss):
+                    raise ValueError(f"loss: became {loss} in iteration {self.k}; a smaller learning rate may help")
             except BaseException:
-                if out and self.k > 0: save(before)
+                if out and self.k > 0:
+                    save(before)
                 raise
             self.k += 1
             dt = time.perf_counter() - t
-            self.seconds += dt; self.peak_bytes = max(self.peak_bytes, memory.bytes())
+            self.seconds += dt
+            self.peak_bytes = max(self.peak_bytes, memory.bytes())
             self.history.append(dict(iter=self.k, loss=loss, seconds=round(dt, 4), **self.log))
-            bar.set_postfix(loss=f'{loss:.4g}', refresh=False); bar.update()
+            bar.set_postfix(loss=f'{loss:.4g}', refresh=False)
+            bar.update()
             if out and time.monotonic() - last >= checkpoint_seconds and self.k < self.cfg.iters:
-                save(self.state_dict()); last = time.monotonic()
-            if on_step: on_step(self)
-    finally: bar.close()
-    with scope('result'): ds = self.result()
+                save(self.state_dict())
+                last = time.monotonic()
+            if on_step:
+                on_step(self)
+    finally:
+        bar.close()
+    with scope('result'):
+        ds = self.result()
     if out and first():
         ds.save(out)
         atomic_write(out/'history.json', json.dumps(self.history))
         ckpt.unlink(missing_ok=True)
-    if out: wait()
+    if out:
+        wait()
     return ds
 
 # %% ../nbs/05_distill.ipynb #8d453b8b
@@ -226,8 +283,10 @@ def register(
 ):
     "Class decorator: make a `Distiller` known by name."
     def add(cls):
-        if not (isinstance(cls, type) and issubclass(cls, Distiller)): raise ValueError(f"register: expected a subclass of Distiller, got {cls!r}")
-        cls.name = name; _METHODS[name] = cls
+        if not (isinstance(cls, type) and issubclass(cls, Distiller)):
+            raise ValueError(f"register: expected a subclass of Distiller, got {cls!r}")
+        cls.name = name
+        _METHODS[name] = cls
         return cls
     return add
 
@@ -237,7 +296,8 @@ def list_methods() -> list: # Names that `distill` knows
 
 def get_method(name:str): # A subclass of Distiller
     "The class of a method."
-    if name not in _METHODS and name in _HOME: importlib.import_module('dd_lit.' + _HOME[name])
+    if name not in _METHODS and name in _HOME:
+        importlib.import_module('dd_lit.' + _HOME[name])
     if name not in _METHODS:
         near = difflib.get_close_matches(str(name), list_methods(), 1)
         raise ValueError(f"method: expected one of {', '.join(list_methods())}, got {name!r}" + (f"; did you mean {near[0]!r}?" if near else ''))

@@ -25,47 +25,60 @@ def _spread(g, y):
     n, c, h, w = g.shape
     full, q = torch.empty(n, c, 2*h, 2*w, dtype=g.dtype), g*.25
     v = full.view(n, c, h, 2, w, 2)
-    v[:, :, :, 0, :, 0] = q; v[:, :, :, 0, :, 1] = q; v[:, :, :, 1] = v[:, :, :, 0]
+    v[:, :, :, 0, :, 0] = q
+    v[:, :, :, 0, :, 1] = q
+    v[:, :, :, 1] = v[:, :, :, 0]
     return torch.ops.aten.threshold_backward.grad_input(full, y, 0, grad_input=full)
 
 class _Down(torch.autograd.Function):   # D: h -> pool(h where y > 0)
     @staticmethod
-    def forward(ctx, h, y): ctx.save_for_backward(y); return _pool(h*(y > 0))
+    def forward(ctx, h, y):
+        ctx.save_for_backward(y)
+        return _pool(h*(y > 0))
     @staticmethod
-    def backward(ctx, g): return _Up.apply(g, ctx.saved_tensors[0]), None
+    def backward(ctx, g):
+        return _Up.apply(g, ctx.saved_tensors[0]), None
 
 class _Up(torch.autograd.Function):     # U: the transpose of D
     @staticmethod
-    def forward(ctx, g, y): ctx.save_for_backward(y); return _spread(g, y)
+    def forward(ctx, g, y):
+        ctx.save_for_backward(y)
+        return _spread(g, y)
     @staticmethod
-    def backward(ctx, h): return _Down.apply(h, ctx.saved_tensors[0]), None
+    def backward(ctx, h):
+        return _Down.apply(h, ctx.saved_tensors[0]), None
 
 class _ReluPool(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, inplace):
         y = x.detach().relu_() if inplace else x.relu()    # a layer that still needs x makes autograd complain, not err
-        ctx.save_for_backward(y); return _pool(y)
+        ctx.save_for_backward(y)
+        return _pool(y)
     @staticmethod
-    def backward(ctx, g): return _Up.apply(g, ctx.saved_tensors[0]), None
+    def backward(ctx, g):
+        return _Up.apply(g, ctx.saved_tensors[0]), None
 
 def relu_pool(
     x, # [N,C,H,W]
     inplace: bool = False # May `x` be overwritten? Half the memory; for a layer's output that nobody else wants
 ):     # [N,C,H//2,W//2]
     "`avg_pool2d(relu(x), 2)`, twice differentiable; on a CPU with even sizes several times as fast."
-    if x.device.type != 'cpu' or x.shape[-1] % 2 or x.shape[-2] % 2 or not x.is_contiguous() or torch.compiler.is_compiling(): return F.avg_pool2d(F.relu(x), 2)
+    if x.device.type != 'cpu' or x.shape[-1] % 2 or x.shape[-2] % 2 or not x.is_contiguous() or torch.compiler.is_compiling():
+        return F.avg_pool2d(F.relu(x), 2)
     return _ReluPool.apply(x, inplace)
 
 # %% ../nbs/02_models.ipynb #6107edde
 def _pair(size):
     "`size` as (height, width)."
     hw = (size, size) if isinstance(size, int) else tuple(size)
-    if len(hw) != 2 or not all(isinstance(s, int) and s > 0 for s in hw): raise ValueError(f"size: expected pixels, as one number or (height, width), got {size!r}")
+    if len(hw) != 2 or not all(isinstance(s, int) and s > 0 for s in hw):
+        raise ValueError(f"size: expected pixels, as one number or (height, width), got {size!r}")
     return hw
 
 def _choose(kind, name, options):
     "options[name], or an error that lists what there is."
-    if name not in options: raise ValueError(f"{kind}: expected one of {', '.join(map(str, options))}, got {name!r}")
+    if name not in options:
+        raise ValueError(f"{kind}: expected one of {', '.join(map(str, options))}, got {name!r}")
     return options[name]
 
 _NORM = dict(instance=lambda c, hw: nn.GroupNorm(c, c), batch=lambda c, hw: nn.BatchNorm2d(c), group=lambda c, hw: nn.GroupNorm(4 if c % 4 == 0 else 1, c),
@@ -75,7 +88,8 @@ _POOL = dict(avg=partial(nn.AvgPool2d, 2), max=partial(nn.MaxPool2d, 2), none=nn
 
 class ReluPool(nn.Module):
     "ReLU and 2x2 average pooling in one; overwrites its input, as `nn.ReLU(inplace=True)` does."
-    def forward(self, x): return relu_pool(x, inplace=True)
+    def forward(self, x):
+        return relu_pool(x, inplace=True)
 
 class ConvNet(nn.Module):
     "The field's standard network: `depth` blocks of 3x3 convolution, normalisation, activation, pooling; a linear head."
@@ -91,20 +105,26 @@ class ConvNet(nn.Module):
     ):
         super().__init__()
         h, w = _pair(size)
-        if depth is None: depth = 3 if min(h, w) <= 32 else 4 if min(h, w) <= 64 else 5 if min(h, w) <= 128 else 6
-        if depth < 1: raise ValueError(f"depth: expected at least 1, got {depth}")
+        if depth is None:
+            depth = 3 if min(h, w) <= 32 else 4 if min(h, w) <= 64 else 5 if min(h, w) <= 128 else 6
+        if depth < 1:
+            raise ValueError(f"depth: expected at least 1, got {depth}")
         make_norm, make_act, make_pool = _choose('norm', norm, _NORM), _choose('act', act, _ACT), _choose('pool', pool, _POOL)
         layers, c = [], in_chans
         for d in range(depth):
             pad = 3 if d == 0 and (h, w) == (28, 28) else 1      # 28 px become 32
-            if pad == 3: h = w = 32
+            if pad == 3:
+                h = w = 32
             layers += [nn.Conv2d(c, width, 3, padding=pad), make_norm(width, (h, w))]
             layers += [ReluPool()] if (act, pool) == ('relu', 'avg') else [make_act(), make_pool()]
-            if pool != 'none': h, w = h//2, w//2
-            if min(h, w) < 1: raise ValueError(f"depth: {depth} poolings leave nothing of {size} pixels; expected at most {d}")
+            if pool != 'none':
+                h, w = h//2, w//2
+            if min(h, w) < 1:
+                raise ValueError(f"depth: {depth} poolings leave nothing of {size} pixels; expected at most {d}")
             c = width
         self.features, self.head = nn.Sequential(*layers), nn.Linear(width*h*w, num_classes)
-    def forward(self, x): return self.head(self.features(x).flatten(1))
+    def forward(self, x):
+        return self.head(self.features(x).flatten(1))
 
 # %% ../nbs/02_models.ipynb #39574fca
 class MLP(nn.Sequential):
@@ -119,11 +139,14 @@ class _Conv(nn.Module):
         super().__init__()
         self.features = features
         try:
-            with torch.no_grad(): shape = features.eval()(torch.zeros(1, in_chans, *_pair(size))).shape
-        except RuntimeError: raise ValueError(f"size: {size} pixels are too few for {type(self).__name__}") from None
+            with torch.no_grad():
+                shape = features.eval()(torch.zeros(1, in_chans, *_pair(size))).shape
+        except RuntimeError:
+            raise ValueError(f"size: {size} pixels are too few for {type(self).__name__}") from None
         features.train()
         self.head = head(shape[1:].numel())
-    def forward(self, x): return self.head(self.features(x).flatten(1))
+    def forward(self, x):
+        return self.head(self.features(x).flatten(1))
 
 class LeNet(_Conv):
     "LeNet-5 with ReLU and max pooling."
@@ -142,15 +165,20 @@ class AlexNet(_Conv):
 class VGG11(_Conv):
     "VGG-11 with instance normalisation and one linear layer; it stops pooling when one pixel is left."
     def __init__(self, num_classes, in_chans=3, size=32, norm:str='instance'):
-        side = min(_pair(size)); layers, c = [], in_chans
+        side = min(_pair(size))
+        layers, c = [], in_chans
         for o in (64, 'M', 128, 'M', 256, 256, 'M', 512, 512, 'M', 512, 512, 'M'):
             if o == 'M':
-                if side > 1: layers.append(nn.MaxPool2d(2)); side //= 2
+                if side > 1:
+                    layers.append(nn.MaxPool2d(2))
+                    side //= 2
                 continue
             pad = 3 if c == in_chans and side == 28 else 1
-            if pad == 3: side = 32
+            if pad == 3:
+                side = 32
             # on a single pixel, instance normalisation would erase everything
-            layers += [nn.Conv2d(c, o, 3, padding=pad), (_choose('norm', norm, _NORM) if side > 1 else _NORM['none' if norm == 'instance' else norm])(o, (side, side)), nn.ReLU()]; c = o
+            layers += [nn.Conv2d(c, o, 3, padding=pad), (_choose('norm', norm, _NORM) if side > 1 else _NORM['none' if norm == 'instance' else norm])(o, (side, side)), nn.ReLU()]
+            c = o
         super().__init__(nn.Sequential(*layers), lambda n: nn.Linear(n, num_classes), in_chans, size)
 
 class _WideBlock(nn.Module):
@@ -168,20 +196,24 @@ class WideResNet(nn.Module):
     "Wide residual network; WRN-16-2 is depth 16, widen 2 (Zagoruyko and Komodakis, 2016)."
     def __init__(self, num_classes, in_chans=3, size=32, depth:int=16, widen:int=2):
         super().__init__()
-        if (depth - 4) % 6: raise ValueError(f"depth: expected 6n+4, got {depth}")
+        if (depth - 4) % 6:
+            raise ValueError(f"depth: expected 6n+4, got {depth}")
         n, ch = (depth - 4)//6, [16, 16*widen, 32*widen, 64*widen]
         blocks = [_WideBlock(ch[g] if b == 0 else ch[g+1], ch[g+1], 2 if g and b == 0 else 1) for g in range(3) for b in range(n)]
         self.features = nn.Sequential(nn.Conv2d(in_chans, 16, 3, 1, 1, bias=False), *blocks, nn.BatchNorm2d(ch[3]), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
         self.head = nn.Linear(ch[3], num_classes)
         for m in self.modules():
-            if isinstance(m, nn.Conv2d): nn.init.kaiming_normal_(m.weight, mode='fan_out', nonlinearity='relu')
-    def forward(self, x): return self.head(self.features(x).flatten(1))
+            if isinstance(m, nn.Conv2d):
+                nn.init.kaiming_normal_(m.weight, mode='fan_out', nonlinearity='relu')
+    def forward(self, x):
+        return self.head(self.features(x).flatten(1))
 
 # %% ../nbs/02_models.ipynb #887b1929
 def _small_stem(model, in_chans, small):
     "Give a torchvision network `in_chans` inputs and, if `small`, a first layer that keeps the resolution."
     name, conv = next(((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d)), (None, None))
-    if conv is None: return model
+    if conv is None:
+        return model
     k = 3 if small and conv.kernel_size[0] == 7 else conv.kernel_size[0]
     patch = conv.stride == conv.kernel_size                 # a vision transformer's patches are not a stem
     stride = 1 if small and not patch else conv.stride
@@ -192,7 +224,8 @@ def _small_stem(model, in_chans, small):
         setattr(model.get_submodule(parent), leaf, new)
     if small:
         for owner, attr in ((model, 'maxpool'), (getattr(model, 'features', None), 'pool0')):
-            if isinstance(getattr(owner, attr, None), nn.MaxPool2d): setattr(owner, attr, nn.Identity())
+            if isinstance(getattr(owner, attr, None), nn.MaxPool2d):
+                setattr(owner, attr, nn.Identity())
     return model
 
 _ALIAS = dict(mobilenetv2_05=('mobilenet_v2', dict(width_mult=.5)), mobilenetv2=('mobilenet_v2', {}), shufflenetv2_05=('shufflenet_v2_x0_5', {}))
@@ -204,10 +237,12 @@ _RESNET_NORM = dict(batch=nn.BatchNorm2d, instance=lambda c: nn.GroupNorm(c, c),
 def _narrow_resnet18(num_classes, in_chans, width, norm_layer=nn.BatchNorm2d, **kw):
     "torchvision's ResNet-18 with `width` channels where it has 64."
     from torchvision.models.resnet import BasicBlock, ResNet
-    if width % 2: raise ValueError(f"width: expected an even number of channels, got {width}")
+    if width % 2:
+        raise ValueError(f"width: expected an even number of channels, got {width}")
     class Narrow(ResNet):
         def _make_layer(self, block, planes, *args, **kw):
-            if planes == 64: self.inplanes = width
+            if planes == 64:
+                self.inplanes = width
             return super()._make_layer(block, planes*width//64, *args, **kw)
     m = Narrow(BasicBlock, [2, 2, 2, 2], num_classes, norm_layer=norm_layer, **kw)
     m.conv1, m.bn1 = nn.Conv2d(in_chans, width, 7, 2, 3, bias=False), norm_layer(width)
@@ -230,15 +265,18 @@ def _from_torchvision(name, num_classes, in_chans, size, **kw):
     import torchvision
     small = max(_pair(size)) <= 64
     if _is_resnet(name) and 'norm' in kw:
-        if 'norm_layer' in kw: raise ValueError("norm: expected norm or norm_layer, got both")
+        if 'norm_layer' in kw:
+            raise ValueError("norm: expected norm or norm_layer, got both")
         norm = kw.pop('norm')
         kw['norm_layer'] = _choose('norm', norm, _RESNET_NORM)
         if norm == 'instance' and small and max(_pair(size)) <= 8:
             raise ValueError(f"norm: expected batch, group or none for {name} and images of {size} pixels, got 'instance' (one pixel is left "
                              "in its last blocks, and instance normalisation would erase it)")
-    if kw.get('width', 64) != 64: return _small_stem(_narrow_resnet18(num_classes, in_chans, **kw), in_chans, small)
+    if kw.get('width', 64) != 64:
+        return _small_stem(_narrow_resnet18(num_classes, in_chans, **kw), in_chans, small)
     kw.pop('width', None)
-    if name.startswith('vit_'): kw.setdefault('image_size', _pair(size)[0])
+    if name.startswith('vit_'):
+        kw.setdefault('image_size', _pair(size)[0])
     model = torchvision.models.get_model(name, weights=None, num_classes=num_classes, **kw)
     return _small_stem(model, in_chans, small)
 
@@ -253,7 +291,8 @@ def list_models() -> list: # Names that `create_model` knows
 
 def _known_settings(key):
     "The settings of a network with their defaults; None where only the network itself knows (timm)."
-    if key.startswith('timm:'): return None
+    if key.startswith('timm:'):
+        return None
     ours = ConvNet if re.fullmatch(r'convnet\d+', key) else _OURS.get(key)
     name, fixed = _ALIAS.get(key, (key, {}))
     if not ours and name not in list_models():
@@ -263,10 +302,14 @@ def _known_settings(key):
     have = {p.name: None if p.default is p.empty else p.default
             for p in inspect.signature((ours or _torchvision_class(name)).__init__).parameters.values()
             if p.default is not p.empty or p.name in ('dropout', 'image_size')}
-    for k in ('num_classes', 'in_chans', 'size', *fixed): have.pop(k, None)
-    if ours and key not in _OURS: have.pop('depth')                  # 'convnet3' has said it
-    if name == 'resnet18': have = dict(width=64) | have
-    if not ours and _is_resnet(name): have = dict(norm='batch') | have
+    for k in ('num_classes', 'in_chans', 'size', *fixed):
+        have.pop(k, None)
+    if ours and key not in _OURS:
+        have.pop('depth')                  # 'convnet3' has said it
+    if name == 'resnet18':
+        have = dict(width=64) | have
+    if not ours and _is_resnet(name):
+        have = dict(norm='batch') | have
     return have
 
 def model_settings(
@@ -276,13 +319,15 @@ def model_settings(
     "The settings of a network, those given and its own; an error for one it does not have, or of the wrong kind."
     own = _known_settings(str(name).lower())
     given = {k: v for k, v in kw.items() if v is not None}
-    if own is None: return given
+    if own is None:
+        return given
     for k, v in given.items():
         if k not in own:
             near = difflib.get_close_matches(k, own, 1)
             raise ValueError(f"{k}: {name!r} has no such setting" + (f"; did you mean {near[0]!r}?" if near else '.') + f" It has {', '.join(own) or 'none'}")
         if isinstance(own[k], int) and not isinstance(own[k], bool) or k == 'depth':
-            if isinstance(v, bool) or not isinstance(v, int) or v < 1: raise ValueError(f"{k}: expected a whole number of at least 1 (default {own[k]}), got {v!r}")
+            if isinstance(v, bool) or not isinstance(v, int) or v < 1:
+                raise ValueError(f"{k}: expected a whole number of at least 1 (default {own[k]}), got {v!r}")
     return own | given
 
 def create_model(
@@ -295,26 +340,33 @@ def create_model(
 ) -> nn.Module:
     "A network by name, freshly initialised; images up to 64 px get a first layer that keeps the resolution."
     _pair(size)
-    if not isinstance(num_classes, int) or num_classes < 1: raise ValueError(f"num_classes: expected at least 1, got {num_classes!r}")
+    if not isinstance(num_classes, int) or num_classes < 1:
+        raise ValueError(f"num_classes: expected at least 1, got {num_classes!r}")
     key = str(name).lower()
     model_settings(name, **kw)
     kw = {k: v for k, v in kw.items() if v is not None}
     convnet = re.fullmatch(r'convnet(\d+)', key)
     with local_seed(seed, 'create_model') if seed is not None else contextlib.nullcontext():
-        if convnet: return ConvNet(num_classes, in_chans, size, depth=int(convnet[1]), **kw)
-        if key in _OURS: return _OURS[key](num_classes, in_chans, size, **kw)
+        if convnet:
+            return ConvNet(num_classes, in_chans, size, depth=int(convnet[1]), **kw)
+        if key in _OURS:
+            return _OURS[key](num_classes, in_chans, size, **kw)
         try:
-            if key.startswith('timm:'): return _from_timm(name, num_classes, in_chans, **kw)
+            if key.startswith('timm:'):
+                return _from_timm(name, num_classes, in_chans, **kw)
             tv, extra = _ALIAS.get(key, (key, {}))
             return _from_torchvision(tv, num_classes, in_chans, size, **extra, **kw)
         except TypeError as e:                  # a setting that this network's builder refuses or fixes
             bad = next((k for k in kw if f"'{k}'" in str(e)), None)
-            if bad is None: raise
+            if bad is None:
+                raise
             raise ValueError(f"{bad}: {name!r} has no such setting ({e})") from None
 
 def _from_timm(name, num_classes, in_chans, **kw):
-    try: import timm
-    except ImportError: raise ImportError(f"name: {name!r} needs timm: pip install 'dd_lit[timm]'") from None
+    try:
+        import timm
+    except ImportError:
+        raise ImportError(f"name: {name!r} needs timm: pip install 'dd_lit[timm]'") from None
     if not timm.is_model(name[5:]):
         near = difflib.get_close_matches(name[5:], timm.list_models(), 3)
         raise ValueError(f"name: timm has no {name[5:]!r}" + (f"; near matches: {', '.join(near)}" if near else ''))
@@ -345,17 +397,22 @@ def borrowed(
     hooks = [(d, d.copy()) for m in modules for k in _HOOKS if (d := getattr(m, k, None)) is not None]
     try:
         if train is not None:
-            for m, _ in modes: m.training = train
+            for m, _ in modes:
+                m.training = train
         for p, *_ in wants:
             p.grad = None                                     # what comes inside does not add to the caller's gradient
-            if grad is not None and (p.is_floating_point() or p.is_complex()): p.requires_grad_(grad)
+            if grad is not None and (p.is_floating_point() or p.is_complex()):
+                p.requires_grad_(grad)
         yield
     finally:
-        for m, t in modes: m.training = t
-        for m, k, p in slots: m._parameters[k] = p
+        for m, t in modes:
+            m.training = t
+        for m, k, p in slots:
+            m._parameters[k] = p
         for p, want, g, data in wants:
             p.grad = None
-            if (p.device, p.dtype) != (data.device, data.dtype): p.data = data
+            if (p.device, p.dtype) != (data.device, data.dtype):
+                p.data = data
             p.requires_grad_(want)
             p.grad = g
         for m, k, b, value in buffers:
@@ -368,10 +425,14 @@ def borrowed(
 # %% ../nbs/02_models.ipynb #12a6620a
 def _note(v):
     "A module's setting, as text; None for what is no setting."
-    if isinstance(v, (str, int, float, bool, type(None))): return repr(v)
-    if isinstance(v, (list, tuple)) and all(isinstance(o, (str, int, float, bool, type(None))) for o in v): return repr(v)
-    if isinstance(v, torch.Tensor): return f'{_bytes_digest(v)}'
-    if callable(v) and not isinstance(v, nn.Module): return getattr(v, '__qualname__', type(v).__qualname__)
+    if isinstance(v, (str, int, float, bool, type(None))):
+        return repr(v)
+    if isinstance(v, (list, tuple)) and all(isinstance(o, (str, int, float, bool, type(None))) for o in v):
+        return repr(v)
+    if isinstance(v, torch.Tensor):
+        return f'{_bytes_digest(v)}'
+    if callable(v) and not isinstance(v, nn.Module):
+        return getattr(v, '__qualname__', type(v).__qualname__)
 
 def _bytes_digest(t):
     "SHA-256 of a tensor: its type, shape and bytes."
@@ -384,21 +445,24 @@ def weights_digest(
     module: nn.Module, # Any network
 ) -> str:              # 16 hex digits; the same on every device
     "Digest of a network: its parameters and buffers, the classes of its modules and their settings. For keys of caches, and to tell whether a run is the same."
-    if not isinstance(module, nn.Module): raise ValueError(f"module: expected a torch.nn.Module, got {type(module).__name__}")
+    if not isinstance(module, nn.Module):
+        raise ValueError(f"module: expected a torch.nn.Module, got {type(module).__name__}")
     h = hashlib.sha256()
     for name, m in module.named_modules():
         skip = ('training', 'linear_accuracy', 'test_accuracy')       # a mode, and what somebody measured, do not change it
         own = sorted((k, _note(v)) for k, v in vars(m).items() if not k.startswith('_') and k not in skip and _note(v) is not None)
         h.update(repr((name, type(m).__qualname__, own)).encode())
     for kind in (module.named_parameters, module.named_buffers):
-        for k, t in kind(remove_duplicate=False): h.update(f'{k} {_bytes_digest(t)}'.encode())
+        for k, t in kind(remove_duplicate=False):
+            h.update(f'{k} {_bytes_digest(t)}'.encode())
     return h.hexdigest()[:16]
 
 # %% ../nbs/02_models.ipynb #993faef8
 def last_linear(model) -> nn.Linear:
     "The last linear layer of `model`, the head that turns features into logits."
     heads = [m for m in model.modules() if isinstance(m, nn.Linear)]
-    if not heads: raise ValueError(f"model: expected a linear layer at the end, {type(model).__name__} has none")
+    if not heads:
+        raise ValueError(f"model: expected a linear layer at the end, {type(model).__name__} has none")
     return heads[-1]
 
 @torch.no_grad()
@@ -426,6 +490,8 @@ def embed(
     "Features (the input of the last linear layer) and logits of `x`."
     feats = []
     hook = last_linear(model).register_forward_pre_hook(lambda m, i: feats.append(i[0].detach().flatten(1).cpu()))
-    try: out = predict(model, x, **kw)
-    finally: hook.remove()
+    try:
+        out = predict(model, x, **kw)
+    finally:
+        hook.remove()
     return torch.cat(feats), out

@@ -19,15 +19,18 @@ def start() -> tuple: # as `world`
     "Join the processes that `accelerate launch` or `torchrun` has started; on GPUs, each its own."
     if int(os.environ.get('WORLD_SIZE', 1)) > 1 and not dist.is_initialized():
         gpu = torch.cuda.is_available()
-        if gpu: torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count())
+        if gpu:
+            torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count())
         from torch.distributed.nn import functional as _  # its functions keep the group that is there at import (torch.optim imports it); after `stop` it must be free
         dist.init_process_group('nccl' if gpu else 'gloo')
     return world()
 
 def stop():
     "Leave the group, together: a process that closes its connections while another still uses them would take that one down."
-    if world()[1] > 1: dist.barrier()
-    if dist.is_available() and dist.is_initialized(): dist.destroy_process_group()
+    if world()[1] > 1:
+        dist.barrier()
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
 
 def first() -> bool:
     "Is this the process that writes files and speaks?"
@@ -35,7 +38,8 @@ def first() -> bool:
 
 def wait():
     "Until everybody is here."
-    if world()[1] > 1: dist.barrier()
+    if world()[1] > 1:
+        dist.barrier()
 
 def share(items) -> list:
     "This process's part of `items`: every n-th, beginning with its own number."
@@ -48,8 +52,10 @@ def _there() -> torch.device: # where tensors must lie to travel
 
 def _send(t, source, like):
     "`t` of process `source`, in every process, where `like` lies."
-    if t is None: mine = torch.empty(like.shape, dtype=like.dtype, device=_there())
-    else: mine = t.detach().to(_there()).contiguous()
+    if t is None:
+        mine = torch.empty(like.shape, dtype=like.dtype, device=_there())
+    else:
+        mine = t.detach().to(_there()).contiguous()
     dist.broadcast(mine, source)
     return mine.to(like.device)
 
@@ -67,8 +73,10 @@ def shared_map(
 
 def shared_numbers(f, n:int, width:int=1) -> list: # n lists of `width` floats
     "Each call of f (a list of floats) in one process, all results everywhere."
-    rank, size = world(); out = torch.zeros(n, width, dtype=torch.float64)
-    for i in range(rank, n, size): out[i] = torch.tensor(f(i), dtype=torch.float64)
+    rank, size = world()
+    out = torch.zeros(n, width, dtype=torch.float64)
+    for i in range(rank, n, size):
+        out[i] = torch.tensor(f(i), dtype=torch.float64)
     if size > 1:
         out = out.to(_there())
         dist.all_reduce(out)

@@ -40,13 +40,15 @@ def compare_figure(
     "The sets' images, one row per set, with bars of their accuracy beside them: one per loss, optimiser and network."
     import matplotlib.pyplot as plt
     sets = {}
-    for r in rows: sets.setdefault((r['name'], str(r['ipc']), id(r['set'])), []).append(r)
+    for r in rows:
+        sets.setdefault((r['name'], str(r['ipc']), id(r['set'])), []).append(r)
     n, nc, k = len(sets), min(classes, rows[0]['set'].num_classes), max(map(len, sets.values()))
     fig, (left, right) = plt.subplots(1, 2, figsize=(10, .45 + max(.62*per_class, .17*k)*n), width_ratios=[.62*nc, 3.2], layout='constrained')
     strips = []
     for r in (g[0] for g in sets.values()):
         px, y = r['set'].pixels(), r['set'].labels
-        if px.shape[1] == 1: px = px.expand(-1, 3, -1, -1)
+        if px.shape[1] == 1:
+            px = px.expand(-1, 3, -1, -1)
         for j in range(per_class):
             idx = [(y == c).nonzero().flatten() for c in range(nc)]
             strips.append(torch.cat([torch.nn.functional.pad(px[i[j % len(i)]] if len(i) else torch.ones_like(px[0]), (1, 1, 1, 1), value=1.) for i in idx], 2))
@@ -56,7 +58,8 @@ def compare_figure(
     left.set_yticks([h*(i + .5) for i in range(n)], [f"{g[0]['name']}\nipc {g[0]['ipc']}" for g in sets.values()], fontsize=8)
     left.set_xticks([big.shape[1]/nc*(i + .5) for i in range(nc)], [c[:9] for c in rows[0]['set'].classes[:nc]], fontsize=7)
     left.tick_params(length=0)
-    for s in left.spines.values(): s.set_visible(False)
+    for s in left.spines.values():
+        s.set_visible(False)
     keys = [a for a in ('model', 'loss', 'opt') if len({r.get(a) for r in rows}) > 1]
     for i, g in enumerate(sets.values()):
         for j, r in enumerate(g):
@@ -65,14 +68,18 @@ def compare_figure(
             text, size = f'{m:.1f} {what}'.strip(), 8 if len(g) == 1 else 6
             inside = m - r['scores'].std > 2 + .3*size*len(text)              # else beside the bar and its error
             right.text(2 if inside else m + r['scores'].std + 2, at, text, va='center', color='white' if inside else 'black', fontsize=size)
-    right.set(yticks=[], xlim=(0, 100), xlabel='test accuracy (%)'); right.set_ylim(n - .5, -.5); right.tick_params(labelsize=7)
-    for s in ('top', 'right'): right.spines[s].set_visible(False)
+    right.set(yticks=[], xlim=(0, 100), xlabel='test accuracy (%)')
+    right.set_ylim(n - .5, -.5)
+    right.tick_params(labelsize=7)
+    for s in ('top', 'right'):
+        right.spines[s].set_visible(False)
     return fig
 
 # %% ../nbs/10_report.ipynb #6618ce31
 def save_figure(fig, path) -> Path:
     "Write a figure as PNG, atomically."
-    b = io.BytesIO(); fig.savefig(b, dpi=110, format='png')
+    b = io.BytesIO()
+    fig.savefig(b, dpi=110, format='png')
     return atomic_write(path, b.getvalue())
 
 def report(

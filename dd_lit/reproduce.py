@@ -49,7 +49,8 @@ def get_recipe(
 ) -> Recipe:
     "The recipe of a name."
     known = load_recipes(path)
-    if name in known: return known[name]
+    if name in known:
+        return known[name]
     near = difflib.get_close_matches(str(name), known, 3)
     raise ValueError(f"name: no recipe is called {name!r}" + (f"; near: {', '.join(near)}" if near else '') + "; `dd_lit reproduce` lists them")
 
@@ -60,7 +61,8 @@ def interval(
 ) -> tuple:           # (mean, lower, upper); the bounds are None for a single number
     "Mean with Student's t interval."
     m, s = mean_std(v)
-    if len(v) < 2: return m, None, None
+    if len(v) < 2:
+        return m, None, None
     half = stats.t.ppf(.5 + level/2, len(v) - 1)*s/len(v)**.5
     return m, m - half, m + half
 
@@ -83,8 +85,10 @@ NEUTRAL = ('real_dtype', 'slice_size')    # settings of methods that say how, no
 
 def _scaled(r, scale):
     "The method's settings with `scale` times the iterations."
-    if scale == 1.: return dict(r.settings)
-    if 'iters' not in r.settings: raise ValueError(f"scale: {r.name} has no iterations to take {scale:g} of")
+    if scale == 1.:
+        return dict(r.settings)
+    if 'iters' not in r.settings:
+        raise ValueError(f"scale: {r.name} has no iterations to take {scale:g} of")
     return r.settings | dict(iters=max(1, round(r.settings['iters']*scale)))
 
 def reproduce(
@@ -98,11 +102,14 @@ def reproduce(
 ) -> dict:               # The recipe, top1 (one list per set), mean, interval, verdict, seconds, made_with
     "Run a recipe; resumes, and says how close it came."
     r = name if isinstance(name, Recipe) else get_recipe(name)
-    if not 0 < scale <= 1: raise ValueError(f"scale: expected a share of the iterations in (0, 1], got {scale!r}")
+    if not 0 < scale <= 1:
+        raise ValueError(f"scale: expected a share of the iterations in (0, 1], got {scale!r}")
     for k, v in dict(sets=sets, networks=networks).items():
-        if v is not None and (isinstance(v, bool) or not isinstance(v, int) or v < 1): raise ValueError(f"{k}: expected at least 1, got {v!r}")
+        if v is not None and (isinstance(v, bool) or not isinstance(v, int) or v < 1):
+            raise ValueError(f"{k}: expected at least 1, got {v!r}")
     for k in settings or {}:
-        if k not in NEUTRAL: raise ValueError(f"settings: expected some of {', '.join(NEUTRAL)}, which do not change what is meant; {k!r} is the recipe's")
+        if k not in NEUTRAL:
+            raise ValueError(f"settings: expected some of {', '.join(NEUTRAL)}, which do not change what is meant; {k!r} is the recipe's")
     sets, networks = sets or r.sets, networks or r.networks
     data, cfg = load_data(r.data, root=root), _scaled(r, scale) | (settings or {})
     what = json.dumps([r.method, r.ipc, cfg, r.evaluate, fingerprint(data, test=True), RECIPE_VERSION], sort_keys=True, default=str)
@@ -118,15 +125,18 @@ def reproduce(
     strength = 'S' if scale == 1. and sets >= r.sets and networks >= r.networks else 'R' if scale == 1. else 'M'
     result = dict(recipe=asdict(r), scale=scale, settings=cfg, top1=top1, mean=mean, interval=(lo, hi), strength=strength,
                   verdict=reached(mean, r.published, r.deviation) if scale == 1. and lo is not None else 'not comparable', seconds=round(seconds, 1), made_with=provenance())
-    if first(): atomic_write(folder/'result.json', json.dumps(result, indent=1))
+    if first():
+        atomic_write(folder/'result.json', json.dumps(result, indent=1))
     return result
 
 def _network(ds, data, r, file, s, n, device):
     "Network `n` on set `s`: from its file, or trained now."
-    if file.exists(): return json.loads(file.read_text())
+    if file.exists():
+        return json.loads(file.read_text())
     scores = evaluate(ds, data, repeats=1, seed=seed_of(s, 'reproduce', n), device=device, hard=False, **r.evaluate)
     o = dict(top1=scores.top1[0], seconds=round(scores.seconds, 2), config=scores.config, made_with=provenance())
-    if first(): atomic_write(file, json.dumps(o, default=str))
+    if first():
+        atomic_write(file, json.dumps(o, default=str))
     return o
 
 def line(

@@ -24,11 +24,15 @@ def read_sets(
 ) -> list:    # One `DistilledSet` for each entry
     "Read sets that the reference implementation of DC saved; numbers only, nothing is executed."
     path, data = Path(path), load_data(data)
-    if not path.is_file(): raise ValueError(f"path: {str(path)!r} is not a file")
+    if not path.is_file():
+        raise ValueError(f"path: {str(path)!r} is not a file")
     try:
-        with torch.serialization.safe_globals(_NUMBERS): content = torch.load(path, weights_only=True, map_location='cpu')
-    except OSError: raise
-    except Exception: raise ValueError(f"path: {str(path)!r} is damaged, or holds more than tensors (nothing that would have to be executed is read)") from None
+        with torch.serialization.safe_globals(_NUMBERS):
+            content = torch.load(path, weights_only=True, map_location='cpu')
+    except OSError:
+        raise
+    except Exception:
+        raise ValueError(f"path: {str(path)!r} is damaged, or holds more than tensors (nothing that would have to be executed is read)") from None
     entries = content.get('data') if isinstance(content, dict) else None
     if not isinstance(entries, (list, tuple)) or not entries:
         raise ValueError(f"path: expected {{'data': [[images, labels], ...]}} in {str(path)!r}, got {type(content).__name__}" + (f" with {', '.join(map(str, content))[:200]}" if isinstance(content, dict) else ''))
@@ -37,14 +41,17 @@ def read_sets(
 def _entry(entry, k, data, path):
     "One repetition of the experiment as a `DistilledSet`."
     where = f"{str(path)!r}, entry {k}"
-    if not isinstance(entry, (list, tuple)) or len(entry) < 2: raise ValueError(f"path: expected [images, labels] in {where}, got {type(entry).__name__}")
+    if not isinstance(entry, (list, tuple)) or len(entry) < 2:
+        raise ValueError(f"path: expected [images, labels] in {where}, got {type(entry).__name__}")
     images, labels = entry[:2]
     if not isinstance(images, torch.Tensor) or images.shape[1:] != data.train_x.shape[1:]:
         got = list(images.shape[1:]) if isinstance(images, torch.Tensor) else type(images).__name__
         raise ValueError(f"path: expected images of {list(data.train_x.shape[1:])} as in {data.name} in {where}, got {got}")
     meta = dict(method='imported', data=data.name, source=path.name, entry=k)
-    try: ds = DistilledSet(images, labels, data.norm, data.classes, meta=meta)
-    except ValueError as e: raise ValueError(f"path: {where}: {e}") from None
+    try:
+        ds = DistilledSet(images, labels, data.norm, data.classes, meta=meta)
+    except ValueError as e:
+        raise ValueError(f"path: {where}: {e}") from None
     mean, std = (torch.tensor(o).view(1, -1, 1, 1) for o in ds.norm)
     pixels = ds.images*std + mean
     ds.meta['outside'] = ((pixels < 0) | (pixels > 1)).float().mean().item()    # share of the pixels beyond black and white

@@ -42,7 +42,8 @@ LOSSES = dict(ce=lambda s, t, hard: F.cross_entropy(s, hard),
               soft_ce=lambda s, t, hard: -(t.softmax(1)*s.log_softmax(1)).sum(1).mean())
 _HARD = {'ce'}   # losses that do not look at the teacher
 
-def _loss(loss): return loss if callable(loss) else importlib.import_module('dd_lit.labels.losses').get_loss(loss)    # all names live there, with their checks
+def _loss(loss):
+    return loss if callable(loss) else importlib.import_module('dd_lit.labels.losses').get_loss(loss)    # all names live there, with their checks
 
 def make_optimizer(
     params,                 # Parameters or parameter groups
@@ -51,11 +52,14 @@ def make_optimizer(
     model=None,             # For 'muon', which treats layers differently
 ):
     "An optimiser by name."
-    if callable(opt): return opt(params)
+    if callable(opt):
+        return opt(params)
     make = dict(sgd=lambda: torch.optim.SGD(params, lr, momentum=momentum, weight_decay=weight_decay),
                 adam=lambda: torch.optim.Adam(params, lr, weight_decay=weight_decay), adamw=lambda: torch.optim.AdamW(params, lr, weight_decay=weight_decay))
-    if opt == 'muon' and model is not None: return importlib.import_module('dd_lit.orthogonal.muon').muon(model, lr=lr, weight_decay=weight_decay)   # momentum is Muon's own, 0.95
-    if opt not in make: raise ValueError(f"opt: expected one of {', '.join(make)}, muon or a function of the parameters, got {opt!r}")
+    if opt == 'muon' and model is not None:
+        return importlib.import_module('dd_lit.orthogonal.muon').muon(model, lr=lr, weight_decay=weight_decay)   # momentum is Muon's own, 0.95
+    if opt not in make:
+        raise ValueError(f"opt: expected one of {', '.join(make)}, muon or a function of the parameters, got {opt!r}")
     return make[opt]()
 
 SCHEDULES = dict(constant=lambda e, n: 1., step=lambda e, n: 1. if e <= n//2 else .1,
@@ -68,7 +72,8 @@ def lr_factor(
     epochs: int
 ) -> float:
     "What the learning rate is multiplied with in `epoch`."
-    if schedule not in SCHEDULES: raise ValueError(f"schedule: expected one of {', '.join(SCHEDULES)}, got {schedule!r}")
+    if schedule not in SCHEDULES:
+        raise ValueError(f"schedule: expected one of {', '.join(SCHEDULES)}, got {schedule!r}")
     return SCHEDULES[schedule](epoch, epochs)
 
 # %% ../nbs/04_train.ipynb #3033b0b0
@@ -92,23 +97,29 @@ def fit(
     "Train `model` on images `x` and labels `y`."
     device = next(model.parameters()).device
     lossf, aug = _loss(loss), make_augment(augment)
-    if soft is None and isinstance(loss, str) and loss not in _HARD: raise ValueError(f"soft: loss {loss!r} needs soft labels, the set has none")
-    if len(x) != len(y): raise ValueError(f"y: expected {len(x)} labels, one per image, got {len(y)}")
-    if epochs < 1 or batch_size < 1: raise ValueError(f"epochs, batch_size: expected at least 1, got {epochs}, {batch_size}")
+    if soft is None and isinstance(loss, str) and loss not in _HARD:
+        raise ValueError(f"soft: loss {loss!r} needs soft labels, the set has none")
+    if len(x) != len(y):
+        raise ValueError(f"y: expected {len(x)} labels, one per image, got {len(y)}")
+    if epochs < 1 or batch_size < 1:
+        raise ValueError(f"epochs, batch_size: expected at least 1, got {epochs}, {batch_size}")
     params = [p for p in model.parameters() if p.requires_grad]
     optim = make_optimizer(params, opt, lr, momentum, weight_decay, model)
     base = [g['lr'] for g in optim.param_groups]
     x, y, source = x.to(device), y.to(device), hasattr(soft, 'epoch')
     if source:
-        if aug is not None: raise ValueError("augment: these labels bring their own views; give it to `relabel` or `LiveLabels`")
+        if aug is not None:
+            raise ValueError("augment: these labels bring their own views; give it to `relabel` or `LiveLabels`")
         soft.check(x, epochs)
     elif soft is not None:
-        if soft.ndim != 2 or len(soft) != len(x): raise ValueError(f"soft: expected logits [{len(x)}, classes], one row per image, got {list(soft.shape)}")
+        if soft.ndim != 2 or len(soft) != len(x):
+            raise ValueError(f"soft: expected logits [{len(x)}, classes], one row per image, got {list(soft.shape)}")
         soft = check_soft(soft, *soft.shape, soft_kind).to(device)
     gen, history = rng(seed, 'fit'), []
     model.train()
     for e in range(epochs) if desc is None else progress(range(epochs), desc):
-        for g, b in zip(optim.param_groups, base): g['lr'] = b*lr_factor(schedule, e, epochs)
+        for g, b in zip(optim.param_groups, base):
+            g['lr'] = b*lr_factor(schedule, e, epochs)
         def own():
             for i in torch.randperm(len(x), generator=gen).split(batch_size):
                 i = i.to(device)
@@ -118,11 +129,15 @@ def fit(
         with local_seed(seed, 'fit', e):              # dropout and its kind can only draw from the global generators
             for xb, tb, yb in soft.epoch(e, x, y) if source else own():
                 l = lossf(model(xb), tb, yb)
-                optim.zero_grad(); l.backward(); optim.step()
+                optim.zero_grad()
+                l.backward()
+                optim.step()
                 total += l.item()*len(xb)
         history.append(total/len(x))
-        if not math.isfinite(history[-1]): raise ValueError(f"loss: became {history[-1]} in epoch {e} of {epochs}; lower lr={lr}")
-        if on_epoch: on_epoch(e, model)
+        if not math.isfinite(history[-1]):
+            raise ValueError(f"loss: became {history[-1]} in epoch {e} of {epochs}; lower lr={lr}")
+        if on_epoch:
+            on_epoch(e, model)
     return history
 
 # %% ../nbs/04_train.ipynb #3cf27d80
@@ -139,10 +154,13 @@ def _special(protocol, data, net):
     kinds = [] if net is None else [type(m) for m in net.modules()]
     if protocol == 'dc' and any(issubclass(k, torch.nn.modules.batchnorm._BatchNorm) for k in kinds):
         return dict(augment='dc_crop_noise', epochs=1000)
-    if protocol == 'dc' and data == 'mnist': return dict(augment='dc_crop_scale_rotate', epochs=1000)
-    if protocol == 'dsa' and data in _DIGITS: return dict(augment='color_crop_cutout_scale_rotate')
+    if protocol == 'dc' and data == 'mnist':
+        return dict(augment='dc_crop_scale_rotate', epochs=1000)
+    if protocol == 'dsa' and data in _DIGITS:
+        return dict(augment='color_crop_cutout_scale_rotate')
     transformer = any(n in k.__name__ for k in kinds for n in ('VisionTransformer', 'SwinTransformer'))
-    if protocol == 'gift' and transformer: return dict(lr=1e-4)
+    if protocol == 'gift' and transformer:
+        return dict(lr=1e-4)
     return {}
 
 def protocol_settings(
@@ -153,12 +171,15 @@ def protocol_settings(
     **overrides    # Settings of `fit` that differ
 ) -> dict:         # Arguments for `fit`
     "The arguments of `fit` that a protocol stands for, on this dataset and with this network."
-    if protocol not in PROTOCOLS: raise ValueError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {protocol!r}")
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {protocol!r}")
     own = _special(protocol, getattr(data, 'name', data), net)
     # without the augmentation, not its epochs either
-    if protocol == 'dc' and 'augment' in overrides and not overrides['augment']: own = {}
+    if protocol == 'dc' and 'augment' in overrides and not overrides['augment']:
+        own = {}
     cfg = PROTOCOLS[protocol] | own | overrides
-    if cfg['batch_size'] is None: cfg['batch_size'] = next(b for top, b in ((10, 10), (500, 50), (20000, 100), (math.inf, 200)) if n <= top)
+    if cfg['batch_size'] is None:
+        cfg['batch_size'] = next(b for top, b in ((10, 10), (500, 50), (20000, 100), (math.inf, 200)) if n <= top)
     return cfg
 
 # %% ../nbs/04_train.ipynb #ea3063ce
@@ -186,9 +207,11 @@ class Scores:
     config: dict = field(default_factory=dict)
 
     @property
-    def mean(self): return mean_std(self.top1)[0]
+    def mean(self):
+        return mean_std(self.top1)[0]
     @property
-    def std(self): return mean_std(self.top1)[1]
+    def std(self):
+        return mean_std(self.top1)[1]
     @property
     def hlr(self):
         "Hard-label recovery: full-data accuracy minus hard-label accuracy (None if either is unknown)."
@@ -197,13 +220,17 @@ class Scores:
     def ior(self):
         "Improvement over random: accuracy minus that of random images (None if unknown)."
         return None if self.random is None else self.mean - self.random
-    def to_dict(self): return asdict(self) | dict(mean=self.mean, std=self.std, top5_mean=mean_std(self.top5)[0], hlr=self.hlr, ior=self.ior)
+    def to_dict(self):
+        return asdict(self) | dict(mean=self.mean, std=self.std, top5_mean=mean_std(self.top5)[0], hlr=self.hlr, ior=self.ior)
     def __str__(self):
         s = f"top-1 {self.mean:.1f} ± {self.std:.1f} %, top-5 {mean_std(self.top5)[0]:.1f} % ({len(self.top1)} networks, {self.seconds:.0f} s)"
-        if self.hard and self.hard != self.top1: s += ", hard labels {:.1f} ± {:.1f} %".format(*mean_std(self.hard))
+        if self.hard and self.hard != self.top1:
+            s += ", hard labels {:.1f} ± {:.1f} %".format(*mean_std(self.hard))
         for n, v in (('HLR', self.hlr), ('IOR', self.ior)):
-            if v is not None: s += f", {n} {v:+.1f}"
-        if self.ior is None and 'no_ior' in self.config: s += f", no IOR: {self.config['no_ior']}"
+            if v is not None:
+                s += f", {n} {v:+.1f}"
+        if self.ior is None and 'no_ior' in self.config:
+            s += f", no IOR: {self.config['no_ior']}"
         return s
     __repr__ = __str__
 
@@ -214,10 +241,13 @@ def patch_views(
     scale=(.5, 1.),  # Share of a patch's area in a crop
 ):                   # An augmentation for `fit`
     "How mosaics are shown: a crop inside a patch first, then `augment`."
-    if patches == 1: return augment
+    if patches == 1:
+        return augment
     patch, then = patch_augment(patches, scale), make_augment(augment)
-    if then is None: return patch
-    def both(x, generator): return then(patch(x, generator), generator)
+    if then is None:
+        return patch
+    def both(x, generator):
+        return then(patch(x, generator), generator)
     own = augment if isinstance(augment, str) else getattr(augment, '__name__', repr(augment))
     both.__name__ = f'{patch.__name__} {own}'                # what stored scores call it
     return both
@@ -232,17 +262,21 @@ def recipe(
 ) -> dict:                 # Arguments of `fit`
     "How a set is shown and trained on: the protocol's settings, and the views that the set and its labels ask for."
     views = hasattr(soft, 'epoch')
-    if views: overrides = dict(epochs=soft.epochs) | overrides
+    if views:
+        overrides = dict(epochs=soft.epochs) | overrides
     cfg = protocol_settings(protocol, len(distilled), data, net, **overrides)
-    if views: cfg['augment'] = None                      # such labels belong to views that are augmented already
-    elif soft is None and 'augment' not in overrides: cfg['augment'] = patch_views(distilled.patches, cfg['augment'])
+    if views:
+        cfg['augment'] = None                      # such labels belong to views that are augmented already
+    elif soft is None and 'augment' not in overrides:
+        cfg['augment'] = patch_views(distilled.patches, cfg['augment'])
     return cfg
 
 RECIPE_VERSION = 2    # Counts the changes that give other scores for the same settings; stored scores know theirs
 
 # %% ../nbs/04_train.ipynb #78a9c316
 def _settings_text(v):
-    if isinstance(v, (str, int, float, bool, type(None), dict, list, tuple)): return v
+    if isinstance(v, (str, int, float, bool, type(None), dict, list, tuple)):
+        return v
     return getattr(v, '__name__', None) or repr(v)
 
 def probe(
@@ -253,8 +287,10 @@ def probe(
     "What kind of network is that? Built without numbers, as far as it can be."
     make = lambda: create_model(model, data.num_classes, data.in_chans, data.size, seed=0, **model_kw)
     try:
-        with torch.device('meta'): return make()
-    except (RuntimeError, NotImplementedError): return make()      # one that computes while it is built
+        with torch.device('meta'):
+            return make()
+    except (RuntimeError, NotImplementedError):
+        return make()      # one that computes while it is built
 
 def evaluate(
     distilled,                 # A `DistilledSet`, or the folder of one
@@ -274,19 +310,25 @@ def evaluate(
     **overrides                # Settings of `fit` that differ from the protocol's
 ) -> Scores:
     "Train `repeats` fresh networks on the distilled set, test them on real data. How it is shown: see `recipe`."
-    if not isinstance(distilled, DistilledSet): distilled = DistilledSet.load(distilled)
+    if not isinstance(distilled, DistilledSet):
+        distilled = DistilledSet.load(distilled)
     data, device, t0 = load_data(data), default_device(device), time.perf_counter()
-    if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1: raise ValueError(f"repeats: expected at least 1, got {repeats!r}")
+    if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
+        raise ValueError(f"repeats: expected at least 1, got {repeats!r}")
     if distilled.images.shape[1:] != data.train_x.shape[1:]:
         raise ValueError(f"distilled: its images are {list(distilled.images.shape[1:])}, those of {data.name} are {list(data.train_x.shape[1:])}")
-    if distilled.num_classes != data.num_classes: raise ValueError(f"distilled: it has {distilled.num_classes} classes, {data.name} has {data.num_classes}")
-    if soft is None: soft = distilled.soft
-    elif not hasattr(soft, 'epoch'): soft = check_soft(soft, len(distilled), data.num_classes, soft_kind)
+    if distilled.num_classes != data.num_classes:
+        raise ValueError(f"distilled: it has {distilled.num_classes} classes, {data.name} has {data.num_classes}")
+    if soft is None:
+        soft = distilled.soft
+    elif not hasattr(soft, 'epoch'):
+        soft = check_soft(soft, len(distilled), data.num_classes, soft_kind)
     hard_loss, model_kw = isinstance(loss, str) and loss in _HARD, dict(model_kw or {})
     mean, std = (torch.tensor(o, device=device).view(1, -1, 1, 1) for o in distilled.norm)
     own_space = lambda b: (b.float()/255 - mean)/std     # test images go to the model space of the distilled set
     kind = probe(model, data, **model_kw)
-    if hasattr(soft, 'epoch'): overrides = dict(epochs=soft.epochs) | overrides     # for the hard labels, too
+    if hasattr(soft, 'epoch'):
+        overrides = dict(epochs=soft.epochs) | overrides     # for the hard labels, too
     settings = lambda soft: recipe(distilled, data, protocol, kind, soft, **overrides)
     soft = None if hard_loss else soft
     cfg = settings(soft)
@@ -300,13 +342,18 @@ def evaluate(
                 return accuracy(m, data.test_x, data.test_y, normalize=own_space)
         a, b = train(loss, soft, cfg)
         h = a if hard_loss else train('ce', None, settings(None))[0] if hard else math.nan
-        bar.update(); return a, b, h
-    try: top1, top5, hards = map(list, zip(*shared_numbers(one, repeats, 3)))
-    finally: bar.close()
-    if not (hard_loss or hard): hards = []
+        bar.update()
+        return a, b, h
+    try:
+        top1, top5, hards = map(list, zip(*shared_numbers(one, repeats, 3)))
+    finally:
+        bar.close()
+    if not (hard_loss or hard):
+        hards = []
     name = loss if isinstance(loss, str) else getattr(loss, '__name__', 'custom')
     ran = {k: _settings_text(v) for k, v in cfg.items()}
-    if hasattr(soft, 'settings'): ran['labels'] = dict(soft.settings)
+    if hasattr(soft, 'settings'):
+        ran['labels'] = dict(soft.settings)
     about = dict(model=model, protocol=protocol, loss=name, repeats=repeats, seed=seed, data=data.name,
                  device=str(device), patches=distilled.patches, recipe=RECIPE_VERSION)
     return Scores(top1, top5, hards, full, random, time.perf_counter() - t0, about | model_kw | ran)

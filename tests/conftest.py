@@ -16,7 +16,8 @@ def cli(tmp_path):
         code = f"import sys; {prelude}\nfrom dd_lit.cli import main\nsys.exit(main({[str(a) for a in args]!r}))" if prelude else None
         cmd = [sys.executable, '-c', code] if code else [sys.executable, '-m', 'dd_lit', *map(str, args)]
         p = subprocess.run(cmd, cwd=tmp_path, capture_output=True, text=True, timeout=timeout, env={**os.environ, **(env or {})})
-        if check is not None: assert p.returncode == check, f'{args}: exit {p.returncode}\n{p.stdout}\n{p.stderr}'
+        if check is not None:
+            assert p.returncode == check, f'{args}: exit {p.returncode}\n{p.stdout}\n{p.stderr}'
         return p
     return run
 
@@ -27,7 +28,9 @@ def call(tmp_path, monkeypatch):
     def run(*args, check=None):
         from dd_lit.cli import main
         monkeypatch.chdir(tmp_path)
-        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err: code = main([str(a) for a in args])
-        if check is not None: assert code == check, f'{args}: exit {code}\n{out.getvalue()}\n{err.getvalue()}'
+        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+            code = main([str(a) for a in args])
+        if check is not None:
+            assert code == check, f'{args}: exit {code}\n{out.getvalue()}\n{err.getvalue()}'
         return subprocess.CompletedProcess(args, code, out.getvalue(), err.getvalue())
     return run

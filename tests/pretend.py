@@ -19,7 +19,8 @@ INDEXED = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default, a
 COPIES = {aten.copy_.default, aten._copy_from.default, aten._to_copy.default, aten._copy_from_and_resize.default}
 
 
-class Mixed(RuntimeError): "An operation met tensors of two devices."
+class Mixed(RuntimeError):
+    "An operation met tensors of two devices."
 
 
 class There(torch.Tensor):
@@ -30,13 +31,19 @@ class There(torch.Tensor):
         t.real_ = real
         return t
     @classmethod
-    def __torch_dispatch__(cls, func, types, args=(), kwargs=None): return run(func, args, kwargs or {})
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        return run(func, args, kwargs or {})
     @property
-    def is_meta(self): return False             # it has numbers, whatever its device's name says
-    def tolist(self): return self.real_.tolist()
-    def __repr__(self): return f'There({self.real_})'
-    def numpy(self, *a, **k): raise TypeError("can't convert a tensor of the pretended device to numpy; use .cpu() first")
-    def __array__(self, *a, **k): return self.numpy()
+    def is_meta(self):
+        return False             # it has numbers, whatever its device's name says
+    def tolist(self):
+        return self.real_.tolist()
+    def __repr__(self):
+        return f'There({self.real_})'
+    def numpy(self, *a, **k):
+        raise TypeError("can't convert a tensor of the pretended device to numpy; use .cpu() first")
+    def __array__(self, *a, **k):
+        return self.numpy()
     def __deepcopy__(self, memo):
         t = There(self.real_.clone())
         return (torch.nn.Parameter(t, self.requires_grad) if isinstance(self, torch.nn.Parameter) else t.requires_grad_(self.requires_grad))
@@ -54,24 +61,32 @@ def run(func, args, kwargs):
     there = [t for t in tensors if isinstance(t, There)]
     named = 'device' in kwargs and kwargs['device'] is not None
     wants = torch.device(kwargs['device']).type == NAME if named else bool(there)
-    if there or wants: Rules.seen += 1
+    if there or wants:
+        Rules.seen += 1
     if func not in COPIES and there:
         alone = [t for t in tensors if not isinstance(t, There) and t.ndim > 0]
-        if func in INDEXED: alone = [t for t in alone if not any(t is i for i in (args[1] or ()))]
-        if alone: raise Mixed(f"{func}: a tensor of the CPU {[list(t.shape) for t in alone]} meets tensors of the device {[list(t.shape) for t in there]}")
+        if func in INDEXED:
+            alone = [t for t in alone if not any(t is i for i in (args[1] or ()))]
+        if alone:
+            raise Mixed(f"{func}: a tensor of the CPU {[list(t.shape) for t in alone]} meets tensors of the device {[list(t.shape) for t in there]}")
     gen = kwargs.get('generator')
-    if gen is not None and wants: raise Mixed(f"{func}: expected a generator of the device, got one of the {gen.device.type}")
+    if gen is not None and wants:
+        raise Mixed(f"{func}: expected a generator of the device, got one of the {gen.device.type}")
     real = lambda t: t.real_ if isinstance(t, There) else t
     a, k = tree_map(real, args), tree_map(real, kwargs)
-    if named: k['device'] = 'cpu'
+    if named:
+        k['device'] = 'cpu'
     out = func(*a, **k)
-    if func in COPIES and not named and func is not aten._to_copy.default: return args[0]
+    if func in COPIES and not named and func is not aten._to_copy.default:
+        return args[0]
     inplace = func._schema.name.endswith('_') or any(r.alias_info is not None and r.alias_info.is_write for r in func._schema.returns)
     if inplace and isinstance(args[0] if args else kwargs.get('out'), torch.Tensor):
         return (args[0] if args else kwargs['out']) if not isinstance(out, (tuple, list)) else args[0]
     def wrap(t):
-        if not isinstance(t, torch.Tensor) or not wants: return t
-        if t.dtype == torch.float64 and not Rules.double: raise TypeError(f"{func}: the device has no float64")
+        if not isinstance(t, torch.Tensor) or not wants:
+            return t
+        if t.dtype == torch.float64 and not Rules.double:
+            raise TypeError(f"{func}: the device has no float64")
         return There(t)
     return tree_map(wrap, out)
 
@@ -98,4 +113,5 @@ class PretendDevice(TorchDispatchMode):
     def __exit__(self, *error):
         self.data.__exit__(*error)
         return super().__exit__(*error)
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None): return run(func, args, kwargs or {})
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        return run(func, args, kwargs or {})

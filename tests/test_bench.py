@@ -14,7 +14,8 @@ def test_dc_step(tmp_path):
 def test_stored_run_is_exact_and_complete():
     "The stored benchmark of MNIST: gradients unchanged, and it says what made it."
     r = json.loads((ROOT/'bench'/'results'/'dc_step.json').read_text())
-    for ipc in ('1', '10'): assert r['ipc'][ipc]['+ relu_pool (ours)']['error'] < 1e-4
+    for ipc in ('1', '10'):
+        assert r['ipc'][ipc]['+ relu_pool (ours)']['error'] < 1e-4
     assert {'command', 'torch', 'cpu', 'time'} <= set(r['made_with'])
 
 

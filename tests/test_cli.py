@@ -13,7 +13,8 @@ def one_line(p, *words):
     assert p.returncode == 2, (p.returncode, p.stdout, p.stderr)
     lines = [l for l in p.stderr.splitlines() if l.strip()]
     assert len(lines) == 1 and lines[0].startswith('dd_lit'), p.stderr
-    for w in words: assert w in lines[0], (w, lines[0])
+    for w in words:
+        assert w in lines[0], (w, lines[0])
 
 
 def test_the_whole_way(cli, tmp_path):
@@ -25,7 +26,8 @@ def test_the_whole_way(cli, tmp_path):
     p = cli('evaluate', 'a', '--repeats', 2, '--fair', '--set', 'epochs=5', 'width=8', check=0)
     assert 'HLR' in p.stdout and 'IOR' in p.stdout
     s, = (tmp_path/'a').glob('scores_*.json')
-    s = json.loads(s.read_text()); assert len(s['top1']) == 2 and s['made_with']['command']
+    s = json.loads(s.read_text())
+    assert len(s['top1']) == 2 and s['made_with']['command']
     p = cli('compare', 'a', 'random', 'herding', '--repeats', 2, '--out', 'cmp', '--set', 'epochs=5', 'width=8', check=0)
     assert p.stdout.count('\n| ') == 3 or p.stdout.count('| dc') == 1
     assert all((tmp_path/'cmp'/f'compare.{e}').stat().st_size for e in ('json', 'md', 'png'))
@@ -47,7 +49,8 @@ def test_one_set_one_score(call, tmp_path, monkeypatch):
     def score(folder, *more):
         p = call('evaluate', folder, *more, *same, check=0)
         f, = (tmp_path/folder).glob('scores_*.json')
-        s = json.loads(f.read_text()); f.unlink()
+        s = json.loads(f.read_text())
+        f.unlink()
         return s, p.stdout
     s, _ = score('a')
     call('compare', 'a', 'random', '--ipc', 2, '--out', 'cmp', *same, check=0)
@@ -57,7 +60,8 @@ def test_one_set_one_score(call, tmp_path, monkeypatch):
     assert fair['top1'] == s['top1'] and fair['random'] == pytest.approx(rows[1]['scores']['mean']) and f"IOR {fair['ior']:+.1f}" in out
     # random images beside themselves, with one network, so that there is one draw: no improvement, with whatever loss
     same[1] = 1
-    for more in ((), ('--loss', 'kl', '--teacher', 'convnet3:width=16', '--teacher-epochs', 1)): assert score('r', '--fair', *more)[0]['ior'] == 0
+    for more in ((), ('--loss', 'kl', '--teacher', 'convnet3:width=16', '--teacher-epochs', 1)):
+        assert score('r', '--fair', *more)[0]['ior'] == 0
     # the mosaics' own soft labels: their teacher is not here
     s, out = score('a', '--fair', '--loss', 'kl')
     assert s['ior'] is None and 'no IOR: the soft labels are the set\'s own' in out
@@ -76,7 +80,8 @@ def test_same_command_returns_the_finished_set(call, tmp_path):
 def test_killed_and_resumed_is_bit_identical(cli, tmp_path):
     "dc_mda at 10 images per class (there is an inner loop), interrupted for real at whatever point it has reached, in two ways."
     args = ['distill', 'dc_mda', '--ipc', '10', '--iters', '3', '--set', 'width=8', 'batch_real=10']
-    cli(*args, '--out', 'whole', check=0); whole = DistilledSet.load(tmp_path/'whole').images
+    cli(*args, '--out', 'whole', check=0)
+    whole = DistilledSet.load(tmp_path/'whole').images
     for how in (signal.SIGKILL, signal.SIGINT):
         cut = tmp_path/f'cut{how}'
         code = f"import dd_lit.distill as d, functools, sys; from dd_lit.cli import main; d.distill = functools.partial(d.distill, checkpoint_seconds=0); sys.exit(main({args + ['--out', cut.name]!r}))"
@@ -84,10 +89,14 @@ def test_killed_and_resumed_is_bit_identical(cli, tmp_path):
         p = subprocess.Popen([sys.executable, '-c', code], cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         ckpt, t = cut/'checkpoint.pt', time.time()
         while not ckpt.exists():
-            assert p.poll() is None and time.time() - t < 120; time.sleep(.01)
-        time.sleep(.2); p.send_signal(how); err = p.communicate(timeout=60)[1]
+            assert p.poll() is None and time.time() - t < 120
+            time.sleep(.01)
+        time.sleep(.2)
+        p.send_signal(how)
+        err = p.communicate(timeout=60)[1]
         assert p.returncode == (130 if how == signal.SIGINT else -9), (p.returncode, err)
-        if how == signal.SIGINT: assert 'interrupted' in err and 'Traceback' not in err
+        if how == signal.SIGINT:
+            assert 'interrupted' in err and 'Traceback' not in err
         assert 0 < load_checkpoint(ckpt)['state']['k'] < 3
         cli(*args, '--out', cut.name, check=0)
         assert torch.equal(DistilledSet.load(cut).images, whole) and not ckpt.exists()
@@ -116,28 +125,42 @@ def test_bad_data(call, tmp_path):
     one_line(call('distill', 'random', '--data', 'empty'), 'holds no images')
     for c in 'ab':
         (tmp_path/'pics'/c).mkdir(parents=True)
-        for i in range(4): Image.fromarray(np.full((8, 8, 3), 60*i, np.uint8)).save(tmp_path/'pics'/c/f'{i}.png')
+        for i in range(4):
+            Image.fromarray(np.full((8, 8, 3), 60*i, np.uint8)).save(tmp_path/'pics'/c/f'{i}.png')
     call('distill', 'random', '--data', 'pics', '--out', 'ok', check=0)
-    p = tmp_path/'pics'/'b'/'2.png'; p.write_bytes(p.read_bytes()[:40])
+    p = tmp_path/'pics'/'b'/'2.png'
+    p.write_bytes(p.read_bytes()[:40])
     one_line(call('distill', 'random', '--data', 'pics'), '2.png', 'not a readable image')
     one_line(call('distill', 'random', '--data', 'mnist', '--root', tmp_path), 'mnist: not found', 'download')
-    pq = pytest.importorskip('pyarrow.parquet'); import io, pyarrow as pa
-    def png(v): b = io.BytesIO(); Image.fromarray(np.full((8, 8), v, np.uint8)).save(b, 'PNG'); return b.getvalue()
-    def rows(labels): pq.write_table(pa.Table.from_pylist([dict(image=dict(bytes=png(i), path=None), label=l) for i, l in enumerate(labels)]), tmp_path/'t.parquet')
-    rows([0, 0, 0, 2, 2, 2]); one_line(call('distill', 'random', '--data', 't.parquet'), 'class 1', 'no image')
-    rows([0, 0, 0, -1, 1, 1]); one_line(call('distill', 'random', '--data', 't.parquet'), 'labels: expected 0..C-1')
+    pq = pytest.importorskip('pyarrow.parquet')
+    import io, pyarrow as pa
+    def png(v):
+        b = io.BytesIO()
+        Image.fromarray(np.full((8, 8), v, np.uint8)).save(b, 'PNG')
+        return b.getvalue()
+    def rows(labels):
+        pq.write_table(pa.Table.from_pylist([dict(image=dict(bytes=png(i), path=None), label=l) for i, l in enumerate(labels)]), tmp_path/'t.parquet')
+    rows([0, 0, 0, 2, 2, 2])
+    one_line(call('distill', 'random', '--data', 't.parquet'), 'class 1', 'no image')
+    rows([0, 0, 0, -1, 1, 1])
+    one_line(call('distill', 'random', '--data', 't.parquet'), 'labels: expected 0..C-1')
 
 
 def test_damaged_set(call, tmp_path):
     call('distill', 'random', '--out', 'a', check=0)
-    f = tmp_path/'a'/'data.safetensors'; b = bytearray(f.read_bytes()); b[-1] ^= 1; f.write_bytes(b)
+    f = tmp_path/'a'/'data.safetensors'
+    b = bytearray(f.read_bytes())
+    b[-1] ^= 1
+    f.write_bytes(b)
     one_line(call('evaluate', 'a'), 'damaged', 'checksum')
     one_line(call('distill', 'random', '--out', 'a'), 'damaged')
 
 
 def test_no_permission(cli, tmp_path):
     "A folder that may not be written to; root may write anywhere, so a root gives up its capabilities first and is then bound by the rights of its files like everybody."
-    locked = tmp_path/'locked'; locked.mkdir(); locked.chmod(0o555)
+    locked = tmp_path/'locked'
+    locked.mkdir()
+    locked.chmod(0o555)
     drop = "import ctypes, os; assert os.getuid() or ctypes.CDLL(None).capset((ctypes.c_uint32*2)(0x20080522, 0), (ctypes.c_uint32*6)()) == 0"
     one_line(cli('distill', 'dc', '--out', locked/'x', prelude=drop), 'cannot write to', 'ermission')
     assert list(locked.iterdir()) == []
@@ -162,5 +185,7 @@ def test_full_disk(cli, call, tmp_path, limit):
 
 def test_nan_in_images():
     import dd_lit.data as d
-    x = torch.rand(6, 1, 8, 8); x[3, 0, 0, 0] = float('nan')
-    with pytest.raises(ValueError, match='train_x: 1 of 6 images contain NaN'): d.ImageData(x, torch.arange(6) % 2, x[:2], torch.arange(2))
+    x = torch.rand(6, 1, 8, 8)
+    x[3, 0, 0, 0] = float('nan')
+    with pytest.raises(ValueError, match='train_x: 1 of 6 images contain NaN'):
+        d.ImageData(x, torch.arange(6) % 2, x[:2], torch.arange(2))

@@ -25,27 +25,34 @@ def data():
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch): monkeypatch.setenv('DD_LIT_CACHE', str(tmp_path/'cache'))
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv('DD_LIT_CACHE', str(tmp_path/'cache'))
 
 
 def settings(method):
     kw = {k: v for k, v in SMALL.items() if k in get_method(method).defaults}
-    if method == 'sre2l': kw['backbones'] = ('resnet18',)
+    if method == 'sre2l':
+        kw['backbones'] = ('resnet18',)
     return kw
 
 
-def small_set(data): return distill('random', data, 1)
+def small_set(data):
+    return distill('random', data, 1)
 
 
 def test_the_device_refuses_what_a_gpu_refuses():
     with PretendDevice() as device:
         x, y = torch.ones(3, device=device), torch.ones(3)
-        with pytest.raises(Mixed): x + y
-        with pytest.raises(TypeError): x.numpy()
-        with pytest.raises(Mixed): torch.randn(3, device=device, generator=rng(0, 'here'))
+        with pytest.raises(Mixed):
+            x + y
+        with pytest.raises(TypeError):
+            x.numpy()
+        with pytest.raises(Mixed):
+            torch.randn(3, device=device, generator=rng(0, 'here'))
         assert (x + 1).cpu().equal(y + 1) and (x + torch.tensor(1.)).device.type == x.device.type
     with PretendDevice(double=False) as device:
-        with pytest.raises(TypeError): torch.ones(3, device=device).double()
+        with pytest.raises(TypeError):
+            torch.ones(3, device=device).double()
 
 
 @pytest.mark.parametrize('double', [True, False], ids=['float64', 'no float64'])
@@ -55,7 +62,9 @@ def test_distill(data, method, double, tmp_path):
     with PretendDevice(double) as device:
         ds = distill(method, data, 1, device=device, out=tmp_path/'a', checkpoint_seconds=0, **settings(method))
         half = get_method(method)(data, 1, device=device, **settings(method))
-        half.setup(); state = half.state_dict(); half.load_state_dict(state)
+        half.setup()
+        state = half.state_dict()
+        half.load_state_dict(state)
     assert ds.images.device.type == 'cpu' and ds.images.isfinite().all()
     assert torch.equal(DistilledSet.load(tmp_path/'a').images, ds.images)
     assert Rules.seen > 100 or method == 'random'
@@ -68,7 +77,8 @@ def test_augment(what, double):
     x = torch.randn(12, 2, 16, 16, generator=rng(0, 'x'))
     aug = patch_augment() if what == 'patches' else make_augment(what)
     with PretendDevice(double) as device:
-        for k in range(6): assert torch.allclose(aug(x.to(device), rng(k, what)).cpu(), aug(x, rng(k, what)), atol=1e-5)
+        for k in range(6):
+            assert torch.allclose(aug(x.to(device), rng(k, what)).cpu(), aug(x, rng(k, what)), atol=1e-5)
     assert Rules.seen > 20
 
 
@@ -78,7 +88,8 @@ def test_crop_resize(size, double):
     "Boxes that enlarge and that shrink, drawn on the CPU and moved or not."
     x, boxes = torch.randn(6, 2, 16, 16, generator=rng(0, 'x')), draw_boxes(6, rng(0, 'boxes'))
     with PretendDevice(double) as device:
-        for b in (boxes, boxes.to(device)): assert torch.allclose(crop_resize(x.to(device), b, size).cpu(), crop_resize(x, boxes, size), atol=1e-5)
+        for b in (boxes, boxes.to(device)):
+            assert torch.allclose(crop_resize(x.to(device), b, size).cpu(), crop_resize(x, boxes, size), atol=1e-5)
     assert Rules.seen > 5
 
 
@@ -88,13 +99,20 @@ def test_evaluate(data, how):
     kw = dict(epochs=2, model_kw=dict(width=8), repeats=1)
     with PretendDevice() as device:
         teacher = create_model('convnet3', 10, 1, 16, seed=1, width=8).to(device).eval()
-        if how in ('dc', 'dsa', 'gift'): kw |= dict(protocol=how)
-        if how in ('adam', 'muon'): kw |= dict(opt=how)
-        if how == 'kl': kw |= dict(soft=torch.randn(10, 10, generator=rng(0, 'soft')), loss='kl')
-        if how == 'gift loss': kw |= dict(soft=LiveLabels(ds.images, [teacher], epochs=2, batch_size=5, mix=True), loss='gift')
-        if how == 'stored': kw |= dict(soft=relabel(ds.images, [teacher], epochs=2, batch_size=5, mix=True), loss=get_loss('mse_ce', gamma=.1))
-        if how == 'mosaic': ds.patches = 2
-        if how == 'batch norm': kw['model_kw'] |= dict(norm='batch')
+        if how in ('dc', 'dsa', 'gift'):
+            kw |= dict(protocol=how)
+        if how in ('adam', 'muon'):
+            kw |= dict(opt=how)
+        if how == 'kl':
+            kw |= dict(soft=torch.randn(10, 10, generator=rng(0, 'soft')), loss='kl')
+        if how == 'gift loss':
+            kw |= dict(soft=LiveLabels(ds.images, [teacher], epochs=2, batch_size=5, mix=True), loss='gift')
+        if how == 'stored':
+            kw |= dict(soft=relabel(ds.images, [teacher], epochs=2, batch_size=5, mix=True), loss=get_loss('mse_ce', gamma=.1))
+        if how == 'mosaic':
+            ds.patches = 2
+        if how == 'batch norm':
+            kw['model_kw'] |= dict(norm='batch')
         s = evaluate(ds, data, device=device, **kw)
     assert 0 <= s.mean <= 100 and Rules.seen > 100
 
@@ -116,6 +134,7 @@ def test_inherit_and_continual(data):
     with PretendDevice() as device:
         a, b = (pretrain('convnet3', data, epochs=1, width=w, device=device) for w in (8, 16))
         golden = train_golden(features(a, data.train_x, data.normalize), data.train_y, 10, epochs=2)
-        for mode in MODES: assert 0 <= evaluate_inherit(ds, data, a, b, golden, mode=mode, epochs=2).mean <= 100
+        for mode in MODES:
+            assert 0 <= evaluate_inherit(ds, data, a, b, golden, mode=mode, epochs=2).mean <= 100
         gdumb(ds, data, steps=2, model_kw=dict(width=8), epochs=2, device=device)
     assert Rules.seen > 100

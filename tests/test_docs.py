@@ -7,18 +7,28 @@ CHROMIUM = next((p for p in map(shutil.which, ('chromium', 'chromium-browser', '
 
 
 class Page(html.parser.HTMLParser):
-    def __init__(self, text): super().__init__(); self.links, self.images, self.ids, self.text, self.math, self._skip = [], [], set(), [], 0, 0; self.feed(text)
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.images, self.ids, self.text, self.math, self._skip = [], [], set(), [], 0, 0
+        self.feed(text)
     def handle_starttag(self, tag, attrs):
         a = dict(attrs)
-        if 'id' in a: self.ids.add(a['id'])
-        if tag == 'a' and 'href' in a: self.links.append(a['href'])
-        if tag == 'img': self.images.append(a)
-        if tag == 'math': self.math += 1
-        if tag in ('pre', 'code', 'annotation', 'script', 'style'): self._skip += 1
+        if 'id' in a:
+            self.ids.add(a['id'])
+        if tag == 'a' and 'href' in a:
+            self.links.append(a['href'])
+        if tag == 'img':
+            self.images.append(a)
+        if tag == 'math':
+            self.math += 1
+        if tag in ('pre', 'code', 'annotation', 'script', 'style'):
+            self._skip += 1
     def handle_endtag(self, tag):
-        if tag in ('pre', 'code', 'annotation', 'script', 'style'): self._skip -= 1
+        if tag in ('pre', 'code', 'annotation', 'script', 'style'):
+            self._skip -= 1
     def handle_data(self, d):
-        if not self._skip: self.text.append(d)
+        if not self._skip:
+            self.text.append(d)
 
 
 @pytest.fixture(scope='module')
@@ -39,9 +49,12 @@ def test_no_broken_link(site):
     broken = []
     for p, page in site.items():
         for l in page.links:
-            if re.match(r'[a-z]+:', l): continue
-            file, _, anchor = l.partition('#'); to = (p.parent/file).resolve() if file else p
-            if not to.exists() or (anchor and to in site and anchor not in site[to].ids): broken.append(f'{p.relative_to(ROOT)}: {l}')
+            if re.match(r'[a-z]+:', l):
+                continue
+            file, _, anchor = l.partition('#')
+            to = (p.parent/file).resolve() if file else p
+            if not to.exists() or (anchor and to in site and anchor not in site[to].ids):
+                broken.append(f'{p.relative_to(ROOT)}: {l}')
     assert not broken, '\n'.join(broken)
 
 
@@ -73,8 +86,10 @@ def test_in_a_browser(site):
         const docs=[...document.querySelectorAll("iframe")].map(f=>f.contentDocument);
         document.body.setAttribute("data-wide",docs.map(d=>d.documentElement.scrollWidth).join(","));
         document.body.setAttribute("data-math",docs.map(d=>[...d.querySelectorAll("math")].filter(m=>m.getBoundingClientRect().height<5).length).join(","))})</script>""")
-    try: r = subprocess.run([CHROMIUM, '--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--allow-file-access-from-files', '--enable-logging=stderr', '--virtual-time-budget=60000', '--dump-dom', frames.as_uri()], capture_output=True, text=True, timeout=300)
-    finally: frames.unlink()
+    try:
+        r = subprocess.run([CHROMIUM, '--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--allow-file-access-from-files', '--enable-logging=stderr', '--virtual-time-budget=60000', '--dump-dom', frames.as_uri()], capture_output=True, text=True, timeout=300)
+    finally:
+        frames.unlink()
     found = {k: list(map(int, re.search(rf'data-{k}="([\d,]+)"', r.stdout).group(1).split(','))) for k in ('wide', 'math')}
     console = [l for l in r.stderr.splitlines() if 'CONSOLE' in l]
     assert not console, console

@@ -19,10 +19,14 @@ def few(size=None):
     return ImageData(*d.sample(40), d.test_x[:20], d.test_y[:20], d.norm, d.classes, 'few')
 
 
-def generators(): return torch.get_rng_state().tolist(), repr(np.random.get_state()), random.getstate()
+def generators():
+    return torch.get_rng_state().tolist(), repr(np.random.get_state()), random.getstate()
 
 
-def disturb(seed): torch.manual_seed(seed); np.random.seed(seed); random.seed(seed)
+def disturb(seed):
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)
 
 
 def twice(name, data, tmp_path, **kw):
@@ -40,16 +44,20 @@ def drawing(most=12e6):
     "Networks that draw random numbers while they train, up to a size."
     out = []
     for n in list_models():
-        if n.startswith(('regnet', 'vit')): continue          # their builders look at their weights; they have no dropout
-        with torch.device('meta'): m = create_model(n, 10, 1, 32)
+        if n.startswith(('regnet', 'vit')):
+            continue          # their builders look at their weights; they have no dropout
+        with torch.device('meta'):
+            m = create_model(n, 10, 1, 32)
         draws = any(isinstance(o, (nn.modules.dropout._DropoutNd, StochasticDepth)) and o.p > 0 for o in m.modules())
-        if draws and sum(p.numel() for p in m.parameters()) <= most: out.append(n)
+        if draws and sum(p.numel() for p in m.parameters()) <= most:
+            out.append(n)
     return out
 
 
 class Random(nn.Module):
     "Draws from everything there is, in training and in prediction."
-    def forward(self, x): return F.dropout(x, .3)*(1 + .1*random.random()) + .1*float(np.random.rand())
+    def forward(self, x):
+        return F.dropout(x, .3)*(1 + .1*random.random()) + .1*float(np.random.rand())
 
 
 def test_made_up_network_is_trained_by_its_seed(tmp_path, monkeypatch):
@@ -66,8 +74,10 @@ def test_made_up_network_is_trained_by_its_seed(tmp_path, monkeypatch):
 def test_every_network_that_draws_is_trained_by_its_seed(tmp_path):
     data, tried = few(32), []
     for n in drawing():
-        if n.startswith('squeezenet'): continue               # no linear head to take away; `last_linear` says so
-        if n == 'googlenet': continue                         # several outputs while it trains
+        if n.startswith('squeezenet'):
+            continue               # no linear head to take away; `last_linear` says so
+        if n == 'googlenet':
+            continue                         # several outputs while it trains
         a, b = twice(n, data, tmp_path/n)
         assert a == b, n
         tried.append(n)
@@ -78,19 +88,25 @@ def test_every_network_that_draws_is_trained_by_its_seed(tmp_path):
 def test_network_that_draws_while_it_predicts(method, tmp_path):
     "Same seed, same images, resumed as well; global generators untouched."
     data = few()
-    def net(): return nn.Sequential(nn.Flatten(), Random())
+    def net():
+        return nn.Sequential(nn.Flatten(), Random())
     def run(s, **kw):
         disturb(s)
         before = generators()
         m = get_method(method)(data, 1, backbone=net(), iters=4, grow_every=2)
-        try: return m.fit(**kw).images
-        finally: assert generators() == before
+        try:
+            return m.fit(**kw).images
+        finally:
+            assert generators() == before
     whole = run(1)
     assert torch.equal(whole, run(2))
-    class Stop(Exception): pass
+    class Stop(Exception):
+        pass
     def stop(d):
-        if d.k == 3: raise Stop
-    with pytest.raises(Stop): run(3, out=tmp_path/'run', checkpoint_seconds=0, on_step=stop)
+        if d.k == 3:
+            raise Stop
+    with pytest.raises(Stop):
+        run(3, out=tmp_path/'run', checkpoint_seconds=0, on_step=stop)
     assert torch.equal(run(4, out=tmp_path/'run'), whole)
 
 
@@ -124,7 +140,8 @@ def test_networks_stay_on_their_devices(where):
             assert device_of(golden).type == at
             tests = features(b, data.test_x, data.normalize).to(at)
             how = dict(repeats=1, epochs=2, noise=.1, flip=True, test_features=tests)
-            for q in evaluate_inherit(ds, data, a, b, golden, MODES, **how).values(): assert 0 <= q.mean <= 100
+            for q in evaluate_inherit(ds, data, a, b, golden, MODES, **how).values():
+                assert 0 <= q.mean <= 100
         train_projector(Views(ds.images.to(NAME), a, b, 0), 2)
         assert (device_of(a).type, device_of(b).type) == where
     assert Rules.seen > 100
@@ -139,7 +156,8 @@ def test_a_network_of_the_caller_is_not_moved(method):
         there = distill(method, data, 1, backbone=net, iters=3, grow_every=1, device=device).images
         assert device_of(net).type == 'cpu'
         net.to(device)
-        with borrowed(net): net.to('cpu')
+        with borrowed(net):
+            net.to('cpu')
         assert device_of(net).type == NAME
         net.to('cpu')
     assert Rules.seen > 100 and weights_digest(net) == before

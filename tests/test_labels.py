@@ -9,7 +9,8 @@ READS_LOGITS = {'mse', 'mse_ce', 'cosine', 'gift', 'refine_kl'}
 MANY = settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 
 
-def losses(but=()): return [n for n in list_losses() if n not in but]
+def losses(but=()):
+    return [n for n in list_losses() if n not in but]
 
 
 def gradient(name, s, t, y):
@@ -28,7 +29,8 @@ def batches(draw):
         z = torch.randn(n, c, generator=rng(seed, name), dtype=torch.float64).clamp(-4, 4)
         z[draw(st.lists(st.booleans(), min_size=n, max_size=n))] = 0.
         for i in range(n):
-            if draw(st.integers(0, 3)) == 0: z[i] = F.one_hot(torch.tensor(draw(st.integers(0, c - 1))), c)
+            if draw(st.integers(0, 3)) == 0:
+                z[i] = F.one_hot(torch.tensor(draw(st.integers(0, c - 1))), c)
         return (z*10.**draw(st.sampled_from(tens))).to(kind)
     return one('student'), one('teacher'), torch.randint(c, (n,), generator=rng(seed, 'true'))
 
@@ -68,13 +70,15 @@ def test_what_has_no_meaning_is_refused(name):
         if bad == -torch.inf and name not in READS_LOGITS:
             t[1] = bad
             word = 'row 1 is all -inf'
-        with pytest.raises(ValueError, match=word): get_loss(name)(s, t, y)
+        with pytest.raises(ValueError, match=word):
+            get_loss(name)(s, t, y)
 
 
 def test_a_student_that_diverged_stays_nan():
     "`fit` stops with a sentence of its own then."
     s, t, y = torch.full((2, 3), torch.nan), torch.zeros(2, 3), torch.tensor([0, 1])
-    for n in list_losses(): assert get_loss(n)(s, t, y).isnan(), n
+    for n in list_losses():
+        assert get_loss(n)(s, t, y).isnan(), n
 
 
 # Label stores and teachers
@@ -84,7 +88,8 @@ def tiny(norm='batch', seed=0):
     return create_model('convnet3', 3, 1, 16, seed=seed, width=4, norm=norm)
 
 
-def images(n=6): return torch.randn(n, 1, 16, 16, generator=rng(0, 'images'))
+def images(n=6):
+    return torch.randn(n, 1, 16, 16, generator=rng(0, 'images'))
 
 
 VIEWS = dict(epochs=2, batch_size=4, crop=.5, dtype=torch.float32)
@@ -114,7 +119,8 @@ def test_teachers_come_back_as_they_were(kind):
         s = relabel(x, t, **VIEWS) if kind == 'stored' else LiveLabels(x, t, 2, 4, crop=.5)
         v, z, _ = next(iter(s.epoch(0, x, torch.zeros(6, dtype=torch.long))))
         t.eval()
-        with torch.no_grad(): assert torch.allclose(z, t(v), atol=1e-5)
+        with torch.no_grad():
+            assert torch.allclose(z, t(v), atol=1e-5)
         t.train()
         t[0].features[1].eval()
     assert state() == before
@@ -142,7 +148,8 @@ def test_labels_mix_no_devices():
         def __init__(self, device):
             super().__init__()
             self.w = torch.nn.Parameter(torch.zeros(256, 3, device=device))
-        def forward(self, x): return x.flatten(1) @ self.w
+        def forward(self, x):
+            return x.flatten(1) @ self.w
     for where in ('cpu', 'cuda'):
         with FakeTensorMode(allow_non_fake_inputs=True) as mode:
             for device in ('cpu', 'cuda'):
@@ -153,4 +160,5 @@ def test_labels_mix_no_devices():
         s, t, y = torch.randn(4, 3, device='cuda'), torch.randn(4, 3, device='cuda'), torch.zeros(4, dtype=torch.long, device='cuda')
         for n in ('kl', 'soft_ce', 'mse', 'kd', 'wsld', 'dkd', 'nkd'):
             assert LOSSES[n](s, t, y).device.type == 'cuda', n
-        for f in (cosine_loss, infonce, stated_bound, best_bound): assert f(s, t).device.type == 'cuda'
+        for f in (cosine_loss, infonce, stated_bound, best_bound):
+            assert f(s, t).device.type == 'cuda'

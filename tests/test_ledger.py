@@ -9,7 +9,8 @@ from dd_lit.study.claims import ledger, load_results
 STORED = load_results(ROOT/'bench'/'results')
 
 
-def verdict_of(text): return next(r['verdict'] for r in ledger(STORED) if r['text'].startswith(text))
+def verdict_of(text):
+    return next(r['verdict'] for r in ledger(STORED) if r['text'].startswith(text))
 
 
 def test_theorem_of_gift():
@@ -22,9 +23,14 @@ def test_theorem_of_gift():
 def test_time_and_memory_of_flow_matching():
     from flow_cost import make, step
     from statistics_cost import saved_bytes
-    d = load_data('digits'); ms = {n: make(n, d, 'convnet3', 32, 1) for n in ('sfm', 'lgm, 10 augmentations')}; ts = {n: [] for n in ms}
+    d = load_data('digits')
+    ms = {n: make(n, d, 'convnet3', 32, 1) for n in ('sfm', 'lgm, 10 augmentations')}
+    ts = {n: [] for n in ms}
     for r in range(4):
-        for n, m in ms.items(): t = time.perf_counter(); step(m); ts[n].append(time.perf_counter() - t)
+        for n, m in ms.items():
+            t = time.perf_counter()
+            step(m)
+            ts[n].append(time.perf_counter() - t)
     a, b = (min(v[1:]) for v in ts.values())
     kept = [saved_bytes(lambda m=m: step(m)) for m in ms.values()]
     assert verdict_of('a step of SFM takes a quarter') == 'holds' and b > 4*a
@@ -34,10 +40,15 @@ def test_time_and_memory_of_flow_matching():
 def test_gift_costs_nothing():
     "The loss itself, without the network: what GIFT adds is below a twentieth of the stored step of KL."
     from dd_lit.labels.losses import get_loss
-    z, soft, hard = torch.randn(50, 10), torch.randn(50, 10), torch.randint(10, (50,)); out = {}
+    z, soft, hard = torch.randn(50, 10), torch.randn(50, 10), torch.randint(10, (50,))
+    out = {}
     for l in ('kl', 'gift'):
         v = []
-        for _ in range(30): x = z.clone().requires_grad_(); t = time.perf_counter(); get_loss(l)(x, soft, hard).backward(); v.append(time.perf_counter() - t)
+        for _ in range(30):
+            x = z.clone().requires_grad_()
+            t = time.perf_counter()
+            get_loss(l)(x, soft, hard).backward()
+            v.append(time.perf_counter() - t)
         out[l] = statistics.median(v)
     assert verdict_of('GIFT costs near nothing') == 'holds' and out['gift'] - out['kl'] < .05*STORED['label_cost']['rows']['kl']
 

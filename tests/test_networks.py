@@ -18,10 +18,12 @@ def data():
 
 
 @pytest.fixture(scope='module')
-def cache(tmp_path_factory): return str(tmp_path_factory.mktemp('cache'))
+def cache(tmp_path_factory):
+    return str(tmp_path_factory.mktemp('cache'))
 
 
-def everywhere(): return torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), random.getstate()
+def everywhere():
+    return torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), random.getstate()
 
 
 @pytest.mark.parametrize('method', ['sre2l', 'gvbsm', 'ogm'])
@@ -30,10 +32,13 @@ def test_result_in_on_step_changes_nothing(method, data, cache):
     (tests/test_seeds.py asks all methods; here are two networks in turn, with memory, and layers that are dropped)."""
     def ask(o):
         o.result()
-        for net in o.nets: net(o.images[:2])
+        for net in o.nets:
+            net(o.images[:2])
     kw, before = dict(iters=5, width=8, squeeze_epochs=1, crop=.5, batch_size=6, loop='reorder', alpha=.4, cache=cache), everywhere()
-    if method == 'gvbsm': kw |= dict(backbones=('resnet18', 'convnet3'), drop=.6)
-    if method == 'ogm': kw |= dict(pool=30)
+    if method == 'gvbsm':
+        kw |= dict(backbones=('resnet18', 'convnet3'), drop=.6)
+    if method == 'ogm':
+        kw |= dict(pool=30)
     plain = get_method(method)(data, 2, seed=1, device='cpu', **kw).fit()
     watched = get_method(method)(data, 2, seed=1, device='cpu', **kw).fit(on_step=ask)
     assert torch.equal(plain.images, watched.images), (plain.images - watched.images).abs().max()
@@ -45,14 +50,17 @@ class Noisy(nn.Module):
     def __init__(self):
         super().__init__()
         self.conv, self.norm, self.last, self.head = nn.Conv2d(1, 8, 3, 2), nn.BatchNorm2d(8), nn.Conv2d(8, 16, 3, 2), nn.Linear(16, 10)
-    def forward(self, x): return self.head(F.dropout(self.last(self.norm(self.conv(x))), .3).relu().mean((2, 3)))
+    def forward(self, x):
+        return self.head(F.dropout(self.last(self.norm(self.conv(x))), .3).relu().mean((2, 3)))
 
 
-class Stop(Exception): pass
+class Stop(Exception):
+    pass
 
 
 def stop(o):
-    if o.k == 2: raise Stop
+    if o.k == 2:
+        raise Stop
 
 
 @pytest.mark.parametrize('method', ['sre2l', 'gvbsm'])
@@ -60,17 +68,24 @@ def stop(o):
 def test_networks_that_draw(method, net, data, cache, tmp_path):
     "With dropout inside: same seed, same images, whatever the caller drew before; resumed, the same again; another seed, others."
     if net == 'noisy':
-        with local_seed(0, 'noisy'): lent = Noisy()
+        with local_seed(0, 'noisy'):
+            lent = Noisy()
         kw = dict(iters=4, crop=.5, teachers=dict(noisy=lent))
-    else: kw = dict(iters=4, crop=.5, squeeze_epochs=1, backbones=(net,), cache=str(tmp_path/'c'))
+    else:
+        kw = dict(iters=4, crop=.5, squeeze_epochs=1, backbones=(net,), cache=str(tmp_path/'c'))
     sets = []
     for s in (1, 2):
-        torch.manual_seed(s); np.random.seed(s); random.seed(s); before = everywhere()
+        torch.manual_seed(s)
+        np.random.seed(s)
+        random.seed(s)
+        before = everywhere()
         sets.append(distill(method, data, 1, seed=3, device='cpu', **kw | ({} if net == 'noisy' else dict(cache=str(tmp_path/f'c{s}')))))
         assert everywhere() == before
     assert torch.equal(sets[0].images, sets[1].images) and torch.equal(sets[0].soft, sets[1].soft)
-    if net != 'noisy': kw['cache'] = str(tmp_path/'c1')
-    with pytest.raises(Stop): get_method(method)(data, 1, seed=3, device='cpu', **kw).fit(tmp_path/'o', checkpoint_seconds=0, on_step=stop)
+    if net != 'noisy':
+        kw['cache'] = str(tmp_path/'c1')
+    with pytest.raises(Stop):
+        get_method(method)(data, 1, seed=3, device='cpu', **kw).fit(tmp_path/'o', checkpoint_seconds=0, on_step=stop)
     torch.manual_seed(9)
     assert torch.equal(distill(method, data, 1, out=tmp_path/'o', seed=3, device='cpu', **kw).images, sets[0].images)
 
@@ -80,7 +95,8 @@ def test_squeeze_is_its_key(name, data, tmp_path):
     "A cache key stands for one training: two empty caches, two global states, one network. (EfficientNet has stochastic depth too.)"
     nets = []
     for s in (1, 2):
-        torch.manual_seed(s); before = everywhere()
+        torch.manual_seed(s)
+        before = everywhere()
         nets.append(squeeze(name, data, epochs=1, augment='crop', device='cpu', cache=tmp_path/str(s)))
         assert everywhere() == before
     assert weights_digest(nets[0]) == weights_digest(nets[1])
@@ -97,8 +113,11 @@ def test_the_seed_decides_the_networks(data, cache):
 @pytest.mark.parametrize('method', ['sre2l', 'gvbsm', 'ogm'])
 def test_lent_networks_come_back(method, data):
     "Modes, wishes for gradients, gradients, hooks and buffers of teachers, after a run and in the middle of it."
-    with local_seed(0, 'lent'): net = Noisy()
-    net.norm.eval(); net.last.weight.requires_grad_(False); net.head.weight.grad = torch.ones_like(net.head.weight)
+    with local_seed(0, 'lent'):
+        net = Noisy()
+    net.norm.eval()
+    net.last.weight.requires_grad_(False)
+    net.head.weight.grad = torch.ones_like(net.head.weight)
     net.conv.register_forward_hook(lambda *a: None)
     told = lambda: (weights_digest(net), [m.training for m in net.modules()], [(p.requires_grad, None if p.grad is None else p.grad.tolist()) for p in net.parameters()],
                     [len(h) for m in net.modules() for h in (m._forward_hooks, m._forward_pre_hooks, m._backward_hooks)])

@@ -9,7 +9,8 @@ MODULES = {str(p.relative_to(ROOT)) for p in (ROOT/'dd_lit').rglob('*.py')}
 def sources(to):
     "What packaging reads, where it may write."
     to.mkdir()
-    for f in ('settings.ini', 'pyproject.toml', 'setup.py', 'MANIFEST.in', 'README.md', 'LICENSE', 'CHANGELOG.md'): shutil.copy(ROOT/f, to/f)
+    for f in ('settings.ini', 'pyproject.toml', 'setup.py', 'MANIFEST.in', 'README.md', 'LICENSE', 'CHANGELOG.md'):
+        shutil.copy(ROOT/f, to/f)
     shutil.copytree(ROOT/'dd_lit', to/'dd_lit', ignore=shutil.ignore_patterns('__pycache__'))
     return to
 

@@ -21,9 +21,11 @@ def test_killed_and_resumed(tmp_path):
     workers = []
     for _ in range(600):
         workers = [c for c in psutil.Process(p.pid).children(recursive=True) if 'dd_lit' in ' '.join(c.cmdline())]
-        if len(workers) == 2 and (tmp_path/'two').exists() and all(sum(c.cpu_times()[:2]) > 4 for c in workers): break
+        if len(workers) == 2 and (tmp_path/'two').exists() and all(sum(c.cpu_times()[:2]) > 4 for c in workers):
+            break
         time.sleep(.1)
-    assert len(workers) == 2; workers[-1].send_signal(signal.SIGKILL)
+    assert len(workers) == 2
+    workers[-1].send_signal(signal.SIGKILL)
     assert p.wait(120) != 0 and not (tmp_path/'two'/'data.safetensors').exists()
     subprocess.run([*TWO, *args, tmp_path/'two'], check=True, capture_output=True, env=ENV, timeout=300)
     a, b = (DistilledSet.load(tmp_path/n) for n in ('one', 'two'))
@@ -46,7 +48,8 @@ tasks = '/proc/self/task'; assert not os.path.exists(tasks) or not any('gloo' in
     out = []
     import json
     for cmd, n in (([sys.executable], 1), (TWO, 2)):
-        r = subprocess.run([*cmd, tmp_path/'t.py', str(tmp_path/f'labels{n}')], capture_output=True, text=True, env=ENV, timeout=300); assert r.returncode == 0, said(r)
+        r = subprocess.run([*cmd, tmp_path/'t.py', str(tmp_path/f'labels{n}')], capture_output=True, text=True, env=ENV, timeout=300)
+        assert r.returncode == 0, said(r)
         out.append(json.loads((tmp_path/f'labels{n}'/'out.json').read_text()))
     assert [o.pop('n') for o in out] == [1, 2] and out[0] == out[1] and len(out[0]['top1']) == 3
 

@@ -11,12 +11,15 @@ BOOKS = sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' 
 def copy(tmp_path_factory):
     "The parts of the repository that nbdev's tools read and write, in a folder where they may."
     d = tmp_path_factory.mktemp('repo')
-    for f in ('settings.ini', 'pyproject.toml', 'setup.py', 'README.md', '_quarto.yml'): shutil.copy(ROOT/f, d/f)
-    for f in ('nbs', 'dd_lit', 'bench', 'tools'): shutil.copytree(ROOT/f, d/f, ignore=shutil.ignore_patterns('__pycache__', '.ipynb_checkpoints'))
+    for f in ('settings.ini', 'pyproject.toml', 'setup.py', 'README.md', '_quarto.yml'):
+        shutil.copy(ROOT/f, d/f)
+    for f in ('nbs', 'dd_lit', 'bench', 'tools'):
+        shutil.copytree(ROOT/f, d/f, ignore=shutil.ignore_patterns('__pycache__', '.ipynb_checkpoints'))
     return d
 
 
-def tool(copy, name): subprocess.run([sys.executable, '-c', f'from nbdev.cli import *; import nbdev.clean, nbdev.doclinks; {name}'], cwd=copy, check=True, capture_output=True)
+def tool(copy, name):
+    subprocess.run([sys.executable, '-c', f'from nbdev.cli import *; import nbdev.clean, nbdev.doclinks; {name}'], cwd=copy, check=True, capture_output=True)
 
 
 def test_export_changes_nothing(copy):
@@ -28,7 +31,8 @@ def test_export_changes_nothing(copy):
 
 def test_notebooks_are_clean(copy):
     tool(copy, 'nbdev.clean.nbdev_clean()')
-    for f in BOOKS: assert (copy/f.relative_to(ROOT)).read_text() == f.read_text(), f'{f} is not clean: run nbdev_clean'
+    for f in BOOKS:
+        assert (copy/f.relative_to(ROOT)).read_text() == f.read_text(), f'{f} is not clean: run nbdev_clean'
 
 
 @pytest.mark.parametrize('book', BOOKS, ids=lambda p: str(p.relative_to(ROOT/'nbs')))
@@ -55,7 +59,8 @@ def test_openings_are_current(copy):
     "Every page opens with its result, a picture of its own, and where it stands in the book."
     subprocess.run([sys.executable, 'tools/openings.py'], cwd=copy, check=True)
     tool(copy, 'nbdev.clean.nbdev_clean()')
-    for f in BOOKS: assert (copy/f.relative_to(ROOT)).read_text() == f.read_text(), f'{f}: run python tools/openings.py'
+    for f in BOOKS:
+        assert (copy/f.relative_to(ROOT)).read_text() == f.read_text(), f'{f}: run python tools/openings.py'
     made, ours = ({p.name: p.read_bytes() for p in (r/'nbs'/'images').glob('*.png')} for r in (copy, ROOT))
     assert made == ours
 
@@ -66,7 +71,8 @@ def test_no_pickle_and_no_global_seed():
         s = f.read_text()
         assert 'import pickle' not in s and 'weights_only=False' not in s
         assert 'torch.cuda.manual_seed' not in s
-        if f.name == 'core.py': continue                # local_seed, which puts everything back; its notebook tests that
+        if f.name == 'core.py':
+            continue                # local_seed, which puts everything back; its notebook tests that
         assert not any(w in s for w in ('torch.manual_seed', 'np.random.', 'random.seed')), f
 
 
@@ -74,8 +80,10 @@ def test_every_export_is_described():
     "Public functions and classes have a docstring."
     import importlib, inspect
     for f in sorted((ROOT/'dd_lit').rglob('*.py')):
-        if f.name.startswith('_'): continue
+        if f.name.startswith('_'):
+            continue
         mod = importlib.import_module('.'.join(f.relative_to(ROOT).with_suffix('').parts))
         for n in mod.__all__:
             o = getattr(mod, n)
-            if inspect.isfunction(o) or inspect.isclass(o): assert o.__doc__, f'{mod.__name__}.{n} has no docstring'
+            if inspect.isfunction(o) or inspect.isclass(o):
+                assert o.__doc__, f'{mod.__name__}.{n} has no docstring'

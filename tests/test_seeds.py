@@ -29,15 +29,19 @@ class Made(torch.nn.Module):
 
 
 @pytest.fixture
-def made(monkeypatch): monkeypatch.setitem(models._OURS, 'made', Made)
+def made(monkeypatch):
+    monkeypatch.setitem(models._OURS, 'made', Made)
 
 
 def draws(name):
     "Does the network hold layers that draw?"
-    def make(): return create_model(name, 10, 3, SIZES.get(name, 64), seed=0)
+    def make():
+        return create_model(name, 10, 3, SIZES.get(name, 64), seed=0)
     try:
-        with torch.device('meta'): net = make()
-    except NotImplementedError: net = make()             # it computes while it is built
+        with torch.device('meta'):
+            net = make()
+    except NotImplementedError:
+        net = make()             # it computes while it is built
     return any(isinstance(m, DROPS) and max(getattr(m, 'p', 0), getattr(m, 'drop_prob', 0)) > 0 for m in net.modules())
 
 
@@ -47,7 +51,8 @@ def toy(size, n=8):
     return ImageData(x[:n], y[:n], x[n:], y[n:], name='toy')
 
 
-def states(): return torch.random.get_rng_state().tolist(), np.random.get_state()[1].tolist(), np.random.get_state()[2], random.getstate()
+def states():
+    return torch.random.get_rng_state().tolist(), np.random.get_state()[1].tolist(), np.random.get_state()[2], random.getstate()
 
 
 def elsewhere(k):
@@ -95,15 +100,19 @@ def test_all_networks_that_draw():
     "Every network of `list_models` with such a layer; the weights only, and the failures all at once."
     bad, seen = {}, []
     for name in list_models():
-        if name in SEVERAL or not draws(name): continue
+        if name in SEVERAL or not draws(name):
+            continue
         seen.append(name)
-        try: check(name, SIZES.get(name, 64 if 'swin' in name else 32), scores=False)
-        except AssertionError as e: bad[name] = str(e).splitlines()[0]
+        try:
+            check(name, SIZES.get(name, 64 if 'swin' in name else 32), scores=False)
+        except AssertionError as e:
+            bad[name] = str(e).splitlines()[0]
     assert set(QUICK) <= set(seen) and len(seen) > 30, seen
     assert not bad, bad
 
 
-class Cut(Exception): pass
+class Cut(Exception):
+    pass
 
 
 @pytest.mark.parametrize('method', ['dc', 'dc_mda'])
@@ -117,10 +126,13 @@ def test_interrupted_and_resumed(method, made, tmp_path):
     one = get_method(method)(d, 2, **cfg)
     real = one.step
     def fragile():
-        if one.k == 2: torch.rand(5); raise Cut
+        if one.k == 2:
+            torch.rand(5)
+            raise Cut
         return real()
     one.step = fragile
-    with pytest.raises(Cut): one.fit(tmp_path/'run')
+    with pytest.raises(Cut):
+        one.fit(tmp_path/'run')
     elsewhere(2)
     assert torch.equal(distill(method, d, 2, out=tmp_path/'run', **cfg).images, whole.images)
 
@@ -138,9 +150,12 @@ def test_watching_changes_nothing(method, tmp_path):
         net = create_model('convnet3', 10, 1, 16, seed=0, width=8)
         cfg.pop('width')
         cfg['backbone'] = FeatureNet(torch.nn.Sequential(net.features, torch.nn.Flatten()), d.norm)
-    if method in ('random', 'herding', 'k_center', 'forgetting', 'rded'): cfg['iters'] = 1
-    def run(**kw): return cls(d, 1, device='cpu', **cfg).fit(**kw)
+    if method in ('random', 'herding', 'k_center', 'forgetting', 'rded'):
+        cfg['iters'] = 1
+    def run(**kw):
+        return cls(d, 1, device='cpu', **cfg).fit(**kw)
     plain = run()
     watched = run(out=tmp_path/'run', checkpoint_seconds=0, on_step=lambda o: (o.result(), o.state_dict(), o.identity()))
-    for a, b in ((plain.images, watched.images), (plain.labels, watched.labels)): assert torch.equal(a, b), f'{method}: differs by {(a - b).abs().max():.3g}'
+    for a, b in ((plain.images, watched.images), (plain.labels, watched.labels)):
+        assert torch.equal(a, b), f'{method}: differs by {(a - b).abs().max():.3g}'
     assert (plain.soft is None) == (watched.soft is None) and (plain.soft is None or torch.equal(plain.soft, watched.soft))

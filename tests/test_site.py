@@ -11,7 +11,8 @@ BOOKS = sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' 
 EXPORTED = re.compile(r'^#\|\s*(export|exports|exporti|exec_doc)\b', re.M)
 
 
-def source(cell): return ''.join(cell['source'])
+def source(cell):
+    return ''.join(cell['source'])
 
 
 def mixed(code) -> bool: # Does the code hold an import, anywhere, and something that is not one?
@@ -55,10 +56,15 @@ ELSEWHERE = re.compile(r'\]\([^()\s]*\)')               # where links lead is an
 @pytest.fixture(scope='module')
 def made(tmp_path_factory):
     "The folder in which `make docs` was run, with a Quarto that only writes down what it was asked."
-    d = tmp_path_factory.mktemp('site'); stub = d/'stub'/'quarto'; stub.parent.mkdir()
-    for f in ('settings.ini', 'pyproject.toml', 'setup.py', 'Makefile', 'README.md', 'CONTRIBUTING.md', '_quarto.yml', 'references.bib'): shutil.copy(ROOT/f, d/f)
-    for f in ('nbs', 'dd_lit', 'bench', 'tools'): shutil.copytree(ROOT/f, d/f, ignore=shutil.ignore_patterns('__pycache__', '.ipynb_checkpoints', '_quarto.yml', 'nbdev.yml'))
-    stub.write_text('#!/bin/sh\necho "$PWD: $*" >> "$(dirname "$0")/asked"\n'); stub.chmod(0o755)
+    d = tmp_path_factory.mktemp('site')
+    stub = d/'stub'/'quarto'
+    stub.parent.mkdir()
+    for f in ('settings.ini', 'pyproject.toml', 'setup.py', 'Makefile', 'README.md', 'CONTRIBUTING.md', '_quarto.yml', 'references.bib'):
+        shutil.copy(ROOT/f, d/f)
+    for f in ('nbs', 'dd_lit', 'bench', 'tools'):
+        shutil.copytree(ROOT/f, d/f, ignore=shutil.ignore_patterns('__pycache__', '.ipynb_checkpoints', '_quarto.yml', 'nbdev.yml'))
+    stub.write_text('#!/bin/sh\necho "$PWD: $*" >> "$(dirname "$0")/asked"\n')
+    stub.chmod(0o755)
     env = {**os.environ, 'PATH': f'{stub.parent}{os.pathsep}{os.environ["PATH"]}', 'PYTHONPATH': str(d)}
     # the environment is this one: make is told that it is up to date
     r = subprocess.run(['make', '-o', f'{sys.prefix}/.dev', 'docs', f'VENV={sys.prefix}'], cwd=d, env=env, capture_output=True, text=True, timeout=600)
@@ -68,35 +74,50 @@ def made(tmp_path_factory):
     return d
 
 
-def cells(path): return json.loads(path.read_text())['cells']
-def pages(d): return {str(b.relative_to(ROOT/'nbs')): (cells(b), cells(d/'_proc'/b.relative_to(ROOT/'nbs'))) for b in BOOKS}
-def flat(s): return ' '.join(ELSEWHERE.sub(']()', LINKED.sub(r'\1', s)).split())
-def markdown(outputs): return [''.join(o['data']['text/markdown']) for o in outputs if 'text/markdown' in o.get('data', {})]
-def shown(outputs): return [''.join(o.get('text', '')) + ''.join(o.get('data', {}).get('text/plain', '')) + ''.join(o.get('data', {}).get('image/png', '')) for o in outputs]
+def cells(path):
+    return json.loads(path.read_text())['cells']
+def pages(d):
+    return {str(b.relative_to(ROOT/'nbs')): (cells(b), cells(d/'_proc'/b.relative_to(ROOT/'nbs'))) for b in BOOKS}
+def flat(s):
+    return ' '.join(ELSEWHERE.sub(']()', LINKED.sub(r'\1', s)).split())
+def markdown(outputs):
+    return [''.join(o['data']['text/markdown']) for o in outputs if 'text/markdown' in o.get('data', {})]
+def shown(outputs):
+    return [''.join(o.get('text', '')) + ''.join(o.get('data', {}).get('text/plain', '')) + ''.join(o.get('data', {}).get('image/png', '')) for o in outputs]
 
 
 def lost(before, after) -> list: # What of a page's source is not on the processed page
-    head = yaml.safe_load(source(after[0]).strip().strip('-')); title, _, summary = source(before[0]).partition('\n')
-    want = f"# {head['title']}\n> {head.get('description', '')}"; gone = [p for p in re.split(r'\n\s*\n', source(before[0])) if flat(p) not in flat(want)]
+    head = yaml.safe_load(source(after[0]).strip().strip('-'))
+    title, _, summary = source(before[0]).partition('\n')
+    want = f"# {head['title']}\n> {head.get('description', '')}"
+    gone = [p for p in re.split(r'\n\s*\n', source(before[0])) if flat(p) not in flat(want)]
     text = flat('\n\n'.join(source(c) for c in after if c['cell_type'] == 'markdown'))
     for c in before[1:]:
         if c['cell_type'] == 'markdown':                 # in order: each paragraph after the one before it
             for p in re.split(r'\n\s*\n', source(c)):
                 at = text.find(flat(p))
-                if at < 0: gone.append(p)
-                else: text = text[at + len(flat(p)):]
-    ours = [(DIRECTIVE.sub('', source(c)).strip(), c) for c in before if c['cell_type'] == 'code']; theirs = [(DIRECTIVE.sub('', source(c)).strip(), c) for c in after if c['cell_type'] == 'code']
+                if at < 0:
+                    gone.append(p)
+                else:
+                    text = text[at + len(flat(p)):]
+    ours = [(DIRECTIVE.sub('', source(c)).strip(), c) for c in before if c['cell_type'] == 'code']
+    theirs = [(DIRECTIVE.sub('', source(c)).strip(), c) for c in after if c['cell_type'] == 'code']
     k = 0
     for code, c in ours:
         flags = {f.split()[0] for f in re.findall(r'^#\|\s*(\S.*)$', source(c), re.M)}
-        if not code or flags & {'hide', 'export', 'exporti', 'default_exp'}: continue
+        if not code or flags & {'hide', 'export', 'exporti', 'default_exp'}:
+            continue
         at = next((i for i in range(k, len(theirs)) if theirs[i][0] == code), None)
-        if at is None: gone.append(code); continue
+        if at is None:
+            gone.append(code)
+            continue
         k = at + 1
-        if shown(c['outputs']) != shown(theirs[at][1]['outputs']) or list(map(flat, markdown(c['outputs']))) != list(map(flat, markdown(theirs[at][1]['outputs']))): gone.append(f'the outputs of: {code}')
+        if shown(c['outputs']) != shown(theirs[at][1]['outputs']) or list(map(flat, markdown(c['outputs']))) != list(map(flat, markdown(theirs[at][1]['outputs']))):
+            gone.append(f'the outputs of: {code}')
     headings = set(re.findall(r'^### (\S+)$', '\n'.join(t for _, c in theirs for t in markdown(c['outputs'])), re.M))
     for code, c in ours:                                # an exported cell is shown by its signatures
-        if re.search(r'^#\|\s*export\b', source(c), re.M): gone += [f'the signature of {n.name}' for n in ast.parse(code).body if isinstance(n, (ast.FunctionDef, ast.ClassDef)) and n.name[0] != '_' and not n.decorator_list and n.name not in headings]
+        if re.search(r'^#\|\s*export\b', source(c), re.M):
+            gone += [f'the signature of {n.name}' for n in ast.parse(code).body if isinstance(n, (ast.FunctionDef, ast.ClassDef)) and n.name[0] != '_' and not n.decorator_list and n.name not in headings]
     return gone
 
 
@@ -107,9 +128,11 @@ def body(after) -> str: # A processed page's text, its Markdown outputs in their
 def walk(x):
     if isinstance(x, dict):
         yield x
-        for v in x.values(): yield from walk(v)
+        for v in x.values():
+            yield from walk(v)
     elif isinstance(x, list):
-        for v in x: yield from walk(v)
+        for v in x:
+            yield from walk(v)
 
 
 @pytest.fixture(scope='module')
@@ -144,30 +167,40 @@ def test_names_are_linked_and_links_arrive(made, trees):
     ids = {}
     for k, nodes in trees.items():
         have = {n['c'][1][0] for n in nodes if n.get('t') == 'Header'} | {n['c'][0][0] for n in nodes if n.get('t') in ('Span', 'Div')}
-        for name in (k, html(k)): ids[os.path.normpath(name)] = have
-        if k.endswith('.ipynb'): assert yaml.safe_load(source(cells(made/'_proc'/k)[0]).strip().strip('-'))['output-file'] == Path(html(k)).name
+        for name in (k, html(k)):
+            ids[os.path.normpath(name)] = have
+        if k.endswith('.ipynb'):
+            assert yaml.safe_load(source(cells(made/'_proc'/k)[0]).strip().strip('-'))['output-file'] == Path(html(k)).name
     broken, names = [], 0
     for k, nodes in trees.items():
         for n in nodes:
-            if n.get('t') not in ('Link', 'Image'): continue
-            url = n['c'][2][0]; names += n['t'] == 'Link' and n['c'][1][0].get('t') == 'Code' and '.html#' in url
-            if re.match(r'[a-z]+:', url): continue
-            file, _, anchor = url.partition('#'); to = os.path.normpath(Path(k).parent/file) if file else k
-            if to.startswith('..') or to not in ids and not (made/'_proc'/to).is_file() or anchor and anchor not in ids.get(to, ()): broken.append(f'{k}: {url}')
+            if n.get('t') not in ('Link', 'Image'):
+                continue
+            url = n['c'][2][0]
+            names += n['t'] == 'Link' and n['c'][1][0].get('t') == 'Code' and '.html#' in url
+            if re.match(r'[a-z]+:', url):
+                continue
+            file, _, anchor = url.partition('#')
+            to = os.path.normpath(Path(k).parent/file) if file else k
+            if to.startswith('..') or to not in ids and not (made/'_proc'/to).is_file() or anchor and anchor not in ids.get(to, ()):
+                broken.append(f'{k}: {url}')
     assert not broken, '\n'.join(broken)
     assert names > 50, f'{names} names are linked'
 
 
 def test_links_leave_code_and_links_alone():
     "What `tools/links.py` may touch: a name in backticks, and where a link leads."
-    sys.path.insert(0, str(ROOT/'tools')); import links
+    sys.path.insert(0, str(ROOT/'tools'))
+    import links
     known, kept = {'fit': 'train.html#fit'}, ['# a `fit`', '```python\nx,  # `fit`\n```', '    `fit`', '$$\n`fit`\n$$', '``a `fit` b``', '[`fit`](x.ipynb)', '[the `fit` of it](x.ipynb)', '![by `fit`](images/x.png)', '`fit(1)`', '`refit`', '`fit me`', '- item\n\n    ```\n    `fit`\n    ```']
     do = lambda s: links.linked(s, 'flow/p.html', ROOT/'nbs'/'flow'/'sfm.ipynb', known)
-    for s in kept: assert do(s) == s
+    for s in kept:
+        assert do(s) == s
     for s, want in {'`fit`': '[`fit`](../train.html#fit)', '| `fit()` |': '| [`fit()`](../train.html#fit) |', '[a](b.md) `fit`': '[a](b.md) [`fit`](../train.html#fit)', '[c](../../CONTRIBUTING.md)': '[c](../contributing.html)',
                     '[d](../../tools/links.py)': '[d](https://github.com/dd-lit/dd_lit/blob/main/tools/links.py)', '[e](../04_train.ipynb#x)': '[e](../04_train.ipynb#x)'}.items():
         assert do(s) == want and do(want) == want
-        for k in kept: assert do(f'{k}\n\n{s}\n\n{k}') == f'{k}\n\n{want}\n\n{k}'
+        for k in kept:
+            assert do(f'{k}\n\n{s}\n\n{k}') == f'{k}\n\n{want}\n\n{k}'
 
 
 def test_second_run_of_links_changes_nothing(made):
@@ -186,14 +219,19 @@ def test_contributing_is_a_page(made, trees):
 
 def test_site_is_where_settings_say(made):
     "settings.ini and _quarto.yml agree, and 'View source' of every page leads to a file of the repository."
-    c = configparser.ConfigParser(); c.read(ROOT/'settings.ini'); s = c['DEFAULT']
-    q = yaml.safe_load((made/'_proc'/'_quarto.yml').read_text()); site = q['website']
+    c = configparser.ConfigParser()
+    c.read(ROOT/'settings.ini')
+    s = c['DEFAULT']
+    q = yaml.safe_load((made/'_proc'/'_quarto.yml').read_text())
+    site = q['website']
     assert q['project']['output-dir'] == s['doc_path']
     assert {k: site[k] for k in ('site-url', 'repo-url', 'repo-branch', 'title')} == {'site-url': s['doc_host'] + s['doc_baseurl'], 'repo-url': s['git_url'], 'repo-branch': s['branch'], 'title': s['title']}
     assert site['description'] == s['description'] and 'source' in site['repo-actions']
     for p in sorted((made/'_proc').rglob('*.*')):
-        if p.suffix == '.ipynb': assert (ROOT/site['repo-subdir']/p.relative_to(made/'_proc')).is_file(), p
-        if p.suffix == '.qmd': assert yaml.safe_load(p.read_text().split('---\n')[1])['repo-actions'] is False, p     # it has no source there
+        if p.suffix == '.ipynb':
+            assert (ROOT/site['repo-subdir']/p.relative_to(made/'_proc')).is_file(), p
+        if p.suffix == '.qmd':
+            assert yaml.safe_load(p.read_text().split('---\n')[1])['repo-actions'] is False, p     # it has no source there
 
 
 def test_quarto_is_pinned():

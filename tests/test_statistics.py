@@ -35,7 +35,9 @@ def test_stored_labels_follow_the_set(tmp_path):
     from dd_lit.labels.soft import SoftLabels, relabel
     from dd_lit.statistics.backbones import squeeze
     from dd_lit.train import evaluate
-    data = load_data('digits'); t = squeeze('resnet18', data, epochs=1, width=8, cache=tmp_path/'c'); ds = distill('random', data, 2)
+    data = load_data('digits')
+    t = squeeze('resnet18', data, epochs=1, width=8, cache=tmp_path/'c')
+    ds = distill('random', data, 2)
     kw = dict(epochs=4, batch_size=10, seed=3)
     a, _ = relabel(ds.images, [t], **kw), relabel(ds.images, [t], path=tmp_path/'l', chunk=3, **kw)
     ev = dict(repeats=1, loss='mse_ce', hard=False, model_kw=dict(width=8))

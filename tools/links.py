@@ -22,7 +22,9 @@ TOKEN = re.compile(f'{KEPT} | {LINK} | {NAME}', re.M | re.S | re.X)
 
 def settings() -> dict: # What settings.ini says, its %(...)s filled in
     from configparser import ConfigParser
-    c = ConfigParser(); c.read(root/'settings.ini'); return dict(c['DEFAULT'])
+    c = ConfigParser()
+    c.read(root/'settings.ini')
+    return dict(c['DEFAULT'])
 
 
 def names() -> dict: # Name without its module -> page.html#anchor, as nbdev_export found them
@@ -32,7 +34,9 @@ def names() -> dict: # Name without its module -> page.html#anchor, as nbdev_exp
     for module, symbols in d['syms'].items():
         for k, (page, _) in symbols.items():
             short = k.removeprefix(module + '.')
-            if not any(p.startswith('_') for p in short.split('.')): out.setdefault(short, page); out.setdefault(k, page)
+            if not any(p.startswith('_') for p in short.split('.')):
+                out.setdefault(short, page)
+                out.setdefault(k, page)
     return out
 
 
@@ -43,17 +47,23 @@ def anchors(nb) -> set: # Of what `show_doc` shows on a page
 def outside(url, source) -> str:
     "Where a relative link of the file `source` leads on the site, if it leaves nbs/; else the link itself."
     file, mark, anchor = url.partition('#')
-    if not file or re.match(r'[a-z]+:|/', file): return url
+    if not file or re.match(r'[a-z]+:|/', file):
+        return url
     to = os.path.relpath((source.parent/file).resolve(), root.resolve())
-    if not (root/to).exists(): return url               # a page of the site, linked by an earlier run
+    if not (root/to).exists():
+        return url               # a page of the site, linked by an earlier run
     if source.is_relative_to(root/'nbs'):
-        if to.startswith('nbs' + os.sep): return url
+        if to.startswith('nbs' + os.sep):
+            return url
         up = os.path.relpath(root/'nbs', source.parent)
     else:                                               # a page that is made from a file beside nbs/
-        if to.startswith('nbs' + os.sep): return to.removeprefix('nbs' + os.sep) + mark + anchor
+        if to.startswith('nbs' + os.sep):
+            return to.removeprefix('nbs' + os.sep) + mark + anchor
         up = '.'
-    if to in PAGES: return os.path.normpath(f'{up}/{PAGES[to]}') + mark + anchor
-    s = settings(); return f"{s['git_url']}/{'blob' if Path(root/to).is_file() else 'tree'}/{s['branch']}/{to}{mark}{anchor}"
+    if to in PAGES:
+        return os.path.normpath(f'{up}/{PAGES[to]}') + mark + anchor
+    s = settings()
+    return f"{s['git_url']}/{'blob' if Path(root/to).is_file() else 'tree'}/{s['branch']}/{to}{mark}{anchor}"
 
 
 def linked(text, page, source, known) -> str:
@@ -61,10 +71,12 @@ def linked(text, page, source, known) -> str:
     def one(m):
         if m['name']:
             to = known.get(m['name'])
-            if not to: return m[0]
+            if not to:
+                return m[0]
             file, _, anchor = to.partition('#')
             return f"[{m[0]}]({os.path.relpath(file, Path(page).parent)}{'#' + anchor if anchor else ''})"
-        if m['text']: return f"{m['text']}({outside(m['url'], source)}{m['rest']})"
+        if m['text']:
+            return f"{m['text']}({outside(m['url'], source)}{m['rest']})"
         return m[0]
     return TOKEN.sub(one, text)
 
@@ -76,15 +88,19 @@ def main(to=root/'_proc'):
     known = {}
     for k, v in names().items():                        # a method that has no heading of its own is explained at its class
         page, _, anchor = v.partition('#')
-        while anchor and anchor not in there.get(page, ()): anchor = anchor.rpartition('.')[0]
-        if page in there: known[k] = page + ('#' + anchor if anchor else '')
+        while anchor and anchor not in there.get(page, ()):
+            anchor = anchor.rpartition('.')[0]
+        if page in there:
+            known[k] = page + ('#' + anchor if anchor else '')
     for p, nb in books.items():
         page, source = output(p), root/'nbs'/p.relative_to(to)
         do = lambda s: linked(s if isinstance(s, str) else ''.join(s), page, source, known)
         for c in nb['cells']:
-            if c['cell_type'] == 'markdown': c['source'] = do(c['source'])
+            if c['cell_type'] == 'markdown':
+                c['source'] = do(c['source'])
             for o in c.get('outputs', []):
-                if 'text/markdown' in o.get('data', {}): o['data']['text/markdown'] = do(o['data']['text/markdown'])
+                if 'text/markdown' in o.get('data', {}):
+                    o['data']['text/markdown'] = do(o['data']['text/markdown'])
         p.write_text(json.dumps(nb, indent=1, ensure_ascii=False))
     for file, page in PAGES.items():
         p = (to/page).with_suffix('.qmd')
@@ -93,4 +109,5 @@ def main(to=root/'_proc'):
     print(len(books), 'pages with links')
 
 
-if __name__ == '__main__': main()
+if __name__ == '__main__':
+    main()

@@ -14,21 +14,30 @@ for c in nb.cells:
         # links between notebooks are relative to nbs/
         out.append(re.sub(r'\]\((?!https?:|#|\.\./)([^)]+)\)', r'](nbs/\1)', c.source).replace('](../', ']('))
         continue
-    if c.cell_type != 'code': continue
+    if c.cell_type != 'code':
+        continue
     flags = re.findall(r'^#\|\s*(.+)$', c.source, re.M)
-    if 'hide' in flags: continue
+    if 'hide' in flags:
+        continue
     src = re.sub(r'^#\|.*\n?', '', c.source, flags=re.M).strip()
-    if src and not any(f.replace(' ', '') == 'echo:false' for f in flags): out.append(f'```python\n{src}\n```')
+    if src and not any(f.replace(' ', '') == 'echo:false' for f in flags):
+        out.append(f'```python\n{src}\n```')
     alt = next((f.split(':', 1)[1].strip().strip('"') for f in flags if f.startswith('fig-alt:')), 'output')
     for o in c.outputs:
         data = o.get('data', {})
         if 'image/png' in data:
-            name = f'index_{len(pics)}.png'; pics.append((name, base64.b64decode(data['image/png'])))
+            name = f'index_{len(pics)}.png'
+            pics.append((name, base64.b64decode(data['image/png'])))
             out.append(f'![{alt}](nbs/images/{name})')
-        elif 'text/markdown' in data: out.append(''.join(data['text/markdown']).strip())
-        elif 'text/plain' in data: out.append('    ' + ''.join(data['text/plain']).strip().replace('\n', '\n    '))
-        elif o.output_type == 'stream' and o.name == 'stdout': out.append('    ' + ''.join(o.text).strip().replace('\n', '\n    '))
+        elif 'text/markdown' in data:
+            out.append(''.join(data['text/markdown']).strip())
+        elif 'text/plain' in data:
+            out.append('    ' + ''.join(data['text/plain']).strip().replace('\n', '\n    '))
+        elif o.output_type == 'stream' and o.name == 'stdout':
+            out.append('    ' + ''.join(o.text).strip().replace('\n', '\n    '))
 (root/'nbs'/'images').mkdir(exist_ok=True)
-for old in (root/'nbs'/'images').glob('index_*.png'): old.unlink()
-for name, data in pics: (root/'nbs'/'images'/name).write_bytes(data)
+for old in (root/'nbs'/'images').glob('index_*.png'):
+    old.unlink()
+for name, data in pics:
+    (root/'nbs'/'images'/name).write_bytes(data)
 (root/'README.md').write_text('<!-- made from nbs/index.ipynb by `make readme` -->\n\n' + '\n\n'.join(out) + '\n')

@@ -13,7 +13,8 @@ ID = '0pening0'
 def reading_order() -> list: # (family, page) in the order of the sidebar
     out = []
     for part in yaml.safe_load((root/'_quarto.yml').read_text())['website']['sidebar']['contents']:
-        if isinstance(part, dict) and isinstance(part['contents'], list): out += [(part['section'], p.removesuffix('.ipynb')) for p in part['contents'] if p.endswith('.ipynb')]
+        if isinstance(part, dict) and isinstance(part['contents'], list):
+            out += [(part['section'], p.removesuffix('.ipynb')) for p in part['contents'] if p.endswith('.ipynb')]
     return out
 
 
@@ -28,26 +29,37 @@ def pictures(nb) -> list: # (alternative text, PNG bytes) of every picture
 
 
 def opening(page, result, alt, order) -> str: # Markdown of the cell
-    i = [p for _, p in order].index(page); family = order[i][0]; mates = [p for f, p in order if f == family]
+    i = [p for _, p in order].index(page)
+    family = order[i][0]
+    mates = [p for f, p in order if f == family]
     link = lambda p: f"[{Path(p).name.lstrip('0123456789_')}]({os.path.relpath(p + '.ipynb', Path(page).parent)})"
     before, after = (link(order[j][1]) if 0 <= j < len(order) else None for j in (i - 1, i + 1))
     where = f"*{family}, page {mates.index(page) + 1} of {len(mates)}." + (f' Before: {before}.' if before else '') + (f' After: {after}.' if after else '') + f" All: [index]({os.path.relpath('index.ipynb', Path(page).parent)}).*"
     return f"**{result}**\n\n![{alt}]({os.path.relpath(f'images/{image(page)}', Path(page).parent)})\n\n{where}"
 
 
-def image(page): return page.replace('/', '_') + '.png'
+def image(page):
+    return page.replace('/', '_') + '.png'
 
 
 def main():
     pages, order = yaml.safe_load((root/'tools'/'openings.yml').read_text()), reading_order()
     for _, page in order:
-        f = root/'nbs'/f'{page}.ipynb'; nb = json.loads(f.read_text()); which, result = pages[page]; alt, png = pictures(nb)[which]
+        f = root/'nbs'/f'{page}.ipynb'
+        nb = json.loads(f.read_text())
+        which, result = pages[page]
+        alt, png = pictures(nb)[which]
         (root/'nbs'/'images'/image(page)).write_bytes(png)
         cell = dict(cell_type='markdown', id=ID, metadata={}, source=opening(page, result, alt, order).splitlines(keepends=True))
-        nb['cells'] = [c for c in nb['cells'] if c.get('id') != ID]; nb['cells'].insert(1, cell)
+        nb['cells'] = [c for c in nb['cells'] if c.get('id') != ID]
+        nb['cells'].insert(1, cell)
         text = json.dumps(nb, indent=1, ensure_ascii=False, sort_keys=True) + '\n'
-        if f.read_text() != text: tmp = f.with_suffix('.tmp'); tmp.write_text(text); os.replace(tmp, f)
+        if f.read_text() != text:
+            tmp = f.with_suffix('.tmp')
+            tmp.write_text(text)
+            os.replace(tmp, f)
     print(len(order), 'pages')
 
 
-if __name__ == '__main__': main()
+if __name__ == '__main__':
+    main()

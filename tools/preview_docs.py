@@ -9,7 +9,8 @@ import nbformat, pypandoc, yaml
 import api_pages, links
 
 root = Path(__file__).parent.parent
-config = yaml.safe_load((root/'_quarto.yml').read_text()); site = config['website']
+config = yaml.safe_load((root/'_quarto.yml').read_text())
+site = config['website']
 src, dst = root/'_proc', root/'_docs'
 CSS = '''body{font:16px/1.6 system-ui,sans-serif;margin:0;color:#222;background:#fff} a{color:#1a5fb4}
 nav{padding:1rem 1.5rem;background:#f4f6f8;font-size:14px} nav summary{font-weight:700;cursor:pointer} nav h3{margin:.8em 0 .2em;font-size:13px;color:#556} nav a{display:block;color:#245;text-decoration:none;padding:1px 0} nav a.here{font-weight:700}
@@ -22,9 +23,11 @@ math[display=block]{display:block;overflow-x:auto;overflow-y:hidden;max-width:10
 
 def pages(contents):
     for c in contents:
-        if isinstance(c, str): yield None, c
+        if isinstance(c, str):
+            yield None, c
         else:
-            for _, p in pages([] if isinstance(c['contents'], str) else c['contents']): yield c.get('section'), p
+            for _, p in pages([] if isinstance(c['contents'], str) else c['contents']):
+                yield c.get('section'), p
 
 
 def source(path):
@@ -32,11 +35,13 @@ def source(path):
     return src/path if path.endswith('.qmd') else root/'nbs'/path
 
 
-def front(path): return yaml.safe_load(source(path).read_text().split('---\n')[1])
+def front(path):
+    return yaml.safe_load(source(path).read_text().split('---\n')[1])
 
 
 def title(path):
-    if path.endswith('.qmd'): return front(path)['title']
+    if path.endswith('.qmd'):
+        return front(path)['title']
     return nbformat.read(root/'nbs'/path, 4).cells[0].source.splitlines()[0].lstrip('# ').strip()
 
 
@@ -44,22 +49,33 @@ def prepared(path) -> tuple:
     "A notebook as pandoc should see it, and the alternative texts of its pictures in order."
     nb, cells, alts = nbformat.read(source(path), 4), [], []
     for c in nb.cells:
-        if c.cell_type == 'raw': continue
-        if c.cell_type == 'code' and re.search(r'^#\|\s*(hide|default_exp)\b', c.source, re.M): continue
+        if c.cell_type == 'raw':
+            continue
+        if c.cell_type == 'code' and re.search(r'^#\|\s*(hide|default_exp)\b', c.source, re.M):
+            continue
         cells.append(c)
-        if c.cell_type != 'code': c.source = links.linked(c.source, path, source(path), {}); alts += [re.sub(r'\\([][])', r'\1', m) for m in re.findall(r'!\[((?:\\.|[^]])*)\]\(', c.source)]; continue
+        if c.cell_type != 'code':
+            c.source = links.linked(c.source, path, source(path), {})
+            alts += [re.sub(r'\\([][])', r'\1', m) for m in re.findall(r'!\[((?:\\.|[^]])*)\]\(', c.source)]
+            continue
         flags = re.findall(r'^#\|\s*(.+)$', c.source, re.M)
         alt = next((f.split(':', 1)[1].strip().strip('"') for f in flags if f.startswith('fig-alt')), None)
         # pandoc shows Markdown outputs as objects; as text cells they become tables
         for o in [o for o in c.outputs if 'text/markdown' in o.get('data', {})]:
-            c.outputs.remove(o); cells.append(nbformat.v4.new_markdown_cell(''.join(o['data']['text/markdown'])))
+            c.outputs.remove(o)
+            cells.append(nbformat.v4.new_markdown_cell(''.join(o['data']['text/markdown'])))
         c.source = re.sub(r'^#\|.*\n?', '', c.source, flags=re.M)
-        if any(f.replace(' ', '') == 'echo:false' for f in flags): c.source = ''
+        if any(f.replace(' ', '') == 'echo:false' for f in flags):
+            c.source = ''
         c.setdefault('execution_count', None)             # nbdev_clean drops what pandoc insists on
         for o in c.outputs:
-            if o.output_type in ('display_data', 'execute_result'): o.setdefault('metadata', {})
-            if o.output_type == 'execute_result': o['execution_count'] = 1
-            if 'image/png' in o.get('data', {}): o['data'].pop('text/plain', None); alts.append(alt or '')
+            if o.output_type in ('display_data', 'execute_result'):
+                o.setdefault('metadata', {})
+            if o.output_type == 'execute_result':
+                o['execution_count'] = 1
+            if 'image/png' in o.get('data', {}):
+                o['data'].pop('text/plain', None)
+                alts.append(alt or '')
     nb.metadata.setdefault('kernelspec', dict(name='python3', display_name='python3', language='python'))
     nb.cells = [c for c in cells if c.source.strip() or c.get('outputs')]
     return nb, alts
@@ -70,25 +86,33 @@ def body(page, tmp):
     bib = [f'--bibliography={root/config["bibliography"]}', '--citeproc', '--metadata=link-citations=true'] if config.get('bibliography') else []
     args = ['--mathml', '--syntax-highlighting=none', *bib]
     if page.endswith('.qmd'):
-        f = front(page); top = f'<h1>{html.escape(f["title"])}</h1>' + (f'<blockquote><p>{html.escape(f["description"])}</p></blockquote>' if f.get('description') else '')
+        f = front(page)
+        top = f'<h1>{html.escape(f["title"])}</h1>' + (f'<blockquote><p>{html.escape(f["description"])}</p></blockquote>' if f.get('description') else '')
         return top + pypandoc.convert_file(str(source(page)), 'html', format='markdown', extra_args=args)
-    nb, alts = prepared(page); nbformat.write(nb, tmp)
+    nb, alts = prepared(page)
+    nbformat.write(nb, tmp)
     out = pypandoc.convert_file(str(tmp), 'html', format='ipynb+citations', extra_args=[*args, f'--resource-path={(root/"nbs"/page).parent}', f'--extract-media={dst}/media/{Path(page).with_suffix("")}'])
     rest = iter(alts)
     def give(m):
-        if f'{dst}/media' not in m.group(0): return m.group(0)
+        if f'{dst}/media' not in m.group(0):
+            return m.group(0)
         return re.sub(r'\s+alt="[^"]*"', '', m.group(0)).replace('<img', f'<img alt="{html.escape(next(rest, ""))}" loading="lazy"', 1)
     return re.sub(r'<img\s[^>]*>', give, out)
 
 
 def main(only=None):
-    shutil.rmtree(dst, ignore_errors=True); dst.mkdir()
-    api = api_pages.write(src); api_pages.contributing(src)
+    shutil.rmtree(dst, ignore_errors=True)
+    dst.mkdir()
+    api = api_pages.write(src)
+    api_pages.contributing(src)
     order = [(s, p) for s, p in pages(site['sidebar']['contents']) if not p.startswith('api/')] + [('API', p) for p in api]
     titles = {p: re.sub(r'^---.*?title:\s*', '', title(p)) for _, p in order}
     for k, (_, page) in enumerate(order):
-        if only and page not in only: continue
-        depth = '../'*page.count('/'); out = dst/Path(page).with_suffix('.html'); out.parent.mkdir(parents=True, exist_ok=True)
+        if only and page not in only:
+            continue
+        depth = '../'*page.count('/')
+        out = dst/Path(page).with_suffix('.html')
+        out.parent.mkdir(parents=True, exist_ok=True)
         text = body(page, dst/'_tmp.ipynb')
         text = re.sub(r'<pre[^>]*><code[^>]*>\s*</code></pre>', '', text)      # cells whose code is not shown
         text = re.sub(r'<colgroup>.*?</colgroup>', '', text, flags=re.S)         # columns as wide as they need
@@ -97,14 +121,18 @@ def main(only=None):
         url = lambda p: f'{depth}{Path(p).with_suffix(".html")}'
         nav, last = '', None                                       # the index, first in the list, carries the site's name
         for sec, p in order:
-            if sec != last: nav += f'<h3>{html.escape(sec or "")}</h3>'; last = sec
+            if sec != last:
+                nav += f'<h3>{html.escape(sec or "")}</h3>'
+                last = sec
             nav += f'<a {"class=here " if p == page else ""}href="{url(p)}">{html.escape(titles[p])}</a>'
         turn = ''.join(f'<a href="{url(order[j][1])}">{mark.format(html.escape(titles[order[j][1]]))}</a>' if 0 <= j < len(order) else '<span></span>' for j, mark in ((k - 1, '← {}'), (k + 1, '{} →')))
         out.write_text(f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>{html.escape(titles[page])} – {site["title"]}</title>'
                        f'<link rel="icon" href="{depth}favicon.svg"><style>{CSS}</style><body><nav><details open><summary>Pages</summary>{nav}</details></nav><main>{text}<div class="turn">{turn}</div></main>'
                        '<script>if(innerWidth<900)document.querySelector("nav details").removeAttribute("open")</script></body></html>')
-    (dst/'_tmp.ipynb').unlink(missing_ok=True); shutil.copy(root/'nbs'/'favicon.svg', dst/'favicon.svg')
+    (dst/'_tmp.ipynb').unlink(missing_ok=True)
+    shutil.copy(root/'nbs'/'favicon.svg', dst/'favicon.svg')
     print(f'{len(order)} pages in {dst}')
 
 
-if __name__ == '__main__': main(sys.argv[1:])
+if __name__ == '__main__':
+    main(sys.argv[1:])

@@ -12,9 +12,14 @@ failed = []
 for name in sys.argv[1:]:
     path, t = Path(name), time.perf_counter()
     nb = nbformat.read(path, 4)
-    try: NotebookClient(nb, timeout=3600, kernel_name='python3', resources=dict(metadata=dict(path=str(path.parent)))).execute()
-    except Exception as e: failed.append(name); print(f'{name}: {str(e)[-3000:]}')
+    try:
+        NotebookClient(nb, timeout=3600, kernel_name='python3', resources=dict(metadata=dict(path=str(path.parent)))).execute()
+    except Exception as e:
+        failed.append(name)
+        print(f'{name}: {str(e)[-3000:]}')
     else:
-        tmp = path.with_suffix('.ipynb.tmp'); nbformat.write(nb, tmp); os.replace(tmp, path)
+        tmp = path.with_suffix('.ipynb.tmp')
+        nbformat.write(nb, tmp)
+        os.replace(tmp, path)
     print(f'{time.perf_counter() - t:6.1f} s  {name}', flush=True)
 sys.exit(f'failed: {failed}' if failed else 0)

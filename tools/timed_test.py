@@ -10,20 +10,25 @@ def timed_test(book, times):
 
     def cell(self, c, *args, **kw):
         t = time.perf_counter()
-        try: return plain(self, c, *args, **kw)
+        try:
+            return plain(self, c, *args, **kw)
         finally:
             code = [l for l in c.source.splitlines() if l.strip() and not l.startswith('#|')]
-            if c.cell_type == 'code' and code: out.append((round(time.perf_counter() - t, 2), code[0].strip()))
+            if c.cell_type == 'code' and code:
+                out.append((round(time.perf_counter() - t, 2), code[0].strip()))
 
     CaptureShell.cell = cell
-    try: nbdev_test(path=book, n_workers=0)
-    finally: open(times, 'w').write(json.dumps(out))
+    try:
+        nbdev_test(path=book, n_workers=0)
+    finally:
+        open(times, 'w').write(json.dumps(out))
 
 
 def quietly(book, times, said):
     "The same with everything that it and its children print in the file `said`. For a process that does nothing else."
     fd = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(fd, 1); os.dup2(fd, 2)
+    os.dup2(fd, 1)
+    os.dup2(fd, 2)
     timed_test(book, times)
 
 

@@ -30,9 +30,12 @@ def select_crops(
 ) -> torch.Tensor:        # [count,C,H/factor,W/factor], surest first
     "The crops of one class that the teacher recognises most surely, one per image (RDED)."
     h, w = images.shape[-2:]
-    if factor < 1 or h % factor or w % factor: raise ValueError(f"factor: expected a divisor of the image's sides {h}x{w}, got {factor}")
-    if not 1 <= count <= len(images): raise ValueError(f"count: expected 1 to {len(images)}, the number of images, got {count}")
-    if tries < 1: raise ValueError(f"tries: expected at least 1, got {tries}")
+    if factor < 1 or h % factor or w % factor:
+        raise ValueError(f"factor: expected a divisor of the image's sides {h}x{w}, got {factor}")
+    if not 1 <= count <= len(images):
+        raise ValueError(f"count: expected 1 to {len(images)}, the number of images, got {count}")
+    if tries < 1:
+        raise ValueError(f"tries: expected at least 1, got {tries}")
     g = generator or rng(0, 'crops')
     boxes = draw_boxes(len(images)*tries, g, scale=scale, ratio=(1., 1.))
     crops = crop_resize(images.repeat_interleave(tries, 0), boxes.to(images.device), (h//factor, w//factor))
@@ -50,7 +53,8 @@ def mosaic(
     size=None,   # Side of the images; default h*factor
 ) -> torch.Tensor: # [ipc,C,size,size]
     "Paste crops together, `factor` by `factor`, row by row."
-    if len(crops) != ipc*factor**2: raise ValueError(f"crops: expected ipc*factor**2 = {ipc*factor**2}, got {len(crops)}")
+    if len(crops) != ipc*factor**2:
+        raise ValueError(f"crops: expected ipc*factor**2 = {ipc*factor**2}, got {len(crops)}")
     n, c, h, w = crops.shape
     x = crops.view(ipc, factor, factor, c, h, w).permute(0, 3, 1, 4, 2, 5).reshape(ipc, c, factor*h, factor*w)
     return x if size is None or x.shape[-2:] == (size, size) else F.interpolate(x, (size, size), mode='bilinear', align_corners=False)
@@ -71,30 +75,37 @@ class RDED(Distiller):
     def __init__(self, data, ipc=1, seed=0, device=None, **cfg):
         super().__init__(data, ipc, seed, device, **cfg)
         c = self.cfg
-        if isinstance(c.backbone, str): model_settings(c.backbone, width=c.width)   # told, or refused
+        if isinstance(c.backbone, str):
+            model_settings(c.backbone, width=c.width)   # told, or refused
         elif isinstance(c.backbone, torch.nn.Module):
             for k in ('squeeze_epochs', 'squeeze_lr', 'squeeze_augment', 'width'):
                 if cfg.get(k) is not None:
                     raise ValueError(f"{k}: expected nothing, the teacher is given and trained, got {cfg[k]!r}")
                 setattr(c, k, None)                                                 # nothing of this ran
-        else: raise ValueError(f"backbone: expected a network's name or a network, got {c.backbone!r}")
+        else:
+            raise ValueError(f"backbone: expected a network's name or a network, got {c.backbone!r}")
     def teacher(self):
         "The network that judges: trained from this run's seed, or the one that was given."
         c = self.cfg
-        if not isinstance(c.backbone, str): return c.backbone
+        if not isinstance(c.backbone, str):
+            return c.backbone
         return squeeze(c.backbone, self.data, epochs=c.squeeze_epochs, lr=c.squeeze_lr, augment=c.squeeze_augment,
                        width=c.width, seed=self.seed, device=self.device, cache=c.cache)
     def setup(self):
         d, c = self.data, self.cfg
-        if not 0 < c.crop <= 1: raise ValueError(f"crop: expected a share in (0, 1], got {c.crop}")
-        if c.factor < 1 or d.train_x.shape[-1] % c.factor or d.train_x.shape[-2] % c.factor: raise ValueError(f"factor: expected a divisor of the image's sides {tuple(d.train_x.shape[-2:])}, got {c.factor}")
+        if not 0 < c.crop <= 1:
+            raise ValueError(f"crop: expected a share in (0, 1], got {c.crop}")
+        if c.factor < 1 or d.train_x.shape[-1] % c.factor or d.train_x.shape[-2] % c.factor:
+            raise ValueError(f"factor: expected a divisor of the image's sides {tuple(d.train_x.shape[-2:])}, got {c.factor}")
         short = int(d.counts().min())
-        if self.ipc*c.factor**2 > min(short, c.pool): raise ValueError(f"ipc: {self.ipc} images of {c.factor}x{c.factor} crops need {self.ipc*c.factor**2} real ones per class; pool is {c.pool}, the smallest class has {short}")
+        if self.ipc*c.factor**2 > min(short, c.pool):
+            raise ValueError(f"ipc: {self.ipc} images of {c.factor}x{c.factor} crops need {self.ipc*c.factor**2} real ones per class; pool is {c.pool}, the smallest class has {short}")
         self.patches = c.factor                       # who trains on the set may want to crop inside the patches
         self.labels = torch.arange(d.num_classes).repeat_interleave(self.ipc)
         self.images = torch.zeros(len(self.labels), *d.train_x.shape[1:])
         self.net = self.teacher()
-        with local_seed(self.seed, 'rded', 'classes'): z = predict(self.net, d.normalize(d.train_x[:1]))
+        with local_seed(self.seed, 'rded', 'classes'):
+            z = predict(self.net, d.normalize(d.train_x[:1]))
         if z.ndim != 2 or z.shape[1] != d.num_classes:
             raise ValueError(f"backbone: expected a network with {d.num_classes} outputs, got {list(z.shape[1:])}")
     def step(self):
@@ -113,5 +124,6 @@ class RDED(Distiller):
     def result(self):
         ds = super().result()
         if self.cfg.soft_labels:
-            with local_seed(self.seed, 'rded', 'labels'): ds.soft = predict(self.net, ds.images)
+            with local_seed(self.seed, 'rded', 'labels'):
+                ds.soft = predict(self.net, ds.images)
         return ds

@@ -22,7 +22,8 @@ def _per_class(labels, ipc, pick):
     out = []
     for c in range(int(labels.max()) + 1):
         i = (labels == c).nonzero().flatten()
-        if len(i) < ipc: raise ValueError(f"ipc: expected at most {len(i)}, the size of class {c}, got {ipc}")
+        if len(i) < ipc:
+            raise ValueError(f"ipc: expected at most {len(i)}, the size of class {c}, got {ipc}")
         out.append(i[pick(i, c)])
     return torch.cat(out)
 
@@ -37,8 +38,10 @@ def random_select(
 
 # %% ../../nbs/coreset/select.ipynb #43916ed1
 def _check_features(features, labels):
-    if features.ndim != 2 or len(features) != len(labels): raise ValueError(f"features: expected shape [{len(labels)}, D], one row per label, got {list(features.shape)}")
-    if not features.isfinite().all(): raise ValueError("features: expected finite numbers, got NaN or infinity")
+    if features.ndim != 2 or len(features) != len(labels):
+        raise ValueError(f"features: expected shape [{len(labels)}, D], one row per label, got {list(features.shape)}")
+    if not features.isfinite().all():
+        raise ValueError("features: expected finite numbers, got NaN or infinity")
     return features.double()
 
 def herding(
@@ -49,12 +52,15 @@ def herding(
     "Greedy choice whose running mean follows the class mean (Welling 2009)."
     z = _check_features(features, labels)
     def pick(i, c):
-        zc = z[i]; mu, chosen, total = zc.mean(0), [], torch.zeros(zc.shape[1], dtype=zc.dtype)
+        zc = z[i]
+        mu, chosen, total = zc.mean(0), [], torch.zeros(zc.shape[1], dtype=zc.dtype)
         sq = (zc**2).sum(1)
         for k in range(ipc):
             cost = sq - 2*(zc @ ((k + 1)*mu - total))
             cost[chosen] = torch.inf
-            j = int(cost.argmin()); chosen.append(j); total += zc[j]
+            j = int(cost.argmin())
+            chosen.append(j)
+            total += zc[j]
         return torch.tensor(chosen)
     return _per_class(labels, ipc, pick)
 
@@ -71,7 +77,8 @@ def k_center(
         chosen = [int((zc - zc.mean(0)).norm(dim=1).argmin())]
         far = (zc - zc[chosen[0]]).norm(dim=1)
         while len(chosen) < ipc:
-            masked = far.clone(); masked[chosen] = -1
+            masked = far.clone()
+            masked[chosen] = -1
             chosen.append(int(masked.argmax()))
             far = torch.minimum(far, (zc - zc[chosen[-1]]).norm(dim=1))
         return torch.tensor(chosen)
@@ -94,7 +101,8 @@ def forgetting(
 ) -> torch.Tensor: # int64 [C*ipc] indices, class by class, most forgotten first
     "The images forgotten most often (Toneva et al. 2019)."
     g = generator or rng(0, 'forgetting')
-    if len(events) != len(labels): raise ValueError(f"events: expected {len(labels)}, one per label, got {len(events)}")
+    if len(events) != len(labels):
+        raise ValueError(f"events: expected {len(labels)}, one per label, got {len(events)}")
     return _per_class(labels, ipc, lambda i, c: (events[i] + torch.rand(len(i), generator=g)*.5).argsort(descending=True)[:ipc])
 
 # %% ../../nbs/coreset/select.ipynb #37dce6a7
@@ -102,8 +110,11 @@ class _Select(Distiller):
     "A method that keeps real images: `choose` says which."
     def __init__(self, *args, **kw):
         super().__init__(*args, **kw)
-        if 'model' in self.defaults: self.cfg.width = model_settings(self.cfg.model, width=self.cfg.width).get('width')     # recorded is what will be built
-    def setup(self): check_ipc(self.ipc, self.data); self.labels = self.images = None
+        if 'model' in self.defaults:
+            self.cfg.width = model_settings(self.cfg.model, width=self.cfg.width).get('width')     # recorded is what will be built
+    def setup(self):
+        check_ipc(self.ipc, self.data)
+        self.labels = self.images = None
     def _network(self):
         d, c = self.data, self.cfg
         return create_model(c.model, d.num_classes, d.in_chans, d.size, seed=seed_of(self.seed, 'select'), width=c.width).to(self.device)
@@ -123,7 +134,8 @@ class _Select(Distiller):
 class Random(_Select):
     "Random real images of every class."
     defaults = dict(iters=1)
-    def choose(self): return random_select(self.data.train_y, self.ipc, rng(self.seed, 'random'))
+    def choose(self):
+        return random_select(self.data.train_y, self.ipc, rng(self.seed, 'random'))
 
 _TRAINING = dict(
     iters=1,
@@ -136,7 +148,8 @@ class Herding(_Select):
     "Real images whose mean feature follows the class mean."
     defaults = _TRAINING
     def choose(self):
-        m = self._network(); self._train(m)
+        m = self._network()
+        self._train(m)
         return herding(embed(m, self.data.train_x, normalize=self.data.normalize)[0], self.data.train_y, self.ipc)
 
 @register('k_center')
@@ -144,7 +157,8 @@ class KCenter(_Select):
     "Real images such that every other is near one of them, in feature space."
     defaults = _TRAINING
     def choose(self):
-        m = self._network(); self._train(m)
+        m = self._network()
+        self._train(m)
         return k_center(embed(m, self.data.train_x, normalize=self.data.normalize)[0], self.data.train_y, self.ipc)
 
 @register('forgetting')

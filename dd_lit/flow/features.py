@@ -32,16 +32,23 @@ class FeatureNet(nn.Module):
         self.net, self.size, self.name, self.training = net, size, name, False
         self.same = net_norm is None
         for n, (mean, std) in dict(data=data_norm, net=net_norm or data_norm).items():
-            self.register_buffer(f'{n}_mean', torch.tensor(mean).view(1, -1, 1, 1)); self.register_buffer(f'{n}_std', torch.tensor(std).view(1, -1, 1, 1))
-    def train(self, mode=True): return self          # frozen means frozen; and the network's own mode is its owner's
-    def __repr__(self): return f'FeatureNet({self.name})'
+            self.register_buffer(f'{n}_mean', torch.tensor(mean).view(1, -1, 1, 1))
+            self.register_buffer(f'{n}_std', torch.tensor(std).view(1, -1, 1, 1))
+    def train(self, mode=True):
+        return self          # frozen means frozen; and the network's own mode is its owner's
+    def __repr__(self):
+        return f'FeatureNet({self.name})'
     def forward(self, x):
         if not self.same:
             x = x*self.data_std + self.data_mean
-            if x.shape[1] == 1 and self.net_mean.shape[1] == 3: x = x.expand(-1, 3, -1, -1)
-        if self.size is not None and x.shape[-2:] != (self.size, self.size): x = F.interpolate(x, (self.size, self.size), mode='bicubic', align_corners=False, antialias=True)
-        if not self.same: x = (x - self.net_mean)/self.net_std
-        with borrowed(self.net): return self.net(x).flatten(1)
+            if x.shape[1] == 1 and self.net_mean.shape[1] == 3:
+                x = x.expand(-1, 3, -1, -1)
+        if self.size is not None and x.shape[-2:] != (self.size, self.size):
+            x = F.interpolate(x, (self.size, self.size), mode='bicubic', align_corners=False, antialias=True)
+        if not self.same:
+            x = (x - self.net_mean)/self.net_std
+        with borrowed(self.net):
+            return self.net(x).flatten(1)
 
 @torch.no_grad()
 def features(
@@ -58,7 +65,8 @@ def features(
             b = b.to(device)
             z.append(net(normalize(b) if normalize else b).flatten(1).float().cpu())
     z = torch.cat(z)
-    if not z.isfinite().all(): raise ValueError(f"net: {getattr(net, 'name', 'the network')} gave features that are not finite (in {int((~z.isfinite()).any(1).sum())} of {len(z)} images)")
+    if not z.isfinite().all():
+        raise ValueError(f"net: {getattr(net, 'name', 'the network')} gave features that are not finite (in {int((~z.isfinite()).any(1).sum())} of {len(z)} images)")
     return z
 
 # %% ../../nbs/flow/features.ipynb #05f42c99
@@ -80,42 +88,55 @@ def pretrained(
 ) -> FeatureNet:
     "CLIP, DINO-v2, EVA-02, MoCo-v3 or any timm network as a frozen feature extractor with the right size and normalisation."
     import os
-    try: import timm
-    except ImportError: raise ImportError("pretrained networks come from timm: pip install 'dd_lit[timm]'") from None
+    try:
+        import timm
+    except ImportError:
+        raise ImportError("pretrained networks come from timm: pip install 'dd_lit[timm]'") from None
     data, device = load_data(data), default_device(device)
     kind = 'vit_base_patch16_224' if name == 'mocov3' else VIT.get(name) or (name[5:] if name.startswith('timm:') else None)
-    if kind is None: raise ValueError(f"name: expected one of {', '.join([*VIT, 'mocov3'])} or 'timm:<name>', got {name!r}")
+    if kind is None:
+        raise ValueError(f"name: expected one of {', '.join([*VIT, 'mocov3'])} or 'timm:<name>', got {name!r}")
     kw = dict(num_classes=0) | (dict(dynamic_img_size=True) if kind.startswith(('vit', 'eva')) and size else {})
     if name == 'mocov3':
-        with local_seed(0, 'pretrained', name): net = timm.create_model(kind, **kw)
+        with local_seed(0, 'pretrained', name):
+            net = timm.create_model(kind, **kw)
         file = Path(torch.hub.get_dir())/'checkpoints'/MOCO.rpartition('/')[2]
         if weights:
             if not file.exists():
-                if not download: raise ValueError(f"{name}: its weights are not at {file}; download=True fetches them, or put {MOCO} there")
-                file.parent.mkdir(parents=True, exist_ok=True); torch.hub.download_url_to_file(MOCO, str(file))
+                if not download:
+                    raise ValueError(f"{name}: its weights are not at {file}; download=True fetches them, or put {MOCO} there")
+                file.parent.mkdir(parents=True, exist_ok=True)
+                torch.hub.download_url_to_file(MOCO, str(file))
             net.load_state_dict(moco_weights(torch.load(file, weights_only=True, map_location='cpu')))
         norm, side = ((.485, .456, .406), (.229, .224, .225)), 224
     else:
         before = {k: os.environ.get(k) for k in ('HF_HUB_OFFLINE',)}
         try:
-            if not download: os.environ['HF_HUB_OFFLINE'] = '1'; _offline(True)
+            if not download:
+                os.environ['HF_HUB_OFFLINE'] = '1'
+                _offline(True)
             with local_seed(0, 'pretrained', name):          # before weights come, random ones are drawn
                 net = timm.create_model(kind, pretrained=weights, **kw)
-        except ImportError: raise
+        except ImportError:
+            raise
         except Exception as e:
-            if not weights or download: raise
+            if not weights or download:
+                raise
             raise ValueError(f"{name}: the weights of {kind} are not on this machine; download=True fetches them ({type(e).__name__})") from None
         finally:
             _offline(before['HF_HUB_OFFLINE'] == '1')
-            for k, v in before.items(): os.environ.pop(k, None) if v is None else os.environ.__setitem__(k, v)
+            for k, v in before.items():
+                os.environ.pop(k, None) if v is None else os.environ.__setitem__(k, v)
         c = timm.data.resolve_data_config({}, model=net)
         norm, side = (tuple(c['mean']), tuple(c['std'])), c['input_size'][-1]
     return FeatureNet(net, data.norm, norm, size or side, name).to(device)
 
 def _offline(on:bool):
     "Tell huggingface_hub, which reads the environment only once."
-    try: import huggingface_hub.constants as c
-    except ImportError: return
+    try:
+        import huggingface_hub.constants as c
+    except ImportError:
+        return
     c.HF_HUB_OFFLINE = on
 
 # %% ../../nbs/flow/features.ipynb #fad9523e
@@ -124,8 +145,10 @@ def simclr_loss(
     tau: float = .2,  # Temperature
 ):
     "Contrastive loss of SimCLR (Chen et al. 2020): find the twin."
-    if not tau > 0: raise ValueError(f"tau: expected a positive temperature, got {tau}")
-    if a.shape != b.shape or a.ndim != 2: raise ValueError(f"a, b: expected the same shape [N,D], got {list(a.shape)} and {list(b.shape)}")
+    if not tau > 0:
+        raise ValueError(f"tau: expected a positive temperature, got {tau}")
+    if a.shape != b.shape or a.ndim != 2:
+        raise ValueError(f"a, b: expected the same shape [N,D], got {list(a.shape)} and {list(b.shape)}")
     n, u = len(a), F.normalize(torch.cat([a, b]), dim=1)
     logits = (u @ u.T/tau).fill_diagonal_(float('-inf'))
     return F.cross_entropy(logits, torch.arange(2*n, device=a.device).roll(n))
@@ -141,19 +164,25 @@ def two_views(
     def view():
         v = crop_resize(x, draw_boxes(len(x), gen, scale=crop).to(x.device))
         r = lambda: (1 + jitter*(2*torch.rand(len(x), 1, 1, 1, generator=gen) - 1)).to(x.device)
-        if flip: v = torch.where((torch.rand(len(x), 1, 1, 1, generator=gen) < .5).to(x.device), v.flip(-1), v)
+        if flip:
+            v = torch.where((torch.rand(len(x), 1, 1, 1, generator=gen) < .5).to(x.device), v.flip(-1), v)
         if jitter:
-            m = v.mean((1, 2, 3), keepdim=True); v = (v - m)*r() + m + jitter*(r() - 1)
-            if v.shape[1] == 3: g = v.mean(1, keepdim=True); v = (v - g)*r() + g
+            m = v.mean((1, 2, 3), keepdim=True)
+            v = (v - m)*r() + m + jitter*(r() - 1)
+            if v.shape[1] == 3:
+                g = v.mean(1, keepdim=True)
+                v = (v - g)*r() + g
         return v
     return view(), view()
 
 def _headless(name, data, seed, width):
     "A network whose last linear layer is gone, and the number of its features."
     kw = {} if width is None else dict(width=width)         # a network without a width says so
-    if name.startswith('convnet'): kw['norm'] = 'batch'
+    if name.startswith('convnet'):
+        kw['norm'] = 'batch'
     net = create_model(name, data.num_classes, data.in_chans, data.size, seed=seed_of(seed, 'pretrain', name), **kw)
-    head = last_linear(net); parent, _, leaf = next(n for n, m in net.named_modules() if m is head).rpartition('.')
+    head = last_linear(net)
+    parent, _, leaf = next(n for n, m in net.named_modules() if m is head).rpartition('.')
     setattr(net.get_submodule(parent) if parent else net, leaf, nn.Identity())
     return net, head.in_features
 
@@ -176,31 +205,50 @@ def pretrain(
                 width=width, crop=crop, flip=flip, jitter=jitter, tau=tau, seed=seed, rule='seeded')
     net = net.to(device)
     def train(net):
-        with local_seed(seed, 'pretrain', name, 'training'): return _train(net)     # dropout and stochastic depth draw in here
+        with local_seed(seed, 'pretrain', name, 'training'):
+            return _train(net)     # dropout and stochastic depth draw in here
     def _train(net):
-        with local_seed(seed, 'projector', name): proj = nn.Sequential(nn.Linear(D, 128), nn.ReLU(), nn.Linear(128, 64)).to(device)
-        steps = epochs*max(1, len(data.train_x)//batch_size); params = [*net.parameters(), *proj.parameters()]
-        opt = torch.optim.AdamW(params, lr, weight_decay=1e-4); sched = torch.optim.lr_scheduler.OneCycleLR(opt, lr, total_steps=steps + 1)
-        gen = rng(seed, 'simclr', name); net.train()
+        with local_seed(seed, 'projector', name):
+            proj = nn.Sequential(nn.Linear(D, 128), nn.ReLU(), nn.Linear(128, 64)).to(device)
+        steps = epochs*max(1, len(data.train_x)//batch_size)
+        params = [*net.parameters(), *proj.parameters()]
+        opt = torch.optim.AdamW(params, lr, weight_decay=1e-4)
+        sched = torch.optim.lr_scheduler.OneCycleLR(opt, lr, total_steps=steps + 1)
+        gen = rng(seed, 'simclr', name)
+        net.train()
         for e in progress(range(epochs), f'pretrain {name}'):
             for i in torch.randperm(len(data.train_x), generator=gen).split(batch_size):
-                if len(i) < min(batch_size, len(data.train_x)): continue
+                if len(i) < min(batch_size, len(data.train_x)):
+                    continue
                 a, b = two_views(data.normalize(data.train_x[i].to(device)), gen, (crop, 1.), flip, jitter)
                 u, v = proj(net(torch.cat([a, b])).flatten(1)).chunk(2)
-                loss = simclr_loss(u, v, tau); opt.zero_grad(); loss.backward(); opt.step(); sched.step()
-                if not loss.isfinite(): raise ValueError(f"loss: became {loss.item()} in epoch {e}; lower lr={lr}")
+                loss = simclr_loss(u, v, tau)
+                opt.zero_grad()
+                loss.backward()
+                opt.step()
+                sched.step()
+                if not loss.isfinite():
+                    raise ValueError(f"loss: became {loss.item()} in epoch {e}; lower lr={lr}")
         return linear_probe(FeatureNet(net, data.norm, name=name), data)
     net, acc = cached(net, train, what, f'{data.name}_simclr_{name}', cache)
-    f = FeatureNet(net.eval().requires_grad_(False), data.norm, name=name).to(device); f.linear_accuracy = acc
+    f = FeatureNet(net.eval().requires_grad_(False), data.norm, name=name).to(device)
+    f.linear_accuracy = acc
     return f
 
 def linear_probe(net, data, steps:int=300) -> float: # Test accuracy in percent
     "Accuracy of a linear head trained on the features of all training images (multinomial logistic regression by L-BFGS)."
-    data = load_data(data); z, t = (features(net, x, data.normalize) for x in (data.train_x, data.test_x))
-    mean, std = z.mean(0), z.std(0) + 1e-6; z, t = (z - mean)/std, (t - mean)/std
-    head = nn.Linear(z.shape[1], data.num_classes); nn.init.zeros_(head.weight); nn.init.zeros_(head.bias)
+    data = load_data(data)
+    z, t = (features(net, x, data.normalize) for x in (data.train_x, data.test_x))
+    mean, std = z.mean(0), z.std(0) + 1e-6
+    z, t = (z - mean)/std, (t - mean)/std
+    head = nn.Linear(z.shape[1], data.num_classes)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
     opt = torch.optim.LBFGS(head.parameters(), max_iter=steps, line_search_fn='strong_wolfe')
     def closure():
-        opt.zero_grad(); loss = F.cross_entropy(head(z), data.train_y) + 1e-4*head.weight.square().sum(); loss.backward(); return loss
+        opt.zero_grad()
+        loss = F.cross_entropy(head(z), data.train_y) + 1e-4*head.weight.square().sum()
+        loss.backward()
+        return loss
     opt.step(closure)
     return 100*(head(t).argmax(1) == data.test_y).float().mean().item()

@@ -19,7 +19,8 @@ from .features import *
 
 # %% ../../nbs/flow/inherit.ipynb #03f4d810
 def _linear(d_in, d_out, seed, *name):
-    with local_seed(seed, *name): return nn.Linear(d_in, d_out)
+    with local_seed(seed, *name):
+        return nn.Linear(d_in, d_out)
 
 def train_golden(
     z, y,                   # Features [N,D] of all real images, int64 [N]
@@ -31,31 +32,46 @@ def train_golden(
     seed: int = 0,
 ) -> nn.Linear:             # `.epochs`: how many it took
     "The golden classifier: a linear head on all real features (SFM, stage I)."
-    if z.ndim != 2 or len(z) != len(y): raise ValueError(f"z, y: expected [N,D] and N labels, got {list(z.shape)} and {len(y)}")
-    if not z.isfinite().all(): raise ValueError(f"z: features of {int((~z.isfinite()).any(1).sum())} images are not finite")
+    if z.ndim != 2 or len(z) != len(y):
+        raise ValueError(f"z, y: expected [N,D] and N labels, got {list(z.shape)} and {len(y)}")
+    if not z.isfinite().all():
+        raise ValueError(f"z: features of {int((~z.isfinite()).any(1).sum())} images are not finite")
     if min(epochs, patience, batch_size) < 1:
         raise ValueError(f"epochs, patience, batch_size: expected at least 1, got {epochs}, {patience}, {batch_size}")
     z, y = z.detach(), y.to(z.device)
     n = torch.bincount(y, minlength=num_classes)
-    if (n == 0).any(): raise ValueError(f"y: class {(n == 0).nonzero()[0].item()} has no images")
+    if (n == 0).any():
+        raise ValueError(f"y: class {(n == 0).nonzero()[0].item()} has no images")
     head, g = _linear(z.shape[1], num_classes, seed, 'golden').to(z.device), rng(seed, 'golden')
-    order = torch.randperm(len(z), generator=g); k = int(len(z)*held_out); val, tr = order[:k], order[k:]
-    opt = torch.optim.Adam(head.parameters(), lr*batch_size/256); sched = torch.optim.lr_scheduler.CosineAnnealingLR(opt, epochs)
+    order = torch.randperm(len(z), generator=g)
+    k = int(len(z)*held_out)
+    val, tr = order[:k], order[k:]
+    opt = torch.optim.Adam(head.parameters(), lr*batch_size/256)
+    sched = torch.optim.lr_scheduler.CosineAnnealingLR(opt, epochs)
     best, state, wait = float('inf'), None, 0
     for e in progress(range(epochs), 'golden classifier'):
         for i in tr[torch.randperm(len(tr), generator=g)].split(batch_size):
-            opt.zero_grad(); F.cross_entropy(head(z[i]), y[i]).backward(); opt.step()
+            opt.zero_grad()
+            F.cross_entropy(head(z[i]), y[i]).backward()
+            opt.step()
         sched.step()
-        with torch.no_grad(): l = F.cross_entropy(head(z[val if k else tr]), y[val if k else tr]).item()
-        if l < best - 1e-5: best, state, wait = l, {n: v.clone() for n, v in head.state_dict().items()}, 0
-        else: wait += 1
-        if not l < float('inf'): raise ValueError(f"loss: became {l} in epoch {e}; lower lr={lr}")
-        if wait >= patience: break
-    head.load_state_dict(state); head.epochs = e + 1
+        with torch.no_grad():
+            l = F.cross_entropy(head(z[val if k else tr]), y[val if k else tr]).item()
+        if l < best - 1e-5:
+            best, state, wait = l, {n: v.clone() for n, v in head.state_dict().items()}, 0
+        else:
+            wait += 1
+        if not l < float('inf'):
+            raise ValueError(f"loss: became {l} in epoch {e}; lower lr={lr}")
+        if wait >= patience:
+            break
+    head.load_state_dict(state)
+    head.epochs = e + 1
     return head.requires_grad_(False)
 
 # %% ../../nbs/flow/inherit.ipynb #49fe9ff1
-def _name(net): return getattr(net, 'name', None) or type(net).__name__
+def _name(net):
+    return getattr(net, 'name', None) or type(net).__name__
 
 MODES = ('ci', 'normal', 'kd', 'jt', 'st')
 
@@ -66,14 +82,20 @@ class Views:
         self.device = device_of(eval_net)                       # where the features are, and the heads that will be trained on them
     @torch.no_grad()
     def __call__(self, e): # ([N,D_eval], [N,D_distill])
-        if self.cfg == (1., False, 0.): e = 0                   # nothing random: one view is all views
-        if e not in self.seen: self.seen[e] = self.draw(e)      # kept for the next mode: features are small, networks are slow
+        if self.cfg == (1., False, 0.):
+            e = 0                   # nothing random: one view is all views
+        if e not in self.seen:
+            self.seen[e] = self.draw(e)      # kept for the next mode: features are small, networks are slow
         return self.seen[e]
     def draw(self, e):
-        crop, flip, noise = self.cfg; g, x = rng(self.seed, 'views', e), self.x
-        if crop < 1: x = crop_resize(x, draw_boxes(len(x), g, scale=(crop, 1.)).to(x.device))
-        if flip: x = torch.where((torch.rand(len(x), 1, 1, 1, generator=g) < .5).to(x.device), x.flip(-1), x)
-        if noise: x = x + noise*torch.randn(x.shape, generator=g).to(x.device)
+        crop, flip, noise = self.cfg
+        g, x = rng(self.seed, 'views', e), self.x
+        if crop < 1:
+            x = crop_resize(x, draw_boxes(len(x), g, scale=(crop, 1.)).to(x.device))
+        if flip:
+            x = torch.where((torch.rand(len(x), 1, 1, 1, generator=g) < .5).to(x.device), x.flip(-1), x)
+        if noise:
+            x = x + noise*torch.randn(x.shape, generator=g).to(x.device)
         with borrowed(*self.nets), local_seed(self.seed, 'networks', e):
             return tuple(net(x.to(device_of(net))).flatten(1).float().to(self.device) for net in self.nets)
 
@@ -83,7 +105,8 @@ def train_projector(
     seed: int = 0,
 ) -> nn.Linear:          # D_eval -> D_distill
     "One linear map from one network's features to another's, by least squares on the distilled images (SFM, stage III)."
-    zs, zt = views(0); P = _linear(zs.shape[1], zt.shape[1], seed, 'projector').to(zs.device)
+    zs, zt = views(0)
+    P = _linear(zs.shape[1], zt.shape[1], seed, 'projector').to(zs.device)
     def loss(e):
         zs, zt = (z.detach() for z in views(e))               # only the projector learns
         return F.mse_loss(P(zs), zt)
@@ -91,8 +114,14 @@ def train_projector(
     return P
 
 def _adam(params, loss, epochs, lr):
-    opt = torch.optim.Adam(params, lr); sched = torch.optim.lr_scheduler.CosineAnnealingLR(opt, epochs)
-    for e in range(epochs): l = loss(e); opt.zero_grad(); l.backward(); opt.step(); sched.step()
+    opt = torch.optim.Adam(params, lr)
+    sched = torch.optim.lr_scheduler.CosineAnnealingLR(opt, epochs)
+    for e in range(epochs):
+        l = loss(e)
+        opt.zero_grad()
+        l.backward()
+        opt.step()
+        sched.step()
 
 def evaluate_inherit(
     distilled,            # A `DistilledSet`
@@ -109,12 +138,16 @@ def evaluate_inherit(
     test_features=None,   # [N,D_eval] if they are known
 ) -> Scores:              # `.config['bytes']`: what must be stored: images, projector, head. For several modes a dict of them
     "Accuracy on the real test set of what `eval_net` learns from a distilled set, in one of five ways (SFM, Table 3)."
-    single = isinstance(mode, str); modes = (mode,) if single else tuple(dict.fromkeys(mode))
+    single = isinstance(mode, str)
+    modes = (mode,) if single else tuple(dict.fromkeys(mode))
     for m in modes:
-        if m not in MODES: raise ValueError(f"mode: expected one of {', '.join(MODES)}, got {m!r}")
-    if repeats < 1 or epochs < 1: raise ValueError(f"repeats, epochs: expected at least 1, got {repeats}, {epochs}")
+        if m not in MODES:
+            raise ValueError(f"mode: expected one of {', '.join(MODES)}, got {m!r}")
+    if repeats < 1 or epochs < 1:
+        raise ValueError(f"repeats, epochs: expected at least 1, got {repeats}, {epochs}")
     data, C, device = load_data(data), distilled.num_classes, device_of(eval_net)
-    if C != data.num_classes: raise ValueError(f"distilled: it has {C} classes, {data.name} has {data.num_classes}")
+    if C != data.num_classes:
+        raise ValueError(f"distilled: it has {C} classes, {data.name} has {data.num_classes}")
     x, y = distilled.images, distilled.labels.to(device)
     if any(abs(a - b) > 1e-6 for s, t in zip(distilled.norm, data.norm) for a, b in zip(s, t)):
         # the networks live in the model space of `data`
@@ -123,26 +156,38 @@ def evaluate_inherit(
     D_e, D_d = (features(n, x[:1]).shape[1] for n in (eval_net, distill_net))
     inherits = [m for m in modes if m in ('ci', 'kd', 'st')]
     if inherits:
-        if golden is None: raise ValueError(f"golden: mode {inherits[0]!r} needs the classifier trained on all real features, got None")
-        if tuple(golden.weight.shape) != (C, D_d): raise ValueError(f"golden: expected a head from {D_d} features to {C} classes, got {golden.in_features} to {golden.out_features}")
+        if golden is None:
+            raise ValueError(f"golden: mode {inherits[0]!r} needs the classifier trained on all real features, got None")
+        if tuple(golden.weight.shape) != (C, D_d):
+            raise ValueError(f"golden: expected a head from {D_d} features to {C} classes, got {golden.in_features} to {golden.out_features}")
         golden = copy.deepcopy(golden).to(device).requires_grad_(False)        # the caller's is asked, never trained
     t = (features(eval_net, data.test_x, data.normalize) if test_features is None else test_features).to(device)
     acc, linear = {m: dict(top1=[], top5=[], seconds=0.) for m in modes}, lambda a, b: 4*(a*b + b)
     for r, mode in progress([(r, m) for r in range(repeats) for m in modes], 'evaluating ' + ', '.join(modes)):
         t0 = time.perf_counter()
-        if mode == modes[0]: s = seed_of(seed, 'inherit', r) % 2**31; views = Views(x, distill_net, eval_net, s, crop, flip, noise)
-        if mode == 'ci': P = train_projector(views, epochs, lr, s); out = golden(P(t))
+        if mode == modes[0]:
+            s = seed_of(seed, 'inherit', r) % 2**31
+            views = Views(x, distill_net, eval_net, s, crop, flip, noise)
+        if mode == 'ci':
+            P = train_projector(views, epochs, lr, s)
+            out = golden(P(t))
         else:
             P = _linear(D_e, D_d, s, 'projector').to(device) if mode in ('jt', 'st') else nn.Identity()
             H = golden if mode == 'st' else _linear(D_d if mode == 'jt' else D_e, C, s, 'head').to(device)
             params = [p for p in (*P.parameters(), *H.parameters()) if p.requires_grad]
             def loss(e):
-                ze, zd = views(e); z = H(P(ze)); ce = F.cross_entropy(z, y)
-                if mode != 'kd': return ce
+                ze, zd = views(e)
+                z = H(P(ze))
+                ce = F.cross_entropy(z, y)
+                if mode != 'kd':
+                    return ce
                 return alpha*T*T*F.kl_div((z/T).log_softmax(1), (golden(zd)/T).log_softmax(1), log_target=True, reduction='batchmean') + (1 - alpha)*ce
-            _adam(params, loss, epochs, lr); out = H(P(t))
+            _adam(params, loss, epochs, lr)
+            out = H(P(t))
         rank = out.detach().cpu().topk(min(5, C), 1).indices == data.test_y[:, None]
-        acc[mode]['top1'].append(100*rank[:, 0].float().mean().item()); acc[mode]['top5'].append(100*rank.any(1).float().mean().item()); acc[mode]['seconds'] += time.perf_counter() - t0
+        acc[mode]['top1'].append(100*rank[:, 0].float().mean().item())
+        acc[mode]['top5'].append(100*rank.any(1).float().mean().item())
+        acc[mode]['seconds'] += time.perf_counter() - t0
     bytes_ = lambda mode: dict(images=distilled.nbytes()['images'], projector=linear(D_e, D_d) if mode in ('ci', 'jt', 'st') else 0, head=linear(D_d, C) if mode in ('ci', 'kd', 'st') else 0)
     nets = dict(model=_name(eval_net), distill_model=_name(distill_net),
                 weights=weights_digest(eval_net), distill_weights=weights_digest(distill_net),

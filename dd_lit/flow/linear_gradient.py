@@ -22,9 +22,12 @@ def linear_gradient(
     b=None,   # [C] its bias; None: no bias
 ) -> tuple:   # ([C,D], [C])
     "Gradient of the mean cross-entropy in a linear head, in closed form; differentiable in `z` (spec: flow, setting)."
-    if z.ndim != 2 or z.shape[1] != W.shape[1]: raise ValueError(f"z: expected [N,{W.shape[1]}], as wide as W, got {list(z.shape)}")
-    if len(y) != len(z): raise ValueError(f"y: expected {len(z)} labels, one per feature vector, got {len(y)}")
-    if len(y) and not 0 <= int(y.min()) <= int(y.max()) < len(W): raise ValueError(f"y: expected classes 0 to {len(W) - 1}, got {int(y.min())} to {int(y.max())}")
+    if z.ndim != 2 or z.shape[1] != W.shape[1]:
+        raise ValueError(f"z: expected [N,{W.shape[1]}], as wide as W, got {list(z.shape)}")
+    if len(y) != len(z):
+        raise ValueError(f"y: expected {len(z)} labels, one per feature vector, got {len(y)}")
+    if len(y) and not 0 <= int(y.min()) <= int(y.max()) < len(W):
+        raise ValueError(f"y: expected classes 0 to {len(W) - 1}, got {int(y.min())} to {int(y.max())}")
     E = F.linear(z, W, b).softmax(1) - F.one_hot(y, len(W)).to(z.dtype)
     return E.T @ z/len(z), E.mean(0)
 
@@ -49,14 +52,17 @@ class LGM(FeatureDistiller):
     def setup(self):
         super().setup()
         d, c = self.data, self.cfg
-        if c.augs < 1: raise ValueError(f"augs: expected at least 1, got {c.augs}")
-        if c.sigma is not None and not c.sigma > 0: raise ValueError(f"sigma: expected a positive number, got {c.sigma}")
+        if c.augs < 1:
+            raise ValueError(f"augs: expected at least 1, got {c.augs}")
+        if c.sigma is not None and not c.sigma > 0:
+            raise ValueError(f"sigma: expected a positive number, got {c.sigma}")
         self.by_class = [(d.train_y == k).nonzero().flatten() for k in range(d.num_classes)]
     def loss(self, images, gen):
         d, c = self.data, self.cfg
         n = self.ipc*c.augs
         i = torch.cat([k[torch.randint(len(k), (n,), generator=gen)] for k in self.by_class])
-        with torch.no_grad(): zr = self.net(self.augment(d.normalize(d.train_x[i].to(self.device)), gen))
+        with torch.no_grad():
+            zr = self.net(self.augment(d.normalize(d.train_x[i].to(self.device)), gen))
         zs = torch.cat([self.net(self.augment(images, gen)) for _ in range(c.augs)])
         W = (torch.randn(d.num_classes, zs.shape[1], generator=gen)*(c.sigma or zs.shape[1]**-.5)).to(self.device)
         y = self.labels.to(self.device)

@@ -18,7 +18,8 @@ from .features import *
 # %% ../../nbs/flow/pyramid.ipynb #7feb7f9b
 def pyramid_sizes(size:int) -> list: # Sides of the levels
     "1, 2, 4, ... and `size`."
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1: raise ValueError(f"size: expected at least 1, got {size!r}")
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise ValueError(f"size: expected at least 1, got {size!r}")
     s = [2**k for k in range(size.bit_length()) if 2**k <= size]
     return s if s[-1] == size else s + [size]
 
@@ -41,13 +42,16 @@ class Pyramid:
         generator: torch.Generator = None, # Default `rng(0, 'pyramid')`
         device='cpu'
     ):
-        if num_images < 1: raise ValueError(f"num_images: expected at least 1, got {num_images}")
+        if num_images < 1:
+            raise ValueError(f"num_images: expected at least 1, got {num_images}")
         self.n, self.size, self.chans, self.device, self.gen = num_images, size, chans, device, generator or rng(0, 'pyramid')
         self.sizes = pyramid_sizes(size)
-        if start not in self.sizes: raise ValueError(f"start: expected one of {self.sizes}, got {start!r}")
+        if start not in self.sizes:
+            raise ValueError(f"start: expected one of {self.sizes}, got {start!r}")
         n = self.sizes.index(start) + 1
         self.levels = [self._noise(s, n) for s in self.sizes[:n]]
-    def _noise(self, side, count): return (torch.randn(self.n, self.chans, side, side, generator=self.gen)/count).to(self.device).requires_grad_()
+    def _noise(self, side, count):
+        return (torch.randn(self.n, self.chans, side, side, generator=self.gen)/count).to(self.device).requires_grad_()
     def images(self) -> torch.Tensor: # [N,C,size,size] in (0,1)
         "The images, differentiable in `levels`."
         up = sum(F.interpolate(l, (self.size, self.size), mode='bilinear', align_corners=False) if l.shape[-1] != self.size else l for l in self.levels)
@@ -56,12 +60,15 @@ class Pyramid:
     def grow(self) -> bool:
         "Add the next finer level; False if there is none left."
         n = len(self.levels)
-        if n == len(self.sizes): return False
+        if n == len(self.sizes):
+            return False
         self.levels = [(l*(n/(n + 1))).detach().requires_grad_() for l in self.levels] + [self._noise(self.sizes[n], n + 1)]
         return True
-    def state_dict(self): return dict(levels=[l.detach().cpu().clone() for l in self.levels], gen=self.gen.get_state())
+    def state_dict(self):
+        return dict(levels=[l.detach().cpu().clone() for l in self.levels], gen=self.gen.get_state())
     def load_state_dict(self, s):
-        self.levels = [l.to(self.device).clone().requires_grad_() for l in s['levels']]; self.gen.set_state(s['gen'])
+        self.levels = [l.to(self.device).clone().requires_grad_() for l in s['levels']]
+        self.gen.set_state(s['gen'])
 
 # %% ../../nbs/flow/pyramid.ipynb #44561297
 class FeatureDistiller(Distiller):
@@ -91,56 +98,77 @@ class FeatureDistiller(Distiller):
                                  f"got {getattr(c, k)!r} with a backbone that is ready")
         if own:
             net = c.backbone
-            if not isinstance(net, FeatureNet): net = FeatureNet(net, self.data.norm, name=type(net).__name__)
+            if not isinstance(net, FeatureNet):
+                net = FeatureNet(net, self.data.norm, name=type(net).__name__)
             at, to = device_of(net), self.device
             return net if at.type == to.type and to.index in (None, at.index) else copy.deepcopy(net).to(to)
-        if ready: return pretrained(c.backbone, self.data, c.download, device=self.device)
+        if ready:
+            return pretrained(c.backbone, self.data, c.download, device=self.device)
         ours = ('name', 'data', 'width', 'device', 'cache')
         has = [k for k in inspect.signature(pretrain).parameters if k not in ours]
         for k in c.pretrain:
-            if k not in has: raise ValueError(f"pretrain: expected settings among {', '.join(has)}, got {k!r}")
+            if k not in has:
+                raise ValueError(f"pretrain: expected settings among {', '.join(has)}, got {k!r}")
         return pretrain(c.backbone, self.data, width=c.width, device=self.device, cache=c.cache, **c.pretrain)
     def setup(self):
         d, c = self.data, self.cfg
-        if c.grow_every < 1: raise ValueError(f"grow_every: expected at least 1, got {c.grow_every}")
-        if not 0 < c.crop <= 1: raise ValueError(f"crop: expected a share in (0, 1], got {c.crop}")
-        if c.crop_factor < 1: raise ValueError(f"crop_factor: expected at least 1, got {c.crop_factor}")
-        if not c.noise >= 0: raise ValueError(f"noise: expected at least 0, got {c.noise}")
-        if d.train_x.shape[-1] != d.train_x.shape[-2]: raise ValueError(f"data: expected square images, got {tuple(d.train_x.shape[-2:])}")
+        if c.grow_every < 1:
+            raise ValueError(f"grow_every: expected at least 1, got {c.grow_every}")
+        if not 0 < c.crop <= 1:
+            raise ValueError(f"crop: expected a share in (0, 1], got {c.crop}")
+        if c.crop_factor < 1:
+            raise ValueError(f"crop_factor: expected at least 1, got {c.crop_factor}")
+        if not c.noise >= 0:
+            raise ValueError(f"noise: expected at least 0, got {c.noise}")
+        if d.train_x.shape[-1] != d.train_x.shape[-2]:
+            raise ValueError(f"data: expected square images, got {tuple(d.train_x.shape[-2:])}")
         self.labels = torch.arange(d.num_classes).repeat_interleave(self.ipc)
         self.mean, self.std = (torch.tensor(o, device=self.device).view(1, -1, 1, 1) for o in d.norm)
         self.pyramid = Pyramid(len(self.labels), d.train_x.shape[-1], c.start, d.in_chans, rng(self.seed, 'pyramid'), self.device)
         self.net = self.backbone()
         self.digest = weights_digest(self.net)
-        self._optimizer(); self._update()
-    def _optimizer(self): self.optimizers = [torch.optim.Adam(self.pyramid.levels, self.cfg.lr)]
-    def _update(self): self.images = ((self.pyramid.images().detach() - self.mean)/self.std)
+        self._optimizer()
+        self._update()
+    def _optimizer(self):
+        self.optimizers = [torch.optim.Adam(self.pyramid.levels, self.cfg.lr)]
+    def _update(self):
+        self.images = ((self.pyramid.images().detach() - self.mean)/self.std)
     def augment(self, x, gen):
         c = self.cfg
-        if c.crop < 1 or c.crop_factor > 1: x = crop_resize(x, draw_boxes(len(x), gen, scale=(c.crop, 1.), factor=c.crop_factor))
-        if c.flip: x = torch.where((torch.rand(len(x), 1, 1, 1, generator=gen) < .5).to(x.device), x.flip(-1), x)
-        if c.noise: x = x + ((c.noise_mean + c.noise*torch.randn(x.shape, generator=gen)).to(x.device))/self.std
+        if c.crop < 1 or c.crop_factor > 1:
+            x = crop_resize(x, draw_boxes(len(x), gen, scale=(c.crop, 1.), factor=c.crop_factor))
+        if c.flip:
+            x = torch.where((torch.rand(len(x), 1, 1, 1, generator=gen) < .5).to(x.device), x.flip(-1), x)
+        if c.noise:
+            x = x + ((c.noise_mean + c.noise*torch.randn(x.shape, generator=gen)).to(x.device))/self.std
         return x
-    def loss(self, images, gen): "The loss of `images` in model space."; raise NotImplementedError
+    def loss(self, images, gen):
+        "The loss of `images` in model space."
+        raise NotImplementedError
     def step(self) -> float:
-        if self.k and self.k % self.cfg.grow_every == 0 and self.pyramid.grow(): self._optimizer()
+        if self.k and self.k % self.cfg.grow_every == 0 and self.pyramid.grow():
+            self._optimizer()
         levels = self.pyramid.levels
         with local_seed(self.seed, 'network', self.k):     # a network that draws while it predicts
             loss = self.loss((self.pyramid.images() - self.mean)/self.std, rng(self.seed, 'step', self.k))
             grads = torch.autograd.grad(loss, levels)      # of the levels only, nobody else's
-        for l, g in zip(levels, grads): l.grad = g
-        self.optimizers[0].step(); self._update()
+        for l, g in zip(levels, grads):
+            l.grad = g
+        self.optimizers[0].step()
+        self._update()
         self.log = dict(level=len(self.pyramid.levels))
         return loss.item()
     def result(self):
         ds = super().result()
         ds.meta['backbone'] = f'{self.net.name} {self.digest}'
         return ds
-    def state_dict(self): return super().state_dict() | dict(pyramid=self.pyramid.state_dict(), backbone=self.digest)
+    def state_dict(self):
+        return super().state_dict() | dict(pyramid=self.pyramid.state_dict(), backbone=self.digest)
     def load_state_dict(self, s):
         theirs = s.get('backbone', self.digest)
         if theirs != self.digest:
             raise ValueError(f"backbone: the checkpoint was made with another network ({theirs} there, {self.digest} here); "
                              "choose another folder, or resume=False (--fresh) to start anew")
-        self.pyramid.load_state_dict(s['pyramid']); self._optimizer()        # as many levels as then, before their optimiser is filled
+        self.pyramid.load_state_dict(s['pyramid'])
+        self._optimizer()        # as many levels as then, before their optimiser is filled
         super().load_state_dict(s)

@@ -22,11 +22,15 @@ def class_centers(
     num_classes: int,
 ) -> torch.Tensor:    # [C,D]
     "Mean feature of every class; differentiable in `z`."
-    if z.ndim != 2 or len(y) != len(z): raise ValueError(f"z, y: expected [N,D] and N labels, got {list(z.shape)} and {len(y)}")
+    if z.ndim != 2 or len(y) != len(z):
+        raise ValueError(f"z, y: expected [N,D] and N labels, got {list(z.shape)} and {len(y)}")
     n = torch.bincount(y, minlength=num_classes)
-    if len(n) > num_classes: raise ValueError(f"y: expected classes 0 to {num_classes - 1}, got {len(n) - 1}")
-    if (n == 0).any(): raise ValueError(f"y: class {(n == 0).nonzero()[0].item()} has no images; its centre is not defined")
-    if not z.isfinite().all(): raise ValueError(f"z: features of {int((~z.isfinite()).any(1).sum())} images are not finite")
+    if len(n) > num_classes:
+        raise ValueError(f"y: expected classes 0 to {num_classes - 1}, got {len(n) - 1}")
+    if (n == 0).any():
+        raise ValueError(f"y: class {(n == 0).nonzero()[0].item()} has no images; its centre is not defined")
+    if not z.isfinite().all():
+        raise ValueError(f"z: features of {int((~z.isfinite()).any(1).sum())} images are not finite")
     return torch.zeros(num_classes, z.shape[1], dtype=z.dtype, device=z.device).index_add(0, y, z)/n.to(z)[:, None]
 
 def flow(
@@ -34,14 +38,16 @@ def flow(
 ):          # [C,D]
     "From each class's centre to the mean of the others (SFM)."
     C = len(centers)
-    if centers.ndim != 2 or C < 2: raise ValueError(f"centers: expected [C,D] with at least 2 classes, got {list(centers.shape)}")
+    if centers.ndim != 2 or C < 2:
+        raise ValueError(f"centers: expected [C,D] with at least 2 classes, got {list(centers.shape)}")
     return (centers.sum(0) - centers)/(C - 1) - centers
 
 def flow_loss(
     syn_centers, real_centers # [C,D] each
 ):
     "1 - cos of the two flows, flattened."
-    if syn_centers.shape != real_centers.shape: raise ValueError(f"syn_centers: expected {list(real_centers.shape)} as the real ones, got {list(syn_centers.shape)}")
+    if syn_centers.shape != real_centers.shape:
+        raise ValueError(f"syn_centers: expected {list(real_centers.shape)} as the real ones, got {list(syn_centers.shape)}")
     return cosine_loss([flow(syn_centers)], [flow(real_centers)])
 
 def decoupled_loss(
@@ -60,8 +66,10 @@ def real_centers(net, data, batch_size:int=256) -> torch.Tensor: # [C,D]
         for i in progress(torch.arange(len(data.train_x)).split(batch_size), 'class centres'):
             z, y = net(data.normalize(data.train_x[i].to(device))).flatten(1), data.train_y[i]
             z = z.cpu().double()                            # not every device has float64
-            if not z.isfinite().all(): raise ValueError(f"net: features of {int((~z.isfinite()).any(1).sum())} images are not finite")
-            if total is None: total = torch.zeros(data.num_classes, z.shape[1], dtype=torch.float64)
+            if not z.isfinite().all():
+                raise ValueError(f"net: features of {int((~z.isfinite()).any(1).sum())} images are not finite")
+            if total is None:
+                total = torch.zeros(data.num_classes, z.shape[1], dtype=torch.float64)
             total.index_add_(0, y, z)
     return (total/n[:, None]).float()
 
@@ -75,9 +83,12 @@ class SFM(FeatureDistiller):
     )
     def setup(self):
         c = self.cfg
-        if c.augs < 1: raise ValueError(f"augs: expected at least 1, got {c.augs}")
-        if c.loss not in ('flow', 'decoupled'): raise ValueError(f"loss: expected 'flow' or 'decoupled', got {c.loss!r}")
-        if not 0 <= c.alpha <= 1: raise ValueError(f"alpha: expected 0 to 1, got {c.alpha}")
+        if c.augs < 1:
+            raise ValueError(f"augs: expected at least 1, got {c.augs}")
+        if c.loss not in ('flow', 'decoupled'):
+            raise ValueError(f"loss: expected 'flow' or 'decoupled', got {c.loss!r}")
+        if not 0 <= c.alpha <= 1:
+            raise ValueError(f"alpha: expected 0 to 1, got {c.alpha}")
         super().setup()
         self.centers = real_centers(self.net, self.data).to(self.device)
     def loss(self, images, gen):

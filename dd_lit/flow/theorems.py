@@ -15,8 +15,10 @@ def lognormal_params(
     C: int,   # Classes
 ) -> tuple:   # (mean, standard deviation) of ln p_c
     "Approximate law of a softmax probability under a random Gaussian head (SFM, Theorem 3.2, by Fenton-Wilkinson)."
-    if not 0 < s < math.inf: raise ValueError(f"s: expected a positive number, got {s}")
-    if C < 2: raise ValueError(f"C: expected at least 2 classes, got {C}")
+    if not 0 < s < math.inf:
+        raise ValueError(f"s: expected a positive number, got {s}")
+    if C < 2:
+        raise ValueError(f"C: expected at least 2 classes, got {C}")
     # sigma_S^2 = ln((e^(s^2) + C - 1)/C) = s^2 - gap: e^(s^2) is never computed, only e^(-s^2)
     gap = -math.log1p((1 - 1/C)*math.expm1(-s*s))
     share = gap/s/s if s > 1e-100 else 1 - 1/C          # of s^2; its limit, where s^2 is too small for a float

@@ -59,7 +59,8 @@ def matched_params(model, vectors:bool=False):
 
 def precision(dtype, device):
     "Autocast to `dtype`; None changes nothing."
-    if dtype not in (None, 'bfloat16'): raise ValueError(f"real_dtype: expected None or 'bfloat16', got {dtype!r}")
+    if dtype not in (None, 'bfloat16'):
+        raise ValueError(f"real_dtype: expected None or 'bfloat16', got {dtype!r}")
     return torch.autocast(device.type, torch.bfloat16) if dtype else contextlib.nullcontext()
 
 def mean_gradient(
@@ -74,7 +75,8 @@ def mean_gradient(
     n = slice_size or (32*max(1, 1024//(x.shape[-1]*x.shape[-2])) if x.device.type == 'cpu' else len(x))
     total = None
     for xs, ys in zip(x.split(n), y.split(n)):
-        with precision(dtype, x.device): logits = model(xs).to(x.dtype)
+        with precision(dtype, x.device):
+            logits = model(xs).to(x.dtype)
         g = torch.autograd.grad(F.cross_entropy(logits, ys, reduction='sum')/len(x), params)
         total = list(g) if total is None else [a.add_(b) for a, b in zip(total, g)]
     return total
@@ -101,17 +103,23 @@ def match_step(
     # a scope for each class and side: the draws do not depend on which process makes them
     own = lambda *what: contextlib.nullcontext() if seed is None else local_seed(seed, *what)
     def real_gradient(c):
-        with own('real', c): return mean_gradient(model, real[c], labels(c, len(real[c])), params, slice_size, real_dtype)
+        with own('real', c):
+            return mean_gradient(model, real[c], labels(c, len(real[c])), params, slice_size, real_dtype)
     # each class's real gradient in one process, if there are several (dd_lit.parallel)
     for c, g in enumerate(shared_map(real_gradient, C, params)):
         g_real.append(g)
         s = images[c*ipc:(c + 1)*ipc]
-        if classwise: s = s.detach().requires_grad_()
-        with own('synthetic', c): g_syn.append(param_grads(model, s, labels(c, ipc), params, create_graph=True))
+        if classwise:
+            s = s.detach().requires_grad_()
+        with own('synthetic', c):
+            g_syn.append(param_grads(model, s, labels(c, ipc), params, create_graph=True))
         if classwise:      # this class's graph is done with: use it and let it go
             d = multilevel_loss(g_syn, g_real, mode='intra', **kw)
-            grads.append(torch.autograd.grad(d, s)[0]); loss = loss + d.detach(); g_syn, g_real = [], []
-    if classwise: return loss, torch.cat(grads)
+            grads.append(torch.autograd.grad(d, s)[0])
+            loss = loss + d.detach()
+            g_syn, g_real = [], []
+    if classwise:
+        return loss, torch.cat(grads)
     loss = multilevel_loss(g_syn, g_real, mode=mode, step=step, **batch_sizes(images, real) | kw)
     return loss.detach(), torch.autograd.grad(loss, images)[0]
 
@@ -131,7 +139,8 @@ def settle_norm(
     model.train()
     model(x)
     for m in model.modules():
-        if isinstance(m, _BN): m.eval()
+        if isinstance(m, _BN):
+            m.eval()
 
 # %% ../../nbs/gradient/dc.ipynb #b0e18c3c
 SCHEDULES_NET = ('constant', 'adaptive', 'overfit')
@@ -165,22 +174,31 @@ class DC(Distiller):
     def __init__(self, *args, **kw):
         super().__init__(*args, **kw)
         c = self.cfg                                # what is recorded is what will be built
-        if c.norm is None and 'norm' in model_settings(c.model): c.norm = 'instance'
+        if c.norm is None and 'norm' in model_settings(c.model):
+            c.norm = 'instance'
         has = model_settings(c.model, width=c.width, norm=c.norm)
         c.width, c.norm = has.get('width'), has.get('norm')
 
     def setup(self):
         d, c = self.data, self.cfg
-        check_mode(c.mode); check_kind(c.distance, 'distance'); precision(c.real_dtype, self.device)
-        if c.schedule not in SCHEDULES_NET: raise ValueError(f"schedule: expected one of {', '.join(SCHEDULES_NET)}, got {c.schedule!r}")
-        if c.init not in ('real', 'noise'): raise ValueError(f"init: expected 'real' or 'noise', got {c.init!r}")
-        if c.union not in ('batch', 'data'): raise ValueError(f"union: expected 'batch' or 'data', got {c.union!r}")
-        if c.batch_real < 1: raise ValueError(f"batch_real: expected at least 1, got {c.batch_real}")
+        check_mode(c.mode)
+        check_kind(c.distance, 'distance')
+        precision(c.real_dtype, self.device)
+        if c.schedule not in SCHEDULES_NET:
+            raise ValueError(f"schedule: expected one of {', '.join(SCHEDULES_NET)}, got {c.schedule!r}")
+        if c.init not in ('real', 'noise'):
+            raise ValueError(f"init: expected 'real' or 'noise', got {c.init!r}")
+        if c.union not in ('batch', 'data'):
+            raise ValueError(f"union: expected 'batch' or 'data', got {c.union!r}")
+        if c.batch_real < 1:
+            raise ValueError(f"batch_real: expected at least 1, got {c.batch_real}")
         self.counts = [int(n) for n in d.counts()]
         self.aug = DSA(c.augment) if c.augment else None
         self.labels = torch.arange(d.num_classes).repeat_interleave(self.ipc)
-        if c.init == 'real': x = self.real_start()
-        else: x = torch.randn(len(self.labels), *d.train_x.shape[1:], generator=rng(self.seed, 'init'))
+        if c.init == 'real':
+            x = self.real_start()
+        else:
+            x = torch.randn(len(self.labels), *d.train_x.shape[1:], generator=rng(self.seed, 'init'))
         self.images = x.to(self.device).requires_grad_()
         self.optimizers = [torch.optim.SGD([self.images], c.lr_img, momentum=c.momentum_img)]
         # bytes of each class, ready to be drawn from (on the device: MNIST is 47 MB)
@@ -197,7 +215,8 @@ class DC(Distiller):
         x = d.normalize(d.train_x[torch.cat(picked)])
         # equal images have equal gradients and would stay equal for ever: a tenth of the pixels' spread sets copies apart
         copies = torch.cat(again)
-        if copies.any(): x[copies] += .1*torch.randn(x[copies].shape, generator=gen)
+        if copies.any():
+            x[copies] += .1*torch.randn(x[copies].shape, generator=gen)
         return x
 
     def network(self) -> nn.Module:
@@ -217,8 +236,10 @@ class DC(Distiller):
         c, real, images = self.cfg, self.real_batches(gen), self.images
         kw = dict(mode=c.mode, kind=c.distance, lam=c.lam, l2_weight=c.l2_weight, vectors=c.vectors, slice_size=c.slice_size, real_dtype=c.real_dtype, step=self.k*self.T + t)
         kw |= dict(seed=seed_of(self.seed, 'match', self.k, t))
-        if c.union == 'data': kw |= dict(sizes_syn=self.counts, sizes_real=self.counts)
-        if self.aug is None: loss, grad = match_step(net, images, real, **kw)
+        if c.union == 'data':
+            kw |= dict(sizes_syn=self.counts, sizes_real=self.counts)
+        if self.aug is None:
+            loss, grad = match_step(net, images, real, **kw)
         else:
             # each class its own transformation, the same for its real and its synthetic images
             drawn = [self.aug.draw(1, images.shape[-2:], gen) for _ in real]
@@ -245,22 +266,28 @@ class DC(Distiller):
             for i in torch.randperm(len(x), generator=gen).split(c.batch_net):
                 i = i.to(x.device)
                 xb = x[i] if self.aug is None else self.aug(x[i], gen)
-                opt.zero_grad(); F.cross_entropy(net(xb), y[i]).backward(); opt.step()
-            if c.schedule == 'overfit' and rose(real_loss()): break
+                opt.zero_grad()
+                F.cross_entropy(net(xb), y[i]).backward()
+                opt.step()
+            if c.schedule == 'overfit' and rose(real_loss()):
+                break
         return e + 1
 
     def step(self) -> float:
         "One outer iteration; returns the mean loss per class and matching step."
         # the scope is for what a network draws by itself, such as dropout
-        with local_seed(self.seed, 'network', self.k): return self._step()
+        with local_seed(self.seed, 'network', self.k):
+            return self._step()
 
     def _step(self):
         gen, net, total, epochs = rng(self.seed, 'step', self.k), self.network(), 0., 0
         opt = torch.optim.SGD(net.parameters(), self.cfg.lr_net)
         for t in range(self.T):
-            if has_batchnorm(net): settle_norm(net, torch.cat(self.real_batches(gen, 16)))
+            if has_batchnorm(net):
+                settle_norm(net, torch.cat(self.real_batches(gen, 16)))
             total += self.update_images(net, gen, t)
-            if t < self.T - 1: epochs += self.update_net(net, opt, t, gen)
+            if t < self.T - 1:
+                epochs += self.update_net(net, opt, t, gen)
         self.log = dict(net_epochs=epochs)
         return total/(self.T*self.data.num_classes)
 

@@ -11,20 +11,26 @@ import torch
 # %% ../../nbs/gradient/distance.ipynb #a42e8aa7
 def rows(g, vectors:bool=False):
     "A parameter's gradient as [outputs, rest]; one-dimensional ones as a single row, or None if they do not count."
-    if g.ndim > 1: return g.flatten(1)
+    if g.ndim > 1:
+        return g.flatten(1)
     return g.reshape(1, -1) if vectors else None
 
-def _angle(a, b): return 1 - (a*b).sum(1)/(a.norm(dim=1)*b.norm(dim=1) + 1e-6)
-def _l2(a, b): return (a - b).norm(dim=1)
-def _sse(a, b): return ((a - b)**2).sum(1)
-def _mse(a, b): return 100*((a - b)**2).mean(1)
+def _angle(a, b):
+    return 1 - (a*b).sum(1)/(a.norm(dim=1)*b.norm(dim=1) + 1e-6)
+def _l2(a, b):
+    return (a - b).norm(dim=1)
+def _sse(a, b):
+    return ((a - b)**2).sum(1)
+def _mse(a, b):
+    return 100*((a - b)**2).mean(1)
 
 DISTANCES = dict(angle=(_angle,), l2=(_l2,), sse=(_sse,), mse=(_mse,))
 DISTANCES |= {f'angle+{k}': (_angle, *DISTANCES[k]) for k in ('l2', 'sse', 'mse')}
 
 def check_kind(kind, argument:str="kind"):
     "An error that lists the kinds, for an unknown one."
-    if kind not in DISTANCES: raise ValueError(f"{argument}: expected one of {', '.join(DISTANCES)}, got {kind!r}")
+    if kind not in DISTANCES:
+        raise ValueError(f"{argument}: expected one of {', '.join(DISTANCES)}, got {kind!r}")
     return kind
 
 def grad_distance(
@@ -36,15 +42,20 @@ def grad_distance(
 ) -> torch.Tensor:    # Scalar
     "Distance of two gradients, summed over layers and rows (Eq. 7-9 of `dc.txt`)."
     check_kind(kind)
-    if len(g_syn) != len(g_real): raise ValueError(f"g_real: expected {len(g_syn)} tensors as in g_syn, got {len(g_real)}")
+    if len(g_syn) != len(g_real):
+        raise ValueError(f"g_real: expected {len(g_syn)} tensors as in g_syn, got {len(g_real)}")
     total = None
     for i, (a, b) in enumerate(zip(g_syn, g_real)):
-        if a.shape != b.shape: raise ValueError(f"g_real[{i}]: expected shape {list(a.shape)} as in g_syn, got {list(b.shape)}")
+        if a.shape != b.shape:
+            raise ValueError(f"g_real[{i}]: expected shape {list(a.shape)} as in g_syn, got {list(b.shape)}")
         a, b = rows(a, vectors), rows(b, vectors)
-        if a is None: continue
+        if a is None:
+            continue
         for j, f in enumerate(DISTANCES[kind]):
             d = f(a, b).sum()
-            if j: d = l2_weight*d
+            if j:
+                d = l2_weight*d
             total = d if total is None else total + d
-    if total is None: raise ValueError("g_syn: expected at least one parameter with two or more dimensions (or vectors=True), got none")
+    if total is None:
+        raise ValueError("g_syn: expected at least one parameter with two or more dimensions (or vectors=True), got none")
     return total

@@ -25,10 +25,13 @@ def travel(
     with local_seed(seed, 'travel'):
         for _ in range(max_steps):
             g = torch.autograd.grad(F.cross_entropy(model(x), y), params)
-            n = torch.sqrt(sum((v**2).sum() for v in g)).item(); norms.append(n)
-            if n < eps: break
+            n = torch.sqrt(sum((v**2).sum() for v in g)).item()
+            norms.append(n)
+            if n < eps:
+                break
             with torch.no_grad():
-                for p, v in zip(params, g): p -= lr*v
+                for p, v in zip(params, g):
+                    p -= lr*v
             length += lr*n
     d = torch.sqrt(sum(((p - s)**2).sum() for p, s in zip(params, start))).item()
     return dict(distance=d, length=length, steps=len(norms) - 1 if norms[-1] < eps else max_steps, norms=norms, stopped=norms[-1] < eps)

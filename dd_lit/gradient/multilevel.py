@@ -27,7 +27,8 @@ MODES = ('intra', 'inter', 'interleaved', 'multi')
 
 def check_mode(mode):
     "An error that lists the modes, for an unknown one."
-    if mode not in MODES: raise ValueError(f"mode: expected one of {', '.join(MODES)}, got {mode!r}")
+    if mode not in MODES:
+        raise ValueError(f"mode: expected one of {', '.join(MODES)}, got {mode!r}")
     return mode
 
 def multilevel_loss(
@@ -41,14 +42,20 @@ def multilevel_loss(
     **kw               # l2_weight and vectors, see `grad_distance`
 ) -> torch.Tensor:     # Scalar
     "Distance within classes plus `lam` times the distance of their unions (Eq. 4-6 of `dc.txt`)."
-    check_mode(mode); check_kind(kind)
-    if len(g_syn) != len(g_real) or not len(g_syn): raise ValueError(f"g_real: expected {len(g_syn)} classes as in g_syn (and at least one), got {len(g_real)}")
+    check_mode(mode)
+    check_kind(kind)
+    if len(g_syn) != len(g_real) or not len(g_syn):
+        raise ValueError(f"g_real: expected {len(g_syn)} classes as in g_syn (and at least one), got {len(g_real)}")
     lam = len(g_syn) if lam is None else lam
-    if mode == 'interleaved': mode = 'inter' if step % 2 else 'intra'
+    if mode == 'interleaved':
+        mode = 'inter' if step % 2 else 'intra'
     loss = 0.
     if mode in ('intra', 'multi'):
         for c, (a, b) in enumerate(zip(g_syn, g_real)):
-            try: loss = loss + grad_distance(a, b, kind, **kw)
-            except ValueError as e: raise ValueError(f"class {c}: {e}") from None
-    if mode in ('inter', 'multi'): loss = loss + lam*grad_distance(union_gradient(g_syn, sizes_syn), union_gradient(g_real, sizes_real), kind, **kw)
+            try:
+                loss = loss + grad_distance(a, b, kind, **kw)
+            except ValueError as e:
+                raise ValueError(f"class {c}: {e}") from None
+    if mode in ('inter', 'multi'):
+        loss = loss + lam*grad_distance(union_gradient(g_syn, sizes_syn), union_gradient(g_real, sizes_real), kind, **kw)
     return loss

@@ -15,7 +15,8 @@ def zeta_constant(
     ipc: int # Images per class
 ) -> tuple:  # (T, zeta): matching steps per network, epochs on S after each but the last
     "DC's schedule; between and beyond the published settings the next smaller one."
-    if isinstance(ipc, bool) or not isinstance(ipc, int) or ipc < 1: raise ValueError(f"ipc: expected at least 1, got {ipc!r}")
+    if isinstance(ipc, bool) or not isinstance(ipc, int) or ipc < 1:
+        raise ValueError(f"ipc: expected at least 1, got {ipc!r}")
     return _CONSTANT[max(k for k in _CONSTANT if k <= ipc)]
 
 # %% ../../nbs/gradient/schedule.ipynb #7e487df1
@@ -23,7 +24,8 @@ class OverfitDetector:
     "Says when an update of the network made the real loss rise (Section 3.3 of `dc.txt`)."
     def __init__(self,
         before # Loss on a real batch before the first update
-    ): self.last = self._number(before)
+    ):
+        self.last = self._number(before)
     def __call__(self,
         loss # Loss on the same real batch after an update
     ) -> bool: # True: this update made it worse, stop
@@ -34,7 +36,8 @@ class OverfitDetector:
     @staticmethod
     def _number(loss):
         loss = float(loss)
-        if math.isnan(loss): raise ValueError("loss: expected a number, got NaN")
+        if math.isnan(loss):
+            raise ValueError("loss: expected a number, got NaN")
         return loss
 
 # %% ../../nbs/gradient/schedule.ipynb #8430da03
@@ -42,5 +45,6 @@ def zeta_adaptive(
     t: int # Index of the matching step, from 0
 ) -> int:  # Epochs on S after it
     "The adaptive schedule (Eq. 12 of `dc.txt`)."
-    if t < 0: raise ValueError(f"t: expected at least 0, got {t}")
+    if t < 0:
+        raise ValueError(f"t: expected at least 0, got {t}")
     return 50 - 10*t if t < 4 else 10 if t < 10 else 5

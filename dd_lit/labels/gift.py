@@ -15,10 +15,14 @@ def smooth_labels(
     alpha: float = .1 # Share that goes to the other classes
 ) -> torch.Tensor:    # float32 [N,C]
     "Smoothed one-hot labels (GIFT, Section 4)."
-    if not 0 <= alpha < 1: raise ValueError(f"alpha: expected a share in [0, 1), got {alpha}")
-    if num_classes < 2: raise ValueError(f"num_classes: expected at least 2, got {num_classes}")
-    if y.ndim != 1 or y.is_floating_point(): raise ValueError(f"y: expected whole numbers [N], got {y.dtype} {list(y.shape)}")
-    if len(y) and not 0 <= int(y.min()) <= int(y.max()) < num_classes: raise ValueError(f"y: expected classes 0 to {num_classes - 1}, got {int(y.min())} to {int(y.max())}")
+    if not 0 <= alpha < 1:
+        raise ValueError(f"alpha: expected a share in [0, 1), got {alpha}")
+    if num_classes < 2:
+        raise ValueError(f"num_classes: expected at least 2, got {num_classes}")
+    if y.ndim != 1 or y.is_floating_point():
+        raise ValueError(f"y: expected whole numbers [N], got {y.dtype} {list(y.shape)}")
+    if len(y) and not 0 <= int(y.min()) <= int(y.max()) < num_classes:
+        raise ValueError(f"y: expected classes 0 to {num_classes - 1}, got {int(y.min())} to {int(y.max())}")
     return F.one_hot(y, num_classes).float()*(1 - alpha - alpha/(num_classes - 1)) + alpha/(num_classes - 1)
 
 def _wide(x):
@@ -51,9 +55,12 @@ def refine_labels(
     form: str = 'paper',  # 'release': soft + gamma*hard, the same direction as gamma/(1 + gamma) in the paper's form
 ) -> torch.Tensor:        # [N,C], float32 (float64 for float64 logits)
     "Soft labels turned a little towards the truth (GIFT, Section 4)."
-    if form not in ('paper', 'release'): raise ValueError(f"form: expected 'paper' or 'release', got {form!r}")
-    if not 0 <= gamma <= 1: raise ValueError(f"gamma: expected a weight in [0, 1], got {gamma}")
-    if soft.ndim != 2 or len(soft) != len(hard): raise ValueError(f"soft: expected [{len(hard)},C], one row per hard label, got {list(soft.shape)}")
+    if form not in ('paper', 'release'):
+        raise ValueError(f"form: expected 'paper' or 'release', got {form!r}")
+    if not 0 <= gamma <= 1:
+        raise ValueError(f"gamma: expected a weight in [0, 1], got {gamma}")
+    if soft.ndim != 2 or len(soft) != len(hard):
+        raise ValueError(f"soft: expected [{len(hard)},C], one row per hard label, got {list(soft.shape)}")
     h, s = _unit(smooth_labels(hard, soft.shape[1], alpha).to(soft.device)), _unit(soft)
     return gamma*h + (1 - gamma if form == 'paper' else 1)*s
 
@@ -64,10 +71,12 @@ def gift_loss(
 ):
     """1 - cos between the student's logits and the refined labels, mean over the batch (GIFT, Section 4).
     Finite for all finite logits; a row of zeros has no direction: it counts 1 and gives no gradient."""
-    if logits.shape != soft.shape: raise ValueError(f"soft: expected shape {list(logits.shape)} as the logits, got {list(soft.shape)}")
+    if logits.shape != soft.shape:
+        raise ValueError(f"soft: expected shape {list(logits.shape)} as the logits, got {list(soft.shape)}")
     return (1 - (_unit(logits)*_unit(refine_labels(soft, hard, gamma, alpha, form))).sum(1)).mean()
 
 def cosine_loss(logits, soft, hard=None):
     "1 - cos between student's and teacher's logits: GIFT without refinement."
-    if logits.shape != soft.shape: raise ValueError(f"soft: expected shape {list(logits.shape)} as the logits, got {list(soft.shape)}")
+    if logits.shape != soft.shape:
+        raise ValueError(f"soft: expected shape {list(logits.shape)} as the logits, got {list(soft.shape)}")
     return (1 - (_unit(logits)*_unit(soft)).sum(1)).mean()

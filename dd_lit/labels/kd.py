@@ -34,7 +34,8 @@ def kd_loss(s, t, hard, T:float=4., alpha:float=.9):
 def wsld_loss(s, t, hard, T:float=2., alpha:float=2.5):
     "Weighted soft labels (Zhou et al. 2021, Eq. 8)."
     s, t = _wide(s), _wide(t)
-    with torch.no_grad(): w = 1 - (-F.cross_entropy(s, hard, reduction='none')/F.cross_entropy(t, hard, reduction='none').clamp_min(1e-7)).exp()
+    with torch.no_grad():
+        w = 1 - (-F.cross_entropy(s, hard, reduction='none')/F.cross_entropy(t, hard, reduction='none').clamp_min(1e-7)).exp()
     return F.cross_entropy(s, hard) + alpha*T*T*(w*_kl_rows(s/T, t/T)).mean()
 
 def dkd_parts(s, t, hard, T:float=4.) -> tuple: # (TCKD [N], NCKD [N], 1 - q_y [N])

@@ -15,9 +15,12 @@ from .kd import *
 from .kd import _kl_rows
 
 # %% ../../nbs/labels/losses.ipynb #7d7c9422
-def _kl(s, t, hard, T=20., scale=False): return _kl_rows(s/T, t/T).sum()/len(s)*(T*T if scale else 1)
-def _mse(s, t, hard): return F.mse_loss(s, t)
-def _mixed(soft, s, t, hard, gamma=.1, **kw): return soft(s, t, hard, **kw) + gamma*LOSSES['ce'](s, t, hard)
+def _kl(s, t, hard, T=20., scale=False):
+    return _kl_rows(s/T, t/T).sum()/len(s)*(T*T if scale else 1)
+def _mse(s, t, hard):
+    return F.mse_loss(s, t)
+def _mixed(soft, s, t, hard, gamma=.1, **kw):
+    return soft(s, t, hard, **kw) + gamma*LOSSES['ce'](s, t, hard)
 
 def _refine_kl(s, t, hard, T=20., scale=False, gamma=.1, alpha=.1):
     "KL to refined labels, with the teacher's length restored: GIFT's refinement without its cosine."
@@ -32,17 +35,21 @@ _LOGITS = {'mse', 'mse_ce', 'cosine', 'gift', 'refine_kl'}     # compare the log
 
 def _check_excluded(name, t):
     "Are the teacher's logits finite, or -inf (probability 0) where a loss can make sense of it?"
-    if t.isfinite().all(): return
+    if t.isfinite().all():
+        return
     out = t == -torch.inf
     if not (t.isfinite() | out).all():
         raise ValueError(f"soft: expected the teacher's logits finite, or -inf for a class it excludes, got {t[~(t.isfinite() | out)][0].item()}")
     if name in _LOGITS:
         raise ValueError(f"soft: loss {name!r} compares the logits themselves, expected finite numbers, got -inf; "
                          f"the losses that compare probabilities take it as a class that the teacher excludes")
-    if out.all(1).any(): raise ValueError(f"soft: expected at least one class that the teacher does not exclude, row {int(out.all(1).nonzero()[0])} is all -inf")
+    if out.all(1).any():
+        raise ValueError(f"soft: expected at least one class that the teacher does not exclude, row {int(out.all(1).nonzero()[0])} is all -inf")
 
-def _home(z): return 'cpu' if z.device.type == 'mps' else z.device          # MPS has no float64
-def _double(*zs): return (z if z is None else z.to(_home(z)).double() for z in zs)
+def _home(z):
+    return 'cpu' if z.device.type == 'mps' else z.device          # MPS has no float64
+def _double(*zs):
+    return (z if z is None else z.to(_home(z)).double() for z in zs)
 
 def list_losses() -> list: # Names that `get_loss` knows
     "Losses by name."
@@ -56,22 +63,26 @@ def get_loss(
     Finite logits give a finite value and a finite gradient: half precision is compared in float32, and what
     overflows in float32 (the square of 1e30) in float64. A logit of -inf is a class that the teacher excludes
     (probability 0, and 0 log 0 = 0); losses that compare the logits themselves refuse it."""
-    if name not in LOSSES: raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {name!r}")
+    if name not in LOSSES:
+        raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {name!r}")
     f = partial(LOSSES[name], **kw)
     own = name in ('cosine', 'gift')                       # they widen themselves: what is a row of zeros depends on the type
     wide = lambda z: z if z is None or own else _wide(z)
     def loss(s, t, hard):
         if name != 'ce' and (t is None or t.shape != s.shape):
             raise ValueError(f"soft: loss {name!r} needs the teacher's logits, expected shape {list(s.shape)}, got {None if t is None else list(t.shape)}")
-        if name != 'ce': _check_excluded(name, t)
-        if hard is None and name in _NEED_HARD: raise ValueError(f"hard: loss {name!r} needs the true classes, got None")
+        if name != 'ce':
+            _check_excluded(name, t)
+        if hard is None and name in _NEED_HARD:
+            raise ValueError(f"hard: loss {name!r} needs the true classes, got None")
         if hard is not None:
             if hard.shape != s.shape[:1] or hard.is_floating_point():
                 raise ValueError(f"hard: expected whole numbers [{len(s)}], one class per row, got {hard.dtype} {list(hard.shape)}")
             if len(hard) and not 0 <= int(hard.min()) <= int(hard.max()) < s.shape[1]:
                 raise ValueError(f"hard: expected classes 0 to {s.shape[1] - 1}, got {int(hard.min())} to {int(hard.max())}")
         l = f(wide(s), wide(t), hard)
-        if l.isfinite() or s.dtype == torch.float64 or not s.isfinite().all(): return l      # a student that diverged stays NaN
+        if l.isfinite() or s.dtype == torch.float64 or not s.isfinite().all():
+            return l      # a student that diverged stays NaN
         return f(*_double(s, t), hard if hard is None else hard.to(_home(s)))
     loss.__name__ = name + ''.join(f' {k}={v:g}' if isinstance(v, (int, float)) else f' {k}={v}' for k, v in kw.items())
     return loss

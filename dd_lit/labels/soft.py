@@ -22,23 +22,29 @@ def ensemble_logits(
     normalize: bool = True # Equal Frobenius norms first?
 ) -> torch.Tensor:         # [N,C]
     "One label from several teachers (G-VBSM, Eq. 8)."
-    if logits.ndim != 3: raise ValueError(f"logits: expected shape [F,N,C], got {list(logits.shape)}")
+    if logits.ndim != 3:
+        raise ValueError(f"logits: expected shape [F,N,C], got {list(logits.shape)}")
     if normalize:
         n = torch.linalg.vector_norm(logits, dim=(1, 2), keepdim=True)
-        if (n == 0).any(): raise ValueError("logits: a teacher's logits are all zero; its length cannot be normalised")
+        if (n == 0).any():
+            raise ValueError("logits: a teacher's logits are all zero; its length cannot be normalised")
         logits = logits*(n.mean()/n)
     return logits.mean(0)
 
 # %% ../../nbs/labels/soft.ipynb #a20c17b6
 class LabelSource:
     "Views of a set's images and their labels, epoch by epoch; `fit` and `evaluate` take one as `soft`."
-    def __init__(self, images_digest, settings): self.images_digest, self.settings = images_digest, settings
+    def __init__(self, images_digest, settings):
+        self.images_digest, self.settings = images_digest, settings
     @property
-    def epochs(self): return self.settings['epochs']
+    def epochs(self):
+        return self.settings['epochs']
     def check(self, x, epochs):
         "Are these labels for these images and this many epochs?"
-        if self.images_digest != _digest(dict(x=x.detach().cpu().float())): raise ValueError("soft: these labels were made for other images")
-        if epochs > self.epochs: raise ValueError(f"epochs: labels are there for {self.epochs}, got {epochs}")
+        if self.images_digest != _digest(dict(x=x.detach().cpu().float())):
+            raise ValueError("soft: these labels were made for other images")
+        if epochs > self.epochs:
+            raise ValueError(f"epochs: labels are there for {self.epochs}, got {epochs}")
     @property
     def key(self) -> str: # 16 hex digits
         "Digest of all that decides the labels: images, teachers' weights, views, and how they are kept."
@@ -48,7 +54,8 @@ class LabelSource:
         "The images of batch `b` as the teacher saw them."
         v = crop_resize(x[b['index'].long().to(x.device)], b['boxes'])
         v = torch.where(b['flip'].view(-1, 1, 1, 1).to(x.device), v.flip(-1), v)
-        if 'augment' in self.settings: v = make_augment(self.settings['augment'])(v, rng(self.settings['seed'], 'augment', *b['at']))    # drawn again from the seed: nothing to store
+        if 'augment' in self.settings:
+            v = make_augment(self.settings['augment'])(v, rng(self.settings['seed'], 'augment', *b['at']))    # drawn again from the seed: nothing to store
         return cutmix(v, b['mix']) if b['mix'] else v
     def hard(self, y, b):
         "True class of the larger part of each image."
@@ -56,22 +63,31 @@ class LabelSource:
         return y if not b['mix'] or b['mix']['lam'] >= .5 else y[b['mix']['partner'].to(y.device)]
     def epoch(self, e, x, y):
         "Batches of epoch `e`: (views, teacher's logits, hard labels)."
-        for b in self.batches(e): v = self.view(x, b); yield v, self.logits(b, v).to(x.device), self.hard(y, b)
+        for b in self.batches(e):
+            v = self.view(x, b)
+            yield v, self.logits(b, v).to(x.device), self.hard(y, b)
 
 def _images(o):
     "Images of a set, or images as they are, and how many patches a side they are made of."
-    if isinstance(o, DistilledSet): return o.images, o.patches
-    if not isinstance(o, torch.Tensor) or o.ndim != 4 or not o.is_floating_point(): raise ValueError(f"images: expected a DistilledSet or its images, floats [N,C,H,W], got {f'{o.dtype} {list(o.shape)}' if isinstance(o, torch.Tensor) else type(o).__name__}")
+    if isinstance(o, DistilledSet):
+        return o.images, o.patches
+    if not isinstance(o, torch.Tensor) or o.ndim != 4 or not o.is_floating_point():
+        raise ValueError(f"images: expected a DistilledSet or its images, floats [N,C,H,W], got {f'{o.dtype} {list(o.shape)}' if isinstance(o, torch.Tensor) else type(o).__name__}")
     return o, 1
 
-def _answers(teachers, v): return [t(v.to(device_of(t))).to(v.device) for t in teachers]    # each where it lives
+def _answers(teachers, v):
+    return [t(v.to(device_of(t))).to(v.device) for t in teachers]    # each where it lives
 
 def _settings(epochs, batch_size, seed, crop, flip, mix, normalize, temperature, factor, augment):
     for n, v in dict(epochs=epochs, batch_size=batch_size, factor=factor).items():
-        if isinstance(v, bool) or not isinstance(v, int) or v < 1: raise ValueError(f"{n}: expected at least 1, got {v!r}")
-    if not 0 < crop <= 1: raise ValueError(f"crop: expected a share in (0, 1], got {crop}")
-    if not temperature > 0: raise ValueError(f"temperature: expected a positive number, got {temperature}")
-    if augment is not None and not isinstance(augment, str): raise ValueError(f"augment: expected a name for `make_augment`, like 'gift' or 'color_crop_flip', or None, got {augment!r}")
+        if isinstance(v, bool) or not isinstance(v, int) or v < 1:
+            raise ValueError(f"{n}: expected at least 1, got {v!r}")
+    if not 0 < crop <= 1:
+        raise ValueError(f"crop: expected a share in (0, 1], got {crop}")
+    if not temperature > 0:
+        raise ValueError(f"temperature: expected a positive number, got {temperature}")
+    if augment is not None and not isinstance(augment, str):
+        raise ValueError(f"augment: expected a name for `make_augment`, like 'gift' or 'color_crop_flip', or None, got {augment!r}")
     own = {} if make_augment(augment) is None else dict(augment=augment)       # an unknown operation is an error now, not in the first epoch
     return dict(epochs=epochs, batch_size=batch_size, seed=seed, crop=crop, flip=flip, cutmix=mix, normalize=normalize, temperature=float(temperature), factor=factor) | own
 
@@ -95,15 +111,19 @@ class LiveLabels(LabelSource):
         images, patches = _images(images)
         factor = patches if factor is None else factor
         self.teachers, self.n, self.size = [teachers] if isinstance(teachers, torch.nn.Module) else list(teachers), len(images), tuple(images.shape[-2:])
-        if not self.teachers: raise ValueError("teachers: expected at least one network")
+        if not self.teachers:
+            raise ValueError("teachers: expected at least one network")
         for t in self.teachers:
-            if not isinstance(t, torch.nn.Module): raise ValueError(f"teachers: expected networks (torch.nn.Module), got {type(t).__name__}")
-        if soft_kind not in (None, 'logits', 'probabilities'): raise ValueError(f"soft_kind: expected 'logits', 'probabilities' or None, got {soft_kind!r}")
+            if not isinstance(t, torch.nn.Module):
+                raise ValueError(f"teachers: expected networks (torch.nn.Module), got {type(t).__name__}")
+        if soft_kind not in (None, 'logits', 'probabilities'):
+            raise ValueError(f"soft_kind: expected 'logits', 'probabilities' or None, got {soft_kind!r}")
         settings = _settings(epochs, batch_size, seed, crop, flip, mix, normalize, temperature, factor, augment)
         super().__init__(_digest(dict(x=images.detach().cpu().float())), settings | dict(teachers=[weights_digest(t) for t in self.teachers]))
         self._kind = soft_kind
     def batches(self, e):
-        s = self.settings; g, whole = rng(s['seed'], 'labels', e), torch.tensor([[0., 0., 1., 1.]])
+        s = self.settings
+        g, whole = rng(s['seed'], 'labels', e), torch.tensor([[0., 0., 1., 1.]])
         for k, i in enumerate(torch.randperm(self.n, generator=g).split(s['batch_size'])):
             boxes = draw_boxes(len(i), g, scale=(s['crop'], 1.), factor=s['factor']) if s['crop'] < 1 or s['factor'] > 1 else whole.expand(len(i), 4)
             flip = torch.rand(len(i), generator=g) < .5 if s['flip'] else torch.zeros(len(i), dtype=torch.bool)
@@ -114,12 +134,14 @@ class LiveLabels(LabelSource):
         with local_seed(self.settings['seed'], 'teachers', *b['at']):           # a teacher may draw even then
             each = _answers(self.teachers, v)
         for z in each:
-            if z.ndim != 2: raise ValueError(f"teachers: expected logits [{len(v)},classes], got shape {list(z.shape)}")
+            if z.ndim != 2:
+                raise ValueError(f"teachers: expected logits [{len(v)},classes], got shape {list(z.shape)}")
         each = torch.stack([check_soft(z, len(v), each[0].shape[1], self._kind, 'teachers') for z in each])
         self._kind = self._kind or 'logits'                                     # one batch shows what they answer
         return ensemble_logits(each, self.settings['normalize'] and len(each) > 1)/self.settings['temperature']
     def logits(self, b, v):
-        with borrowed(*self.teachers): return self._ask(b, v)
+        with borrowed(*self.teachers):
+            return self._ask(b, v)
 
 # %% ../../nbs/labels/soft.ipynb #a1f70f72
 _LABELS = 'dd_lit.SoftLabels/1'
@@ -129,7 +151,8 @@ def _squeeze_topk(z, k):
     rest = z.scatter(1, i, -math.inf).logsumexp(1, keepdim=True) - math.log(z.shape[1] - k)
     return torch.cat([v, rest], 1), i
 
-def _open_topk(vr, i, C): return vr[:, -1:].expand(-1, C).scatter(1, i.long(), vr[:, :-1])
+def _open_topk(vr, i, C):
+    return vr[:, -1:].expand(-1, C).scatter(1, i.long(), vr[:, :-1])
 
 def _seen(source, x):
     "A few numbers of the first views, by which other views are told from these."
@@ -147,21 +170,27 @@ class SoftLabels(LabelSource):
         "Are these labels for these images, this many epochs, and the views that this version makes?"
         super().check(x, epochs)
         seen, now = self.settings.get('seen'), _seen(self, x)
-        if seen is not None and not torch.allclose(torch.tensor(seen), torch.tensor(now), atol=1e-2): raise ValueError("soft: these labels were made for other views: cropping or augmentation has changed since; make them again")
+        if seen is not None and not torch.allclose(torch.tensor(seen), torch.tensor(now), atol=1e-2):
+            raise ValueError("soft: these labels were made for other views: cropping or augmentation has changed since; make them again")
     def _open(self, j):
         if self._now[0] != j:
             c = self.chunks[j]
             if not isinstance(c, dict):
                 file = self.path/c
-                try: blob = file.read_bytes(); c = safetensors.torch.load(blob) if hashlib.sha256(blob).hexdigest() == self.digests[j] else None
-                except FileNotFoundError: raise ValueError(f"{str(file)!r} is missing; the labels in {str(self.path)!r} are not complete") from None
-                if c is None: raise ValueError(f"{str(file)!r} is damaged: its checksum does not match")
+                try:
+                    blob = file.read_bytes()
+                    c = safetensors.torch.load(blob) if hashlib.sha256(blob).hexdigest() == self.digests[j] else None
+                except FileNotFoundError:
+                    raise ValueError(f"{str(file)!r} is missing; the labels in {str(self.path)!r} are not complete") from None
+                if c is None:
+                    raise ValueError(f"{str(file)!r} is damaged: its checksum does not match")
             self._now = (j, c)
         return self._now[1]
     def batches(self, e):
         c, r, n, bs = self._open(e//self.chunk), e % self.chunk, self.settings['n'], self.settings['batch_size']
         for k, i in enumerate(range(0, n, bs)):
-            at = slice(i, min(i + bs, n)); b = dict(at=(e, k)) | {m: c[m][r, at] for m in c if m not in ('cut', 'lam', 'partner')}
+            at = slice(i, min(i + bs, n))
+            b = dict(at=(e, k)) | {m: c[m][r, at] for m in c if m not in ('cut', 'lam', 'partner')}
             b['mix'] = dict(partner=c['partner'][r, at].long(), box=tuple(c['cut'][r, k].tolist()), lam=c['lam'][r, k].item()) if self.settings['cutmix'] else None
             yield b
     def logits(self, b, v=None):
@@ -169,20 +198,28 @@ class SoftLabels(LabelSource):
         return z if 'top' not in b else _open_topk(z, b['top'], self.num_classes)
     def nbytes(self) -> dict: # bytes: logits, views, total
         "What the labels take."
-        def size(c): return {k: v.numel()*v.element_size() for k, v in c.items()}
+        def size(c):
+            return {k: v.numel()*v.element_size() for k, v in c.items()}
         s = {}
         for j in range(len(self.chunks)):
-            for k, v in size(self._open(j)).items(): s['logits' if k in ('logits', 'top') else 'views'] = s.get('logits' if k in ('logits', 'top') else 'views', 0) + v
+            for k, v in size(self._open(j)).items():
+                s['logits' if k in ('logits', 'top') else 'views'] = s.get('logits' if k in ('logits', 'top') else 'views', 0) + v
         return s | dict(total=sum(s.values()))
     @classmethod
     def load(cls, path):
         "Open a folder written by `relabel`; chunks are read, and checked, when training needs them."
-        path = Path(path); index = path/'labels.json'
-        if not index.is_file(): raise ValueError(f"path: {str(path)!r} holds no soft labels (no labels.json)")
-        try: m = json.loads(index.read_text())
-        except ValueError as e: raise ValueError(f"{str(index)!r} is damaged: {e}") from None
-        if m.get('format') != _LABELS: raise ValueError(f"{str(index)!r}: expected format {_LABELS!r}, got {m.get('format')!r}")
-        if m.get('soft_kind', 'logits') != 'logits': raise ValueError(f"{str(index)!r}: expected logits, got soft_kind {m['soft_kind']!r}")
+        path = Path(path)
+        index = path/'labels.json'
+        if not index.is_file():
+            raise ValueError(f"path: {str(path)!r} holds no soft labels (no labels.json)")
+        try:
+            m = json.loads(index.read_text())
+        except ValueError as e:
+            raise ValueError(f"{str(index)!r} is damaged: {e}") from None
+        if m.get('format') != _LABELS:
+            raise ValueError(f"{str(index)!r}: expected format {_LABELS!r}, got {m.get('format')!r}")
+        if m.get('soft_kind', 'logits') != 'logits':
+            raise ValueError(f"{str(index)!r}: expected logits, got soft_kind {m['soft_kind']!r}")
         return cls(m['images'], m['settings'], m['num_classes'], m['files'], m['chunk'], path, m['sha256'])
 
 def relabel(
@@ -200,37 +237,55 @@ def relabel(
     live = LiveLabels(images, teachers, epochs, batch_size, **kw)
     x, path = _images(images)[0].detach(), Path(path) if path is not None else None
     settings = live.settings | dict(n=live.n, topk=topk, dtype=str(dtype).removeprefix('torch.'), seen=_seen(live, x))
-    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1: raise ValueError(f"chunk: expected at least 1, got {chunk!r}")
+    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
+        raise ValueError(f"chunk: expected at least 1, got {chunk!r}")
     x, C = x.to(device_of(live.teachers[0])), None                     # views are made where the first teacher is
     chunks, digests, rows, (rank, size) = [], [], [], world() if path is not None else (0, 1)     # several processes share the files
-    if path is not None and first() and (path/'labels.json').exists(): (path/'labels.json').unlink()      # no index, no labels: an interrupted run leaves nothing that loads
-    def cat(bs, k, small): return torch.cat([b[k] for b in bs]).to(small)
+    if path is not None and first() and (path/'labels.json').exists():
+        (path/'labels.json').unlink()      # no index, no labels: an interrupted run leaves nothing that loads
+    def cat(bs, k, small):
+        return torch.cat([b[k] for b in bs]).to(small)
     for e in progress(range(epochs), 'relabel'):
-        if (e//chunk) % size != rank: continue
+        if (e//chunk) % size != rank:
+            continue
         bs = []
         for b in live.batches(e):
-            z = live.logits(b, live.view(x, b)).cpu(); C = z.shape[1]
-            if topk is not None and not 1 <= topk < C: raise ValueError(f"topk: expected 1 to {C - 1}, got {topk}")
-            if topk is not None: z, top = _squeeze_topk(z, topk); b['top'] = top
+            z = live.logits(b, live.view(x, b)).cpu()
+            C = z.shape[1]
+            if topk is not None and not 1 <= topk < C:
+                raise ValueError(f"topk: expected 1 to {C - 1}, got {topk}")
+            if topk is not None:
+                z, top = _squeeze_topk(z, topk)
+                b['top'] = top
             z = z.to(dtype)
-            if not z.isfinite().all(): raise ValueError(f"dtype: the teacher's logits do not fit into {dtype}")
+            if not z.isfinite().all():
+                raise ValueError(f"dtype: the teacher's logits do not fit into {dtype}")
             bs.append(b | dict(logits=z))
         row = dict(index=cat(bs, 'index', torch.int32), boxes=cat(bs, 'boxes', torch.float32), flip=cat(bs, 'flip', torch.bool), logits=cat(bs, 'logits', dtype))
-        if topk is not None: row['top'] = cat(bs, 'top', torch.int16)
+        if topk is not None:
+            row['top'] = cat(bs, 'top', torch.int16)
         if settings['cutmix']:
             mixes = [b['mix'] for b in bs]
             row |= dict(partner=cat(mixes, 'partner', torch.int32), cut=torch.tensor([m['box'] for m in mixes], dtype=torch.int16), lam=torch.tensor([m['lam'] for m in mixes], dtype=torch.float64))
         rows.append(row)
         if e % chunk == chunk - 1 or e == epochs - 1:
-            c = {k: torch.stack([r[k] for r in rows]).contiguous() for k in rows[0]}; rows = []
-            if path is None: chunks.append(c); continue
+            c = {k: torch.stack([r[k] for r in rows]).contiguous() for k in rows[0]}
+            rows = []
+            if path is None:
+                chunks.append(c)
+                continue
             blob, name = safetensors.torch.save(c), f'labels_{e//chunk:04d}.safetensors'
-            atomic_write(path/name, blob); chunks.append(name); digests.append(hashlib.sha256(blob).hexdigest())
+            atomic_write(path/name, blob)
+            chunks.append(name)
+            digests.append(hashlib.sha256(blob).hexdigest())
     if size > 1:
-        wait(); chunks = [f'labels_{j:04d}.safetensors' for j in range(-(-epochs//chunk))]; digests = [hashlib.sha256((path/n).read_bytes()).hexdigest() for n in chunks]
+        wait()
+        chunks = [f'labels_{j:04d}.safetensors' for j in range(-(-epochs//chunk))]
+        digests = [hashlib.sha256((path/n).read_bytes()).hexdigest() for n in chunks]
         C = C or live.logits(dict(at=(0, 0)), x[:1]).shape[1]
     if path is not None and first():
         index = dict(format=_LABELS, soft_kind='logits', images=live.images_digest, settings=settings, num_classes=C, files=chunks, chunk=chunk, sha256=digests)
         atomic_write(path/'labels.json', json.dumps(index, indent=1))
-    if size > 1: wait()
+    if size > 1:
+        wait()
     return SoftLabels(live.images_digest, settings, C, chunks, chunk, path, digests)

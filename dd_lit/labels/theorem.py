@@ -15,15 +15,18 @@ def infonce(
     tau: float = .1,
 ):
     "InfoNCE with cosine similarity (GIFT, Appendix A, Eq. 5)."
-    if z.shape != y.shape or z.ndim != 2: raise ValueError(f"z, y: expected the same shape [N,D], got {list(z.shape)} and {list(y.shape)}")
-    if not tau > 0: raise ValueError(f"tau: expected a positive number, got {tau}")
+    if z.shape != y.shape or z.ndim != 2:
+        raise ValueError(f"z, y: expected the same shape [N,D], got {list(z.shape)} and {list(y.shape)}")
+    if not tau > 0:
+        raise ValueError(f"tau: expected a positive number, got {tau}")
     c = F.normalize(z, dim=1) @ F.normalize(y, dim=1).T/tau
     return (c.logsumexp(1) - c.diagonal()).mean()
 
 def stated_bound(z, y, tau:float=.1):
     "The right-hand side of Theorem 1 as printed (GIFT, Appendix A, the boxed formula)."
     n = z.norm(dim=1)
-    own = F.cosine_similarity(z, y).mean(); others = ((z @ y.T).mean(1)/(n*y.norm(dim=1).mean())).mean()
+    own = F.cosine_similarity(z, y).mean()
+    others = ((z @ y.T).mean(1)/(n*y.norm(dim=1).mean())).mean()
     return -(own - others)/tau + math.log(len(z))
 
 def repaired_bound(

@@ -17,5 +17,6 @@ def bn_weight_gradient(
     xhat=None,  # [c,n] normalised activations: given, the statistics are the batch's own
 ):              # [c,d] gradient of the loss in W
     "Gradient of the layer in front of a batch norm (OGM, Proposition 1), with fixed or with batch statistics."
-    if xhat is not None: dy = dy - dy.mean(1, keepdim=True) - xhat*(dy*xhat).mean(1, keepdim=True)
+    if xhat is not None:
+        dy = dy - dy.mean(1, keepdim=True) - xhat*(dy*xhat).mean(1, keepdim=True)
     return (gamma/sigma)[:, None]*(dy @ x.T)

@@ -19,11 +19,13 @@ def newton_schulz5(
     steps: int = 5
 ) -> torch.Tensor: # [...,m,n], singular values roughly 1
     "Muon's approximate polar factor: `steps` times the quintic 3.4445, -4.7750, 2.0315."
-    if G.ndim < 2: raise ValueError(f"G: expected matrices [...,m,n], got shape {list(G.shape)}")
+    if G.ndim < 2:
+        raise ValueError(f"G: expected matrices [...,m,n], got shape {list(G.shape)}")
     tall = G.shape[-2] >= G.shape[-1]
     X = G if tall else G.mT
     X = X/(torch.linalg.matrix_norm(X)[..., None, None] + 1e-7)
-    for _ in range(steps): X = _quintic(X, MUON)
+    for _ in range(steps):
+        X = _quintic(X, MUON)
     return X if tall else X.mT
 
 # %% ../../nbs/orthogonal/muon.ipynb #a797f54d
@@ -35,21 +37,26 @@ class Muon(torch.optim.Optimizer):
         weight_decay: float = 0.,  # Decoupled, as in AdamW
         steps: int = 5             # Newton-Schulz steps
     ):
-        if lr < 0: raise ValueError(f"lr: expected at least 0, got {lr}")
-        if not 0 <= momentum < 1: raise ValueError(f"momentum: expected a number in [0, 1), got {momentum}")
+        if lr < 0:
+            raise ValueError(f"lr: expected at least 0, got {lr}")
+        if not 0 <= momentum < 1:
+            raise ValueError(f"momentum: expected a number in [0, 1), got {momentum}")
         super().__init__(params, dict(lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, steps=steps))
         for g in self.param_groups:
             for p in g['params']:
-                if p.ndim < 2: raise ValueError(f"params: Muon takes matrices and convolutions, got shape {list(p.shape)}; see muon_groups for the rest")
+                if p.ndim < 2:
+                    raise ValueError(f"params: Muon takes matrices and convolutions, got shape {list(p.shape)}; see muon_groups for the rest")
     @torch.no_grad()
     def step(self, closure=None):
         "One step; returns the closure's loss."
         loss = None
         if closure is not None:
-            with torch.enable_grad(): loss = closure()
+            with torch.enable_grad():
+                loss = closure()
         for g in self.param_groups:
             for p in g['params']:
-                if p.grad is None: continue
+                if p.grad is None:
+                    continue
                 m = self.state[p].setdefault('momentum', torch.zeros_like(p))
                 m.lerp_(p.grad, 1 - g['momentum'])
                 u = p.grad.lerp(m, g['momentum']) if g['nesterov'] else m
@@ -64,7 +71,8 @@ def muon_groups(
 ) -> tuple: # (parameters for Muon, parameters for AdamW)
     "Hidden matrices and convolutions for Muon; biases, norms, the first layer and the head for AdamW."
     layers = [m for m in model.modules() if isinstance(m, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d))]
-    if not layers: raise ValueError(f"model: expected linear or convolutional layers, {type(model).__name__} has none")
+    if not layers:
+        raise ValueError(f"model: expected linear or convolutional layers, {type(model).__name__} has none")
     ends = {id(layers[0].weight), id(last_linear(model).weight)}
     hidden = {id(m.weight) for m in layers if getattr(m, 'groups', 1) == 1}      # a depthwise convolution is many tiny filters, not a matrix
     muon = [p for p in model.parameters() if p.requires_grad and id(p) in hidden - ends]
@@ -84,14 +92,19 @@ class MuonAdamW(torch.optim.Optimizer):
         "One step of both; returns the closure's loss."
         loss = None
         if closure is not None:
-            with torch.enable_grad(): loss = closure()
-        for o in self.parts: o.step()
+            with torch.enable_grad():
+                loss = closure()
+        for o in self.parts:
+            o.step()
         return loss
-    def state_dict(self): return dict(parts=[o.state_dict() for o in self.parts])
+    def state_dict(self):
+        return dict(parts=[o.state_dict() for o in self.parts])
     def load_state_dict(self, s):
         "Restore both; raises a ValueError for the state of another optimiser."
-        if len(s.get('parts', ())) != len(self.parts): raise ValueError(f"state: expected that of {len(self.parts)} optimisers, got {len(s.get('parts', ()))}")
-        for o, p in zip(self.parts, s['parts']): o.load_state_dict(p)
+        if len(s.get('parts', ())) != len(self.parts):
+            raise ValueError(f"state: expected that of {len(self.parts)} optimisers, got {len(s.get('parts', ()))}")
+        for o, p in zip(self.parts, s['parts']):
+            o.load_state_dict(p)
         self._share()                              # torch has made new groups
 
 def muon(

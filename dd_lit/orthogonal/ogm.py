@@ -31,21 +31,26 @@ class DirectionMatcher:
     ):
         self.reader, self.targets, self.svd, self.ema, self.method, self.mean = PseudoReader(model, list(targets), mode), targets, svd, ema, method, RunningMean()
         self.device = device_of(model)
-    def reset(self): self.mean = RunningMean()
+    def reset(self):
+        self.mean = RunningMean()
     def terms(self) -> dict:
         "Squared distance of every layer."
         out = {}
         for n, G in self.reader.read().items():
-            if self.ema: G = self.mean(n, G)
+            if self.ema:
+                G = self.mean(n, G)
             T = self.targets[n].to(G)
             out[n] = ((orthogonalize(G, self.method) if self.svd else G) - T).square().sum().float().to(self.device)
         return out
     def loss(self):
         "Sum of `terms()`."
         return sum(self.terms().values())
-    def close(self): self.reader.close()
-    def state_dict(self): return self.mean.state_dict()
-    def load_state_dict(self, s): self.mean.load_state_dict(s)
+    def close(self):
+        self.reader.close()
+    def state_dict(self):
+        return self.mean.state_dict()
+    def load_state_dict(self, s):
+        self.mean.load_state_dict(s)
 
 @register('ogm')
 class OGM(SRe2L):
@@ -65,25 +70,31 @@ class OGM(SRe2L):
     inits = ('noise', 'real', 'rded')
     def setup(self):
         c, d = self.cfg, self.data
-        if c.gamma < 0: raise ValueError(f"gamma: expected at least 0, got {c.gamma}")
-        if c.polar not in METHODS: raise ValueError(f"polar: expected one of {', '.join(METHODS)}, got {c.polar!r}")
+        if c.gamma < 0:
+            raise ValueError(f"gamma: expected at least 0, got {c.gamma}")
+        if c.polar not in METHODS:
+            raise ValueError(f"polar: expected one of {', '.join(METHODS)}, got {c.polar!r}")
         self.layers = {}
-        if c.init != 'rded': return super().setup()
+        if c.init != 'rded':
+            return super().setup()
         self.check_networks()
         start = RDED(d, self.ipc, self.seed, self.device, factor=c.factor, pool=min(c.pool, int(d.counts().min())), tries=c.tries,
                      crop=c.start_crop, backbone=next(iter(self.nets)), soft_labels=False)      # the first network is the teacher
         start = start.fit()
-        super().setup(); self.patches = c.factor
+        super().setup()
+        self.patches = c.factor
         with torch.no_grad():
             self.images.copy_(start.images.to(self.device).clamp(self.low, self.high))
-            for i, p in zip(self.index, self.parts): p.copy_(self.images[i.to(self.device)])
+            for i, p in zip(self.index, self.parts):
+                p.copy_(self.images[i.to(self.device)])
     def usable(self, name, layers, net):
         super().usable(name, layers, net)
         self.layers[name] = self.layers_of(name, net)         # before anything is trained
     def layers_of(self, name, net) -> list:
         "The layers to match; an error says why a network cannot be read."
         c, layers = self.cfg, readable(net, self.data.train_x.shape[1:], self.cfg.mode)
-        if not 0 <= c.skip < len(layers): raise ValueError(f"skip: expected fewer than the {len(layers)} layers of {name}, got {c.skip}")
+        if not 0 <= c.skip < len(layers):
+            raise ValueError(f"skip: expected fewer than the {len(layers)} layers of {name}, got {c.skip}")
         return layers[c.skip:]
     def matchers(self, name, net):
         c, layers = self.cfg, self.layers[name]
@@ -91,10 +102,14 @@ class OGM(SRe2L):
         out = dict(ogm=DirectionMatcher(net, targets, c.mode, c.svd, c.ema, c.polar))
         return out | (dict(bn=BNMatcher(net, c.alpha, c.first_weight)) if c.bn_weight else {})
     def terms(self, name, logits, images, x, y, gen):
-        m = self.matching[name]; out = dict(ce=F.cross_entropy(logits, y), ogm=self.cfg.gamma*m['ogm'].loss())
+        m = self.matching[name]
+        out = dict(ce=F.cross_entropy(logits, y), ogm=self.cfg.gamma*m['ogm'].loss())
         return out | (dict(bn=self.cfg.bn_weight*m['bn'].loss()) if 'bn' in m else {})
-    def augment(self, x, gen): return patch_crop(x, gen, self.cfg.factor, (self.cfg.crop, 1.)) if self.cfg.patch else super().augment(x, gen)
-    def independent(self): return super().independent() and not self.cfg.ema
+    def augment(self, x, gen):
+        return patch_crop(x, gen, self.cfg.factor, (self.cfg.crop, 1.)) if self.cfg.patch else super().augment(x, gen)
+    def independent(self):
+        return super().independent() and not self.cfg.ema
     def step(self):
-        for m in self.matching.values(): m['ogm'].reset()
+        for m in self.matching.values():
+            m['ogm'].reset()
         return super().step()

@@ -18,7 +18,8 @@ def _inverse(s):
     "1/s, and 0 where s is 0."
     return torch.where(s > 0, 1/torch.where(s > 0, s, 1), 0)
 
-def _sums(s): return s[..., :, None] + s[..., None, :]
+def _sums(s):
+    return s[..., :, None] + s[..., None, :]
 
 class _Sylvester(torch.autograd.Function):
     "X with H X + X H = C, H symmetric positive semidefinite; differentiable again and again."
@@ -51,8 +52,10 @@ class _RightSolve(torch.autograd.Function):
 # %% ../../nbs/orthogonal/polar.ipynb #fa557910
 def _f64(x):
     "In float64; on the CPU where the device has none (Apple's)."
-    try: return x.double()
-    except TypeError: return x.cpu().double()
+    try:
+        return x.double()
+    except TypeError:
+        return x.cpu().double()
 
 def rounding(
     G,          # [...,m,n]
@@ -60,7 +63,8 @@ def rounding(
 ) -> torch.Tensor: # [...,1], float64
     "Below this a singular value of `G` may be nothing but the rounding of its entries; 0 in float64, half precision counts as float32."
     X = _f64(G)
-    if (dtype or G.dtype) == torch.float64: return X.new_zeros(*X.shape[:-2], 1)
+    if (dtype or G.dtype) == torch.float64:
+        return X.new_zeros(*X.shape[:-2], 1)
     rows, columns = (torch.linalg.vector_norm(X, dim=d).amax(-1, keepdim=True) for d in (-1, -2))
     return .5*2.**-24*(rows + columns)
 
@@ -75,9 +79,11 @@ def _quintic(X, abc):
     A = X.mT @ X
     return a*X + X @ (b*A + c*(A @ A))
 
-def _symmetric(H): return .5*(H + H.mT)
+def _symmetric(H):
+    return .5*(H + H.mT)
 
-def _threshold(X, s1, noise): return torch.maximum(noise, s1*max(X.shape[-2:])*_EPS)
+def _threshold(X, s1, noise):
+    return torch.maximum(noise, s1*max(X.shape[-2:])*_EPS)
 
 # Tall X in float64 and the noise it came with -> (Q, singular values, right vectors, threshold).
 def _polar_svd(X, noise):
@@ -88,7 +94,8 @@ def _polar_svd(X, noise):
 
 def _polar_gram(X, noise):
     s, V = torch.linalg.eigh(X.mT @ X)
-    if (s[..., 0] > 1e-8*s[..., -1]).all(): s = s.sqrt()
+    if (s[..., 0] > 1e-8*s[..., -1]).all():
+        s = s.sqrt()
     else:
         _, s, Vh = torch.linalg.svd(torch.linalg.qr(X, mode='r').R)
         V = Vh.mT
@@ -100,10 +107,12 @@ def _polar_gram(X, noise):
 def _polar_newton_schulz(X, noise, lift=14, settle=12):
     scale = torch.linalg.matrix_norm(X)[..., None]
     Q = X*_inverse(scale)[..., None]
-    for _ in range(lift): Q = _quintic(Q, MUON)
+    for _ in range(lift):
+        Q = _quintic(Q, MUON)
     for _ in range(settle):
         last, Q = Q, _quintic(Q, _SETTLE)
-        if (Q - last).abs().max() < 1e-5: break    # the error is cubed in every step
+        if (Q - last).abs().max() < 1e-5:
+            break    # the error is cubed in every step
     s, V = torch.linalg.eigh(_symmetric(Q.mT @ X))
     tol = torch.maximum(_threshold(X, s[..., -1:], noise), 1e-9*scale)
     ok = s > tol
@@ -134,10 +143,14 @@ def orthogonalize(
     method: str = 'polar'  # polar (SVD), gram (eigenvectors of the smaller Gram matrix), newton_schulz (products)
 ) -> torch.Tensor:         # [...,m,n] of G's type, with singular values 1 (0 where those of G are zero, see `rounding`)
     "The polar factor U V^T of G = U S V^T, computed in float64; twice differentiable, also where singular values coincide (OGM; spec: polar factor)."
-    if method not in METHODS: raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
-    if G.ndim < 2 or 0 in G.shape: raise ValueError(f"G: expected matrices [...,m,n] with nothing empty, got shape {list(G.shape)}")
-    if not G.is_floating_point(): raise ValueError(f"G: expected floating point, got {G.dtype}")
-    if not G.isfinite().all(): raise ValueError("G: it contains NaN or infinity")
+    if method not in METHODS:
+        raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
+    if G.ndim < 2 or 0 in G.shape:
+        raise ValueError(f"G: expected matrices [...,m,n] with nothing empty, got shape {list(G.shape)}")
+    if not G.is_floating_point():
+        raise ValueError(f"G: expected floating point, got {G.dtype}")
+    if not G.isfinite().all():
+        raise ValueError("G: it contains NaN or infinity")
     X, noise, tall = _f64(G), rounding(G.detach()), G.shape[-2] >= G.shape[-1]
     Q = _Polar.apply(X if tall else X.mT, method, noise)
     return (Q if tall else Q.mT).to(G)
@@ -148,5 +161,6 @@ def direction_distance(
     method: str = 'polar' # See `orthogonalize`
 ):                        # [...]
     "Squared Frobenius distance of the polar factors (OGM's d)."
-    if A.shape != B.shape: raise ValueError(f"B: expected shape {list(A.shape)} as A, got {list(B.shape)}")
+    if A.shape != B.shape:
+        raise ValueError(f"B: expected shape {list(A.shape)} as A, got {list(B.shape)}")
     return (orthogonalize(A, method) - orthogonalize(B, method)).square().sum((-2, -1))

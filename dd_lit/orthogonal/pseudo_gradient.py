@@ -20,7 +20,8 @@ from .polar import _f64
 # %% ../../nbs/orthogonal/pseudo_gradient.ipynb #67c60a3f
 def _pair2(v, name):
     v = (v, v) if isinstance(v, int) else tuple(v)
-    if len(v) != 2: raise ValueError(f"{name}: expected one or two numbers, got {v}")
+    if len(v) != 2:
+        raise ValueError(f"{name}: expected one or two numbers, got {v}")
     return v
 
 def _patch_product(x, g, k, stride, padding, dilation):
@@ -43,7 +44,8 @@ class _WeightOp(torch.autograd.Function):
     def forward(ctx, x, g, shape, how):
         ctx.save_for_backward(x, g)
         ctx.a = shape, how
-        if how[-1] == 1: return _patch_product(x, g, shape[2:], *how[:-1])
+        if how[-1] == 1:
+            return _patch_product(x, g, shape[2:], *how[:-1])
         return torch.nn.grad.conv2d_weight(_f64(x), shape, _f64(g), *how)
     @staticmethod
     def backward(ctx, v):
@@ -60,15 +62,18 @@ def conv_weight_op(
 ):                # [c_out,c_in/groups,k,k] in float64: sum over batch and places of g times the input's patch
     "The convolution's weight-gradient operator, differentiable in `x` and `g`, twice."
     k, *how = (_pair2(v, n) for v, n in ((kernel_size, 'kernel_size'), (stride, 'stride'), (padding, 'padding'), (dilation, 'dilation')))
-    if x.shape[1] % groups or g.shape[1] % groups: raise ValueError(f"groups: expected a divisor of {x.shape[1]} and {g.shape[1]} channels, got {groups}")
+    if x.shape[1] % groups or g.shape[1] % groups:
+        raise ValueError(f"groups: expected a divisor of {x.shape[1]} and {g.shape[1]} channels, got {groups}")
     return _WeightOp.apply(x, g, (g.shape[1], x.shape[1]//groups, *k), (*how, groups))
 
 def _padded(x, kernel, dilation, padding, padding_mode):
     "The input with its padding laid round it where zeros on both sides alike will not do, and the zeros that are still to be added."
-    if padding == 'valid': return x, (0, 0)
+    if padding == 'valid':
+        return x, (0, 0)
     total = [d*(k - 1) for k, d in zip(kernel, dilation)]
     sides = [(t//2, t - t//2) for t in total] if padding == 'same' else [(v, v) for v in _pair2(padding, 'padding')]
-    if padding_mode == 'zeros' and all(a == b for a, b in sides): return x, tuple(a for a, _ in sides)
+    if padding_mode == 'zeros' and all(a == b for a, b in sides):
+        return x, tuple(a for a, _ in sides)
     return F.pad(x, (*sides[1], *sides[0]), 'constant' if padding_mode == 'zeros' else padding_mode), (0, 0)
 
 def pseudo_gradient(
@@ -81,12 +86,15 @@ def pseudo_gradient(
     padding_mode: str = 'zeros' # zeros, circular, reflect or replicate
 ) -> torch.Tensor:    # float64; im2col: [c_out, c_in*k*k], channel: [c_out, c_in]; in groups [groups, c_out/groups, c_in/groups*k*k]
     "OGM's stand-in for a layer's gradient: output times input, minus the mean input."
-    if mode not in ('im2col', 'channel'): raise ValueError(f"mode: expected 'im2col' or 'channel', got {mode!r}")
+    if mode not in ('im2col', 'channel'):
+        raise ValueError(f"mode: expected 'im2col' or 'channel', got {mode!r}")
     if kernel_size is None or x_in.ndim == x_out.ndim == 2:
-        if x_in.shape[:-1] != x_out.shape[:-1]: raise ValueError(f"x_in, x_out: expected [...,d] and [...,c] at the same places, got {list(x_in.shape)} and {list(x_out.shape)}")
+        if x_in.shape[:-1] != x_out.shape[:-1]:
+            raise ValueError(f"x_in, x_out: expected [...,d] and [...,c] at the same places, got {list(x_in.shape)} and {list(x_out.shape)}")
         x, o = (_f64(v).reshape(-1, v.shape[-1]) for v in (x_in, x_out))
         return o.T @ x/len(x) - x.mean(0)
-    if x_in.ndim != 4 or x_out.ndim != 4 or len(x_in) != len(x_out): raise ValueError(f"x_in, x_out: expected [n,c,h,w] or [n,d] for the same n, got {list(x_in.shape)} and {list(x_out.shape)}")
+    if x_in.ndim != 4 or x_out.ndim != 4 or len(x_in) != len(x_out):
+        raise ValueError(f"x_in, x_out: expected [n,c,h,w] or [n,d] for the same n, got {list(x_in.shape)} and {list(x_out.shape)}")
     n, _, h, w = x_out.shape
     if mode == 'channel':
         x = F.adaptive_avg_pool2d(x_in, (h, w)) if x_in.shape[-2:] != (h, w) else x_in
@@ -96,7 +104,8 @@ def pseudo_gradient(
     k, s, d = _pair2(kernel_size, 'kernel_size'), _pair2(stride, 'stride'), _pair2(dilation, 'dilation')
     x, p = _padded(x_in, k, d, padding, padding_mode)
     want = tuple((x.shape[2 + i] + 2*p[i] - d[i]*(k[i] - 1) - 1)//s[i] + 1 for i in range(2))
-    if want != (h, w): raise ValueError(f"x_out: expected {want[0]}x{want[1]} places for kernel {k[0]}x{k[1]}, stride {s}, padding {padding}, dilation {d}, got {h}x{w}")
+    if want != (h, w):
+        raise ValueError(f"x_out: expected {want[0]}x{want[1]} places for kernel {k[0]}x{k[1]}, stride {s}, padding {padding}, dilation {d}, got {h}x{w}")
     G = conv_weight_op(x, x_out, k, s, p, d, groups).reshape(groups, x_out.shape[1]//groups, -1)
     ones = torch.ones_like(x_out[:1, :1], requires_grad=False).expand(1, groups, h, w)                     # they do not know the image
     mean = conv_weight_op(_f64(x).sum(0, keepdim=True), _f64(ones), k, s, p, d, groups).reshape(groups, 1, -1)
@@ -106,18 +115,22 @@ def pseudo_gradient(
 # %% ../../nbs/orthogonal/pseudo_gradient.ipynb #b61751bf
 class RunningMean:
     "G_b = G/b + (1 - 1/b) G_{b-1}, layer by layer; only the current batch carries gradient."
-    def __init__(self): self.b, self.mean = {}, {}
+    def __init__(self):
+        self.b, self.mean = {}, {}
     def __call__(self, name, G):
         b = self.b[name] = self.b.get(name, 0) + 1
         out = G if b == 1 else G/b + (1 - 1/b)*self.mean[name].to(G)
         self.mean[name] = out.detach()
         return out
-    def state_dict(self): return dict(b=dict(self.b), mean={k: v.clone() for k, v in self.mean.items()})
-    def load_state_dict(self, s): self.b, self.mean = dict(s['b']), dict(s['mean'])
+    def state_dict(self):
+        return dict(b=dict(self.b), mean={k: v.clone() for k, v in self.mean.items()})
+    def load_state_dict(self, s):
+        self.b, self.mean = dict(s['b']), dict(s['mean'])
 
 def _places(m):
     "What `pseudo_gradient` must know about a layer."
-    if isinstance(m, nn.Linear): return dict(kernel_size=None)
+    if isinstance(m, nn.Linear):
+        return dict(kernel_size=None)
     return dict(kernel_size=m.kernel_size, stride=m.stride, padding=m.padding, dilation=m.dilation, groups=m.groups, padding_mode=m.padding_mode)
 
 class PseudoReader:
@@ -129,12 +142,15 @@ class PseudoReader:
     ):
         every = {n: m for n, m in model.named_modules() if isinstance(m, (nn.Linear, nn.Conv2d))}
         for n in layers or ():
-            if n not in every: raise ValueError(f"layers: expected names of 2-D convolutions or linear layers, got {n!r}; there are {', '.join(every)}")
+            if n not in every:
+                raise ValueError(f"layers: expected names of 2-D convolutions or linear layers, got {n!r}; there are {', '.join(every)}")
         self.layers, self.mode, self.seen = {n: m for n, m in every.items() if layers is None or n in layers}, mode, {}
-        if not self.layers: raise ValueError(f"model: expected 2-D convolutions or linear layers, {type(model).__name__} has none")
+        if not self.layers:
+            raise ValueError(f"model: expected 2-D convolutions or linear layers, {type(model).__name__} has none")
         self.hooks = [m.register_forward_hook(self._catch(n)) for n, m in self.layers.items()]
         self.hooks.append(model.register_forward_pre_hook(self._forget))
-    def _forget(self, *a): self.seen = {}
+    def _forget(self, *a):
+        self.seen = {}
     def _catch(self, name):
         def hook(m, args, out):
             # a copy of the output: an activation in place may overwrite it before the backward pass
@@ -145,15 +161,19 @@ class PseudoReader:
         return hook
     def read(self) -> dict: # name -> float64 [c_out, ...], see `pseudo_gradient`
         "Pseudo-gradients of the last forward pass."
-        if not self.seen: raise ValueError("PseudoReader: no forward pass since the last call; run the network first")
+        if not self.seen:
+            raise ValueError("PseudoReader: no forward pass since the last call; run the network first")
         s, self.seen = self.seen, {}
         return {k: G/n for k, (G, n) in s.items()}
     def close(self):
         "Remove the hooks."
-        for h in self.hooks: h.remove()
+        for h in self.hooks:
+            h.remove()
         self.hooks, self.seen = [], {}
-    def __enter__(self): return self
-    def __exit__(self, *a): self.close()
+    def __enter__(self):
+        return self
+    def __exit__(self, *a):
+        self.close()
 
 @torch.no_grad()
 def real_directions(
@@ -170,16 +190,20 @@ def real_directions(
     key = hashlib.sha256(f'{conv_key(model, data, 0)} {layers} {mode} float64'.encode()).hexdigest()[:32]
     if path is not None and Path(path).exists():
         with safetensors.safe_open(path, framework='pt') as f:
-            if (f.metadata() or {}).get('key') != key: raise ValueError(f"path: {str(path)!r} holds directions of another network, dataset or choice of layers; delete it or choose another file")
+            if (f.metadata() or {}).get('key') != key:
+                raise ValueError(f"path: {str(path)!r} holds directions of another network, dataset or choice of layers; delete it or choose another file")
             sums = {k: f.get_tensor(k).clone() for k in f.keys()}     # memory of our own, aligned as before: the same bits come out
     else:
         sums, n, device = {}, 0, device_of(model)
         with borrowed(model, grad=None), PseudoReader(model, layers, mode) as r:
             for x in progress(data.train_x.split(batch_size), 'directions of the real data'):
-                model(data.normalize(x.to(device))); n += len(x)
-                for k, G in r.read().items(): sums[k] = sums.get(k, 0.) + G*len(x)
+                model(data.normalize(x.to(device)))
+                n += len(x)
+                for k, G in r.read().items():
+                    sums[k] = sums.get(k, 0.) + G*len(x)
         sums = {k: (G/n).cpu().contiguous() for k, G in sums.items()}
-        if path is not None: atomic_write(path, safetensors.torch.save(sums, metadata=dict(key=key)))
+        if path is not None:
+            atomic_write(path, safetensors.torch.save(sums, metadata=dict(key=key)))
     return {k: (orthogonalize(G, method) if svd else G).float() for k, G in sums.items()}
 
 # %% ../../nbs/orthogonal/pseudo_gradient.ipynb #9e86934f
@@ -192,14 +216,17 @@ def readable(
 ) -> list:       # Names of the layers
     "The layers that a `PseudoReader` reads, found with two random images; an error or a warning says what it does not read."
     for n, m in model.named_modules():
-        if isinstance(m, _OTHER): raise ValueError(f"model: expected 2-D convolutions and linear layers, {n!r} is a {type(m).__name__}; name the `layers` to be read")
+        if isinstance(m, _OTHER):
+            raise ValueError(f"model: expected 2-D convolutions and linear layers, {n!r} is a {type(m).__name__}; name the `layers` to be read")
     x = torch.randn(2, *shape, generator=rng(0, 'readable')).to(device_of(model)).requires_grad_()
     with borrowed(model), PseudoReader(model, mode=mode) as r:
         try:
             model(x)
             seen = r.read()
             torch.autograd.grad(sum(G.sum() for G in seen.values()), x)
-        except RuntimeError as e: raise ValueError(f"model: {type(model).__name__} cannot be read: {e}") from e
+        except RuntimeError as e:
+            raise ValueError(f"model: {type(model).__name__} cannot be read: {e}") from e
         silent = [n for n in r.layers if n not in seen]
-    if silent: warnings.warn(f"{type(model).__name__}: {len(silent)} of {len(r.layers)} layers are not called and not read: {', '.join(silent[:3])}{', ...' if len(silent) > 3 else ''}")
+    if silent:
+        warnings.warn(f"{type(model).__name__}: {len(silent)} of {len(r.layers)} layers are not called and not read: {', '.join(silent[:3])}{', ...' if len(silent) > 3 else ''}")
     return [n for n in r.layers if n in seen]

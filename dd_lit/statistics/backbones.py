@@ -31,7 +31,8 @@ def takes_width(
     "Can this network be had in another width?"
     return 'width' in model_settings(name)
 
-def _build(name, data, seed, width): return create_model(name, data.num_classes, data.in_chans, data.size, seed=seed_of(seed, 'squeeze', name), width=width)
+def _build(name, data, seed, width):
+    return create_model(name, data.num_classes, data.in_chans, data.size, seed=seed_of(seed, 'squeeze', name), width=width)
 
 _SGD = dict(opt='sgd', momentum=.9, weight_decay=5e-4, schedule='cosine')
 
@@ -62,8 +63,11 @@ def cached(
         acc = float(meta['test_accuracy'])
         model.load_state_dict(weights)
         return model, acc if test is None or meta.get('tested') == tested else test(model)
-    except FileNotFoundError: pass
-    except Exception as e: warnings.warn(f"{path} is damaged ({e}); training {stem} again"); model.load_state_dict(start)
+    except FileNotFoundError:
+        pass
+    except Exception as e:
+        warnings.warn(f"{path} is damaged ({e}); training {stem} again")
+        model.load_state_dict(start)
     acc = train(model)
     blob = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
     atomic_write(path, safetensors.torch.save(blob, metadata=dict(test_accuracy=repr(acc), tested=str(tested), what=json.dumps(what))))
@@ -87,7 +91,8 @@ def squeeze(
     how = dict(epochs=epochs, batch_size=batch_size, lr=lr, **_SGD)
     what = dict(name=name, data=fingerprint(data), augment=augment, seed=seed, recipe=_recipe(aug), **how)
     tested = hashlib.sha256(data.test_x.numpy().tobytes() + data.test_y.numpy().tobytes()).hexdigest()[:16]
-    def test(model): return accuracy(model, data.test_x, data.test_y, normalize=data.normalize)[0]
+    def test(model):
+        return accuracy(model, data.test_x, data.test_y, normalize=data.normalize)[0]
     def train(model):
         s = seed_of(seed, 'squeeze', name)
         with local_seed(s, 'fit'):              # whatever a network draws by itself comes from the seed as well
@@ -108,32 +113,41 @@ class Backbones:
     def __init__(self,
         models # name -> network; or one network, or several, which are then called by their classes
     ):
-        if isinstance(models, Backbones): models = models.models
-        if isinstance(models, nn.Module): models = [models]
+        if isinstance(models, Backbones):
+            models = models.models
+        if isinstance(models, nn.Module):
+            models = [models]
         if isinstance(models, (list, tuple)):
             names = [type(m).__name__ for m in models]
             models = {n if names.count(n) == 1 else f'{n}_{i}': m for i, (n, m) in enumerate(zip(names, models))}
         if not isinstance(models, dict) or not all(isinstance(m, nn.Module) for m in models.values()):
             raise ValueError(f"models: expected networks (nn.Module) by name, got {models!r}")
-        if not models: raise ValueError("models: expected at least one network")
+        if not models:
+            raise ValueError("models: expected at least one network")
         self.models = dict(models)
     def frozen(self, device) -> 'Backbones':
         "Copies on `device`, in evaluation mode, without gradients: to hook and to ask as one likes."
         return Backbones({n: copy.deepcopy(m).to(device).eval().requires_grad_(False) for n, m in self.models.items()})
-    def __len__(self): return len(self.models)
-    def __iter__(self): return iter(self.models.values())
-    def __getitem__(self, n): return self.models[n]
+    def __len__(self):
+        return len(self.models)
+    def __iter__(self):
+        return iter(self.models.values())
+    def __getitem__(self, n):
+        return self.models[n]
     @property
-    def names(self): return list(self.models)
+    def names(self):
+        return list(self.models)
     def pick(self,
         step: int,                  # Number of the step
         generator: torch.Generator, # For 'uniform'
         how: str = 'uniform'        # 'uniform' (the text, Eq. 7) or 'round_robin' (the release)
     ) -> str:
         "The name of the network for one step."
-        if how not in ('uniform', 'round_robin'): raise ValueError(f"how: expected 'uniform' or 'round_robin', got {how!r}")
+        if how not in ('uniform', 'round_robin'):
+            raise ValueError(f"how: expected 'uniform' or 'round_robin', got {how!r}")
         return self.names[step % len(self) if how == 'round_robin' else int(torch.randint(len(self), (), generator=generator))]
-    def __repr__(self): return 'Backbones(' + ', '.join(f'{n} {m.test_accuracy:.1f} %' if hasattr(m, 'test_accuracy') else n for n, m in self.models.items()) + ')'
+    def __repr__(self):
+        return 'Backbones(' + ', '.join(f'{n} {m.test_accuracy:.1f} %' if hasattr(m, 'test_accuracy') else n for n, m in self.models.items()) + ')'
 
 def squeeze_all(
     names,     # Names for `create_model`
@@ -142,9 +156,12 @@ def squeeze_all(
     **kw       # For `squeeze`
 ) -> Backbones:
     "Train or fetch several backbones."
-    if isinstance(names, str): names = (names,)
-    if len(set(names)) != len(names): raise ValueError(f"names: expected different networks, got {', '.join(names)}")
-    if width is not None and not any(map(takes_width, names)): raise ValueError(f"width: expected None, {', '.join(names)} come in one width only, got {width}")
+    if isinstance(names, str):
+        names = (names,)
+    if len(set(names)) != len(names):
+        raise ValueError(f"names: expected different networks, got {', '.join(names)}")
+    if width is not None and not any(map(takes_width, names)):
+        raise ValueError(f"width: expected None, {', '.join(names)} come in one width only, got {width}")
     data = load_data(data)
     return Backbones({n: squeeze(n, data, width=width if takes_width(n) else None, **kw) for n in progress(names, 'backbones')})
 

@@ -17,7 +17,8 @@ def sds_distance(
 ):          # Scalar
     "`||total - target||` in value; its gradient flows through `stat` alone (G-VBSM, Eq. 14)."
     for n, v in (('total', total), ('target', target)):
-        if v.shape != stat.shape: raise ValueError(f"{n}: expected shape {list(stat.shape)} as stat, got {list(v.shape)}")
+        if v.shape != stat.shape:
+            raise ValueError(f"{n}: expected shape {list(stat.shape)} as stat, got {list(v.shape)}")
     return torch.linalg.vector_norm(stat - target - (stat - total).detach())
 
 # %% ../../nbs/statistics/bn_matching.ipynb #9ff5482b
@@ -30,19 +31,24 @@ class StatMatcher:
         alpha: float = 0.,  # Memory in [0,1); 0: only the current batch (Eq. 1)
         weights: dict = None # name -> weight of its terms, default 1
     ):
-        if not 0 <= alpha < 1: raise ValueError(f"alpha: expected a number in [0, 1), got {alpha}")
+        if not 0 <= alpha < 1:
+            raise ValueError(f"alpha: expected a number in [0, 1), got {alpha}")
         for n in layers:
-            if n not in targets: raise ValueError(f"targets: nothing is known about layer {n!r}")
+            if n not in targets:
+                raise ValueError(f"targets: nothing is known about layer {n!r}")
         self.targets, self.measure, self.alpha, self.weights = targets, measure, alpha, weights or {}
         self.watched, self.totals, self.seen, self.active, self.hooks = dict(layers), {}, {}, set(layers), []
     def _catch(self, name):
         def hook(module, args):
-            if name in self.active: self.seen[name] = self.measure(args[0])   # at once: a later layer may overwrite its input
+            if name in self.active:
+                self.seen[name] = self.measure(args[0])   # at once: a later layer may overwrite its input
         return hook
     def terms(self) -> dict: # name -> scalar
         "The distance of every layer that the last forward pass went through; call once per pass, it moves the memory."
-        if not self.hooks: raise ValueError("StatMatcher: it is closed; run the network and ask for the loss inside a `with` block")
-        if not self.seen: raise ValueError("StatMatcher: no forward pass since the last call; run the network first")
+        if not self.hooks:
+            raise ValueError("StatMatcher: it is closed; run the network and ask for the loss inside a `with` block")
+        if not self.seen:
+            raise ValueError("StatMatcher: no forward pass since the last call; run the network first")
         out = {}
         for n, stats in self.seen.items():
             old = self.totals.get(n)
@@ -56,15 +62,19 @@ class StatMatcher:
         return sum(self.terms().values())
     def close(self):
         "Remove the hooks; the network is as it was. The memory stays."
-        for h in self.hooks: h.remove()
+        for h in self.hooks:
+            h.remove()
         self.hooks, self.seen = [], {}
     def __enter__(self):
         self.close()
         self.hooks = [m.register_forward_pre_hook(self._catch(n)) for n, m in self.watched.items()]
         return self
-    def __exit__(self, *a): self.close()
-    def state_dict(self): return {n: [t.clone() for t in ts] for n, ts in self.totals.items()}
-    def load_state_dict(self, s): self.totals = {n: list(ts) for n, ts in s.items()}
+    def __exit__(self, *a):
+        self.close()
+    def state_dict(self):
+        return {n: [t.clone() for t in ts] for n, ts in self.totals.items()}
+    def load_state_dict(self, s):
+        self.totals = {n: list(ts) for n, ts in s.items()}
 
 # %% ../../nbs/statistics/bn_matching.ipynb #5967820f
 _BN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -89,9 +99,11 @@ class BNMatcher(StatMatcher):
         first_weight: float = 1. # Weight of the first batch norm (SRe2L's release: 10)
     ):
         layers = bn_layers(model)
-        if not layers: raise ValueError(f"model: expected batch normalisation with running statistics, {type(model).__name__} has none")
+        if not layers:
+            raise ValueError(f"model: expected batch normalisation with running statistics, {type(model).__name__} has none")
         super().__init__(layers, {n: (m.running_mean.detach().clone(), m.running_var.detach().clone()) for n, m in layers.items()}, bn_stats, alpha, {next(iter(layers)): first_weight})
     def loss(self):
         "The loss after a forward pass in evaluation mode."
-        if any(m.training for m in self.watched.values()): raise ValueError("model: expected evaluation mode (model.eval()); in training mode the running statistics would move towards the synthetic images")
+        if any(m.training for m in self.watched.values()):
+            raise ValueError("model: expected evaluation mode (model.eval()); in training mode the running statistics would move towards the synthetic images")
         return super().loss()

@@ -29,9 +29,11 @@ def patch_stats(
     patch: int = 4 # Side of a patch in pixels
 ) -> tuple:        # (mean [ceil(H/patch), ceil(W/patch)], variance, the same shape)
     "Mean and variance of each patch position, over batch, channels and the patch's pixels; sides are first stretched to multiples of `patch`."
-    if patch < 1: raise ValueError(f"patch: expected at least 1, got {patch}")
+    if patch < 1:
+        raise ValueError(f"patch: expected at least 1, got {patch}")
     h, w = (math.ceil(s/patch) for s in x.shape[-2:])
-    if (h*patch, w*patch) != tuple(x.shape[-2:]): x = F.interpolate(x, (h*patch, w*patch), mode='bilinear', align_corners=False)
+    if (h*patch, w*patch) != tuple(x.shape[-2:]):
+        x = F.interpolate(x, (h*patch, w*patch), mode='bilinear', align_corners=False)
     x = x.reshape(*x.shape[:2], h, patch, w, patch)
     var, mean = torch.var_mean(x, (0, 1, 3, 5), unbiased=False)
     return mean, var
@@ -42,7 +44,8 @@ def _code(model):
     found = {}
     for m in model.modules():
         code = getattr(type(m).forward, '__code__', None)
-        if code is not None: found[type(m).__qualname__] = code.co_code.hex(), code.co_names
+        if code is not None:
+            found[type(m).__qualname__] = code.co_code.hex(), code.co_names
     return sorted(found.items())
 
 def conv_key(model, data, patch:int, batch_size:int=256) -> str: # 32 hex digits
@@ -50,11 +53,13 @@ def conv_key(model, data, patch:int, batch_size:int=256) -> str: # 32 hex digits
     what = weights_digest(model), _code(model), fingerprint(data), patch, batch_size
     return hashlib.sha256(repr(what).encode()).hexdigest()[:32]
 
-def _measure(patch): return lambda x: (*channel_stats(x), *patch_stats(x, patch))
+def _measure(patch):
+    return lambda x: (*channel_stats(x), *patch_stats(x, patch))
 
 def _convs(model):
     c = {n: m for n, m in model.named_modules() if isinstance(m, nn.Conv2d)}
-    if not c: raise ValueError(f"model: expected convolutions, {type(model).__name__} has none")
+    if not c:
+        raise ValueError(f"model: expected convolutions, {type(model).__name__} has none")
     return c
 
 class ConvStats(dict):
@@ -73,9 +78,12 @@ class ConvStats(dict):
         try:
             with safetensors.safe_open(path, framework='pt') as f:
                 meta, blob = f.metadata() or {}, {k: f.get_tensor(k) for k in f.keys()}
-        except OSError: raise
-        except Exception as e: raise ValueError(f"{str(path)!r} is damaged or not a statistics file: {e}") from None
-        if 'key' not in meta: raise ValueError(f"{str(path)!r} is not a statistics file of dd_lit")
+        except OSError:
+            raise
+        except Exception as e:
+            raise ValueError(f"{str(path)!r} is damaged or not a statistics file: {e}") from None
+        if 'key' not in meta:
+            raise ValueError(f"{str(path)!r} is not a statistics file of dd_lit")
         names = dict.fromkeys(k.rpartition('/')[0] for k in blob)
         items = {n: tuple(blob[f'{n}/{i}'] for i in range(4)) for n in names}
         return cls(items, meta['key'], int(meta['patch']), int(meta.get('batch_size', 256)), json.loads(meta.get('unused', '[]')))
@@ -91,7 +99,8 @@ def conv_statistics(
     key = conv_key(model, data, patch, batch_size)
     if path is not None and Path(path).exists():
         s = ConvStats.load(path)
-        if s.key != key: raise ValueError(f"path: {str(path)!r} holds statistics of another network, dataset or patch size; delete it or choose another file")
+        if s.key != key:
+            raise ValueError(f"path: {str(path)!r} holds statistics of another network, dataset or patch size; delete it or choose another file")
         return s
     device, sums, n, convs = device_of(model), {}, {}, _convs(model)
     with borrowed(model), local_seed(0, 'conv_statistics'), StatMatcher(convs, {k: () for k in convs}, _measure(patch)) as reader, torch.no_grad():
@@ -103,7 +112,8 @@ def conv_statistics(
             reader.seen = {}
     unused = [k for k in convs if k not in sums]
     s = ConvStats({k: tuple((t/n[k]).float() for t in sums[k]) for k in convs if k in sums}, key, patch, batch_size, unused)
-    if path is not None: s.save(path)
+    if path is not None:
+        s.save(path)
     return s
 
 # %% ../../nbs/statistics/conv_stats.ipynb #e231f2a1
@@ -117,11 +127,15 @@ class ConvMatcher(StatMatcher):
         data=None,         # The `ImageData` they were measured on; if given, weights and data are checked against the statistics' key
     ):
         layers = _convs(model)
-        if set(layers) != {*stats, *stats.unused}: raise ValueError(f"stats: they are of another network: expected layers {sorted(layers)[:3]}..., got {sorted(stats)[:3]}...")
-        if data is not None and conv_key(model, data, stats.patch, stats.batch_size) != stats.key: raise ValueError("stats: they are of another network, dataset or patch size; measure them again with conv_statistics")
-        if not 0 <= drop < 1: raise ValueError(f"drop: expected a number in [0, 1), got {drop}")
+        if set(layers) != {*stats, *stats.unused}:
+            raise ValueError(f"stats: they are of another network: expected layers {sorted(layers)[:3]}..., got {sorted(stats)[:3]}...")
+        if data is not None and conv_key(model, data, stats.patch, stats.batch_size) != stats.key:
+            raise ValueError("stats: they are of another network, dataset or patch size; measure them again with conv_statistics")
+        if not 0 <= drop < 1:
+            raise ValueError(f"drop: expected a number in [0, 1), got {drop}")
         layers = {n: m for n, m in layers.items() if n in stats}
-        if not layers: raise ValueError(f"model: expected convolutions that images pass, {type(model).__name__} uses none of its {len(stats.unused)}")
+        if not layers:
+            raise ValueError(f"model: expected convolutions that images pass, {type(model).__name__} uses none of its {len(stats.unused)}")
         super().__init__(layers, stats, _measure(stats.patch), alpha)
         self.drop, self.layers = drop, list(layers)
     def redraw(self,
@@ -129,5 +143,6 @@ class ConvMatcher(StatMatcher):
     ):
         "Choose the layers that count in the next step; at least one stays."
         keep = torch.rand(len(self.layers), generator=generator) >= self.drop
-        if not keep.any(): keep[int(torch.randint(len(keep), (), generator=generator))] = True
+        if not keep.any():
+            keep[int(torch.randint(len(keep), (), generator=generator))] = True
         self.active = {n for n, k in zip(self.layers, keep.tolist()) if k}

@@ -18,14 +18,18 @@ def densify_loss(
     unit: bool = False, # Scale every image to length 1 first? The paper does not; then large differences of eigenvalues give no gradient
 ):                   # Scalar, 0 if no class has two images
     "Data densification (G-VBSM, Eq. 5): make the eigenvalues of each class's Gram matrix equal."
-    if not tau > 1: raise ValueError(f"tau: expected more than 1 (at 1 the loss is zero), got {tau}")
+    if not tau > 1:
+        raise ValueError(f"tau: expected more than 1 (at 1 the loss is zero), got {tau}")
     labels = check_labels(labels, len(images)).to(images.device)
-    if max(images.shape[-2:]) > size: images = F.adaptive_avg_pool2d(images, size)
+    if max(images.shape[-2:]) > size:
+        images = F.adaptive_avg_pool2d(images, size)
     x, loss = images.flatten(1), images.new_zeros(())
-    if unit: x = F.normalize(x, dim=1)
+    if unit:
+        x = F.normalize(x, dim=1)
     for y in labels.unique():
         xy = x[labels == y]
-        if len(xy) < 2: continue                       # one image is independent of itself
+        if len(xy) < 2:
+            continue                       # one image is independent of itself
         lam = torch.linalg.eigvalsh(xy @ xy.T)
         loss = loss + F.kl_div(lam.log_softmax(0), (lam/tau).softmax(0).detach(), reduction='sum')
     return loss

@@ -41,9 +41,12 @@ class GVBSM(SRe2L):
     )
     def setup(self):
         c = self.cfg
-        if not (c.bn or c.conv): raise ValueError("bn, conv: expected at least one of them; without statistics there is nothing to match")
-        if not 0 <= c.drop < 1: raise ValueError(f"drop: expected a number in [0, 1), got {c.drop}")
-        if c.dd and not c.dd_tau > 1: raise ValueError(f"dd_tau: expected more than 1 (at 1 the loss is zero), got {c.dd_tau}")
+        if not (c.bn or c.conv):
+            raise ValueError("bn, conv: expected at least one of them; without statistics there is nothing to match")
+        if not 0 <= c.drop < 1:
+            raise ValueError(f"drop: expected a number in [0, 1), got {c.drop}")
+        if c.dd and not c.dd_tau > 1:
+            raise ValueError(f"dd_tau: expected more than 1 (at 1 the loss is zero), got {c.dd_tau}")
         super().setup()
     def usable(self, name, layers, net):
         bn = self.cfg.bn and bool(set(bn_layers(net)) & set(layers))
@@ -56,26 +59,33 @@ class GVBSM(SRe2L):
         "What the convolutions of `net` see of the real data, measured once and kept beside the backbones."
         folder = Path(self.cfg.cache) if self.cfg.cache else cache_dir()
         path = folder/f"{self.data.name}_{name.replace(':', '_')}_{conv_key(net, self.data, self.cfg.patch)}_stats.safetensors"
-        try: return conv_statistics(net, self.data, self.cfg.patch, path)
+        try:
+            return conv_statistics(net, self.data, self.cfg.patch, path)
         except ValueError as e:
-            if not path.exists(): raise
+            if not path.exists():
+                raise
             warnings.warn(f"{path} is measured again ({e})")
             path.unlink()
             return conv_statistics(net, self.data, self.cfg.patch, path)
     def matchers(self, name, net):
         c, out = self.cfg, {}
         bn, conv = self.usable(name, self.passed[name], net)
-        if bn: out['bn'] = BNMatcher(net, c.alpha, c.first_weight)
-        if conv: out['conv'] = ConvMatcher(net, self.statistics(name, net), c.alpha, c.drop)
+        if bn:
+            out['bn'] = BNMatcher(net, c.alpha, c.first_weight)
+        if conv:
+            out['conv'] = ConvMatcher(net, self.statistics(name, net), c.alpha, c.drop)
         return out
     def before(self, name, gen):
-        if 'conv' in self.matching[name]: self.matching[name]['conv'].redraw(gen)
+        if 'conv' in self.matching[name]:
+            self.matching[name]['conv'].redraw(gen)
     def terms(self, name, logits, images, x, y, gen):
         c, m = self.cfg, self.matching[name]
         out = dict(ce=F.cross_entropy(logits, y))
         for k, w in (('bn', c.bn_weight), ('conv', c.conv_weight)):
-            if k in m: out[k] = w*m[k].loss()
-        if c.dd: out['dd'] = c.dd_weight*densify_loss(x, y, c.dd_tau, unit=c.dd_unit)
+            if k in m:
+                out[k] = w*m[k].loss()
+        if c.dd:
+            out['dd'] = c.dd_weight*densify_loss(x, y, c.dd_tau, unit=c.dd_unit)
         return out
 
 # %% ../../nbs/statistics/gvbsm.ipynb #9a1b60b8
@@ -112,9 +122,13 @@ def preset(
     n: int = None, # Images in the set: CIFAR's batches are of all of them if there are at most 100
 ) -> dict:         # Arguments for `distill` or `GVBSM`, for `relabel`, for `evaluate` with `soft`
     "Settings of the paper's Tables 7-9 for one stage, to be passed as they are."
-    if name not in PRESETS: raise ValueError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}")
-    if part not in PRESETS[name]: raise ValueError(f"part: expected one of {', '.join(PRESETS[name])}, got {part!r}")
+    if name not in PRESETS:
+        raise ValueError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}")
+    if part not in PRESETS[name]:
+        raise ValueError(f"part: expected one of {', '.join(PRESETS[name])}, got {part!r}")
     out = dict(PRESETS[name][part])
-    if part == 'evaluate': out |= dict(loss=get_loss('mse_ce', gamma=out.pop('gamma')), hard=False)
-    if part != 'distill' and name.startswith('cifar') and n is not None and n <= 100: out['batch_size'] = n
+    if part == 'evaluate':
+        out |= dict(loss=get_loss('mse_ce', gamma=out.pop('gamma')), hard=False)
+    if part != 'distill' and name.startswith('cifar') and n is not None and n <= 100:
+        out['batch_size'] = n
     return out

@@ -30,15 +30,20 @@ def class_batches(
     labels = torch.as_tensor(labels)
     of = [(labels == c).nonzero().flatten() for c in range(int(labels.max()) + 1)]
     for c, i in enumerate(of):
-        if not len(i): raise ValueError(f"labels: class {c} has no image, so no batch could hold it")
+        if not len(i):
+            raise ValueError(f"labels: class {c} has no image, so no batch could hold it")
     if loop == 'original':
         n = max(map(len, of))
-        if min(map(len, of)) < n: raise ValueError(f"labels: the original loop needs as many images of every class, got {min(map(len, of))} to {n}; use loop='reorder'")
+        if min(map(len, of)) < n:
+            raise ValueError(f"labels: the original loop needs as many images of every class, got {min(map(len, of))} to {n}; use loop='reorder'")
         return [torch.cat([i[j:j + 1] for i in of]) for j in range(n)]
-    if loop != 'reorder': raise ValueError(f"loop: expected 'original' or 'reorder', got {loop!r}")
+    if loop != 'reorder':
+        raise ValueError(f"loop: expected 'original' or 'reorder', got {loop!r}")
     out, now, want = [], [], batch_size or 50
     for i in of:
-        if now and sum(map(len, now)) + len(i) > want: out.append(torch.cat(now)); now = []
+        if now and sum(map(len, now)) + len(i) > want:
+            out.append(torch.cat(now))
+            now = []
         now.append(i)
     return out + [torch.cat(now)]
 
@@ -75,20 +80,28 @@ class SRe2L(Distiller):
     def __init__(self, *args, **kw):
         super().__init__(*args, **kw)
         t = self.cfg.teachers
-        if isinstance(t, str) and t != 'torchvision': raise ValueError(f"teachers: expected trained networks by name, or 'torchvision', got {t!r}")
-        if t is not None and not isinstance(t, str): self.cfg.teachers = Backbones(t).models
+        if isinstance(t, str) and t != 'torchvision':
+            raise ValueError(f"teachers: expected trained networks by name, or 'torchvision', got {t!r}")
+        if t is not None and not isinstance(t, str):
+            self.cfg.teachers = Backbones(t).models
 
     def setup(self):
         d, c = self.data, self.cfg
-        if c.init not in self.inits: raise ValueError(f"init: expected one of {', '.join(self.inits)}, got {c.init!r}")
-        if not 0 < c.crop <= 1: raise ValueError(f"crop: expected a share in (0, 1], got {c.crop}")
-        if c.crop_factor < 1: raise ValueError(f"crop_factor: expected at least 1, got {c.crop_factor}")
-        if not 0 <= c.alpha < 1: raise ValueError(f"alpha: expected a number in [0, 1), got {c.alpha}")
+        if c.init not in self.inits:
+            raise ValueError(f"init: expected one of {', '.join(self.inits)}, got {c.init!r}")
+        if not 0 < c.crop <= 1:
+            raise ValueError(f"crop: expected a share in (0, 1], got {c.crop}")
+        if c.crop_factor < 1:
+            raise ValueError(f"crop_factor: expected at least 1, got {c.crop_factor}")
+        if not 0 <= c.alpha < 1:
+            raise ValueError(f"alpha: expected a number in [0, 1), got {c.alpha}")
         check_ipc(self.ipc, d, selecting=c.init == 'real')
         self.check_networks()
         self.labels = torch.arange(d.num_classes).repeat_interleave(self.ipc)
-        if c.init == 'real': x = d.normalize(d.train_x[random_select(d.train_y, self.ipc, rng(self.seed, 'init'))])
-        else: x = torch.randn(len(self.labels), *d.train_x.shape[1:], generator=rng(self.seed, 'init'))
+        if c.init == 'real':
+            x = d.normalize(d.train_x[random_select(d.train_y, self.ipc, rng(self.seed, 'init'))])
+        else:
+            x = torch.randn(len(self.labels), *d.train_x.shape[1:], generator=rng(self.seed, 'init'))
         mean, std = (torch.tensor(o, device=self.device).view(1, -1, 1, 1) for o in d.norm)
         self.low, self.high = (0 - mean)/std, (1 - mean)/std              # what a pixel can be, in model space
         self.images = x.to(self.device).clamp(self.low, self.high)
@@ -105,8 +118,10 @@ class SRe2L(Distiller):
     def networks(self) -> Backbones:
         "Copies of the teachers, or the squeezed backbones."
         c = self.cfg
-        if c.teachers == 'torchvision': return self.imagenet()
-        if c.teachers is not None: return Backbones(c.teachers).frozen(self.device)
+        if c.teachers == 'torchvision':
+            return self.imagenet()
+        if c.teachers is not None:
+            return Backbones(c.teachers).frozen(self.device)
         return squeeze_all(c.backbones, self.data, epochs=c.squeeze_epochs, lr=c.squeeze_lr, batch_size=c.squeeze_batch_size, augment=c.squeeze_augment,
                            width=c.width, seed=self.seed, device=self.device, cache=c.cache)
 
@@ -129,7 +144,8 @@ class SRe2L(Distiller):
                 with torch.no_grad(), local_seed(self.seed, 'check', name):
                     out = net(torch.zeros(2, *self.data.train_x.shape[1:], device=next(net.parameters()).device))
             finally:
-                for h in hooks: h.remove()
+                for h in hooks:
+                    h.remove()
             if tuple(out.shape) != (2, self.data.num_classes):
                 raise ValueError(f"teachers: {name} answers {list(out.shape)} for two images, expected {[2, self.data.num_classes]}, one logit for each class of {self.data.name}")
             self.passed[name] = {n: m for n, m in net.named_modules() if n in passed}
@@ -147,17 +163,22 @@ class SRe2L(Distiller):
     def terms(self, name, logits, images, x, y, gen) -> dict:
         "Parts of the loss of one batch: `images` as they are, `x` as the network saw them."
         out = dict(ce=F.cross_entropy(logits, y))
-        if 'bn' in self.matching[name]: out['bn'] = self.cfg.bn_weight*self.matching[name]['bn'].loss()
+        if 'bn' in self.matching[name]:
+            out['bn'] = self.cfg.bn_weight*self.matching[name]['bn'].loss()
         return out
 
-    def before(self, name, gen): "Called before each forward pass."
+    def before(self, name, gen):
+        "Called before each forward pass."
 
     def augment(self, x, gen):
         "A fresh view of every image."
         c, n = self.cfg, len(x)
-        if c.jitter: x = x.roll(tuple(int(torch.randint(-c.jitter, c.jitter + 1, (), generator=gen)) for _ in range(2)), (2, 3))
-        if c.crop < 1 or c.crop_factor > 1: x = crop_resize(x, draw_boxes(n, gen, scale=(c.crop, 1.), factor=c.crop_factor))
-        if c.flip: x = torch.where((torch.rand(n, generator=gen) < .5).view(-1, 1, 1, 1).to(x.device), x.flip(-1), x)
+        if c.jitter:
+            x = x.roll(tuple(int(torch.randint(-c.jitter, c.jitter + 1, (), generator=gen)) for _ in range(2)), (2, 3))
+        if c.crop < 1 or c.crop_factor > 1:
+            x = crop_resize(x, draw_boxes(n, gen, scale=(c.crop, 1.), factor=c.crop_factor))
+        if c.flip:
+            x = torch.where((torch.rand(n, generator=gen) < .5).view(-1, 1, 1, 1).to(x.device), x.flip(-1), x)
         return x
 
     def independent(self) -> bool:
@@ -175,10 +196,12 @@ class SRe2L(Distiller):
         name, x = self.view(j, gen)
         with contextlib.ExitStack() as now:
             for m in self.matching[name].values():
-                if hasattr(m, '__enter__'): now.enter_context(m)                 # it listens from here to the end of the block
+                if hasattr(m, '__enter__'):
+                    now.enter_context(m)                 # it listens from here to the end of the block
             now.enter_context(local_seed(self.seed, 'network', self.k, j))       # for a network that draws by itself
             parts = self.terms(name, self.nets[name](x), self.parts[j], x, self.labels[self.index[j]].to(self.device), gen)
-        if not set(parts) <= set(self.TERMS): raise ValueError(f"terms: expected parts named {', '.join(self.TERMS)}, got {', '.join(parts)}; a subclass with others extends TERMS")
+        if not set(parts) <= set(self.TERMS):
+            raise ValueError(f"terms: expected parts named {', '.join(self.TERMS)}, got {', '.join(parts)}; a subclass with others extends TERMS")
         grad, = torch.autograd.grad(sum(parts.values()), self.parts[j])
         nan = grad.new_full((), math.nan)
         return [grad, torch.stack([parts[k].detach() if k in parts else nan for k in self.TERMS])]
@@ -189,18 +212,26 @@ class SRe2L(Distiller):
         "Move every batch once; returns the mean loss."
         gen, n, log, states = rng(self.seed, 'step', self.k), len(self.index), [], []
         factor = .5*(1 + math.cos(math.pi*self.k/self.cfg.iters))
-        def own(j): return self.gradient(j, gen)
+        def own(j):
+            return self.gradient(j, gen)
         work = (own(j) for j in range(n))
         if world()[1] > 1 and self.independent():
             # each process needs the random numbers of its own batches: run through all of them once, without the network
             with torch.no_grad():
-                for j in range(n): states.append(gen.get_state()); self.view(j, gen)
-            def shared(j): gen.set_state(states[j]); return self.gradient(j, gen)
+                for j in range(n):
+                    states.append(gen.get_state())
+                    self.view(j, gen)
+            def shared(j):
+                gen.set_state(states[j])
+                return self.gradient(j, gen)
             work = shared_map(shared, n, lambda j: [self.parts[j], torch.empty(len(self.TERMS), device=self.device)])
         for i, part, opt, (grad, parts) in zip(self.index, self.parts, self.optimizers, work):
             opt.param_groups[0]['lr'] = self.cfg.lr*factor
-            part.grad = grad; opt.step()
-            with torch.no_grad(): part.clamp_(self.low, self.high); self.images[i.to(self.device)] = part
+            part.grad = grad
+            opt.step()
+            with torch.no_grad():
+                part.clamp_(self.low, self.high)
+                self.images[i.to(self.device)] = part
             log.append(parts)
         log = torch.stack(log).cpu()
         mean = log.double().nansum(0)/n
@@ -215,7 +246,8 @@ class SRe2L(Distiller):
         ds = super().result()
         ds.meta['backbones'] = self.built()
         with local_seed(self.seed, 'labels'):
-            if self.cfg.soft_labels: ds.soft = torch.stack([predict(m, ds.images) for m in self.nets]).mean(0)
+            if self.cfg.soft_labels:
+                ds.soft = torch.stack([predict(m, ds.images) for m in self.nets]).mean(0)
         return ds
 
     def state_dict(self):
@@ -223,6 +255,8 @@ class SRe2L(Distiller):
     def load_state_dict(self, s):
         super().load_state_dict(s)
         with torch.no_grad():
-            for i, p in zip(self.index, self.parts): p.copy_(self.images[i.to(self.device)])
+            for i, p in zip(self.index, self.parts):
+                p.copy_(self.images[i.to(self.device)])
         for n, ms in self.matching.items():
-            for k, m in ms.items(): m.load_state_dict(s['totals'][n][k])
+            for k, m in ms.items():
+                m.load_state_dict(s['totals'][n][k])

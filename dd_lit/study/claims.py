@@ -18,21 +18,25 @@ def load_results(
 ) -> dict: # name -> what the file holds
     "All stored runs. Each row that no longer counts says why under `outdated`."
     path = Path(path)
-    if not path.is_dir(): raise ValueError(f"path: expected the folder bench/results of a checkout, {str(path)!r} is none")
+    if not path.is_dir():
+        raise ValueError(f"path: expected the folder bench/results of a checkout, {str(path)!r} is none")
     rules = read_outdated(path/'outdated.json')
     found = {f.stem: json.loads(f.read_text()) for f in sorted(path.glob('*.json')) if f.stem != 'outdated'}
-    for name, content in found.items(): _mark(name, content, rules)
+    for name, content in found.items():
+        _mark(name, content, rules)
     return found
 
 def _mark(name, content, rules):
     "Write `outdated` into a file's rows, and into the file itself if it has none, or if one of its rows counts no more."
     made = content.get('made_with', {}).get('time', '')
     rows = content['rows'] if isinstance(content.get('rows'), list) else []
-    for r in rows: r['outdated'] = why_outdated(name, r, r.get('made_with', {}).get('time', made), rules)
+    for r in rows:
+        r['outdated'] = why_outdated(name, r, r.get('made_with', {}).get('time', made), rules)
     content['outdated'] = '; '.join(dict.fromkeys(r['outdated'] for r in rows if r['outdated'])) if rows else why_outdated(name, content, made, rules)
 
 def _put(out, place, row, seed, v):
-    if v is not None: out.setdefault(place, {}).setdefault(row, {})[seed] = v
+    if v is not None:
+        out.setdefault(place, {}).setdefault(row, {})[seed] = v
 
 def scores(
     results: dict, # From `load_results`
@@ -42,29 +46,41 @@ def scores(
     "One table of stored runs in a form that claims can be checked on."
     out = {}
     for r in results.get(table, {}).get('rows', []):
-        if bool(r.get('outdated')) != outdated: continue
-        if table == 'gradient_tables': _put(out, f"{r['data']}, ipc {r['ipc']}", r['name'], r['seed'], r['mean'])
+        if bool(r.get('outdated')) != outdated:
+            continue
+        if table == 'gradient_tables':
+            _put(out, f"{r['data']}, ipc {r['ipc']}", r['name'], r['seed'], r['mean'])
         elif table == 'statistics_tables':
-            for k in ('soft', 'hard'): _put(out, f"{r['data']}, {k} labels", r['row'], r['seed'], r[f'{k}_mean'])
+            for k in ('soft', 'hard'):
+                _put(out, f"{r['data']}, {k} labels", r['row'], r['seed'], r[f'{k}_mean'])
         elif table == 'ogm_tables':
             if r['what'] == 'labels':
-                for k in ('soft', 'hard'): _put(out, f"{r['data']}, {k} labels", r['row'], r['seed'], r[k])
+                for k in ('soft', 'hard'):
+                    _put(out, f"{r['data']}, {k} labels", r['row'], r['seed'], r[k])
                 _put(out, f"{r['data']}, {r['row']} images", 'adamw', r['seed'], r['hard'])
-            else: _put(out, f"{r['data']}, {r['row']} images", r['what'], r['seed'], r['hard'])
+            else:
+                _put(out, f"{r['data']}, {r['row']} images", r['what'], r['seed'], r['hard'])
         elif table == 'flow_tables':
             mean = {k: statistics.fmean(v) for k, v in r['accuracy'].items()}
             _put(out, f"{r['data']}, ipc {r['ipc']}, {r['net']}", r['row'], r['seed'], mean[f"{r['net']} normal"])
             _put(out, f"{r['data']}, ipc {r['ipc']}, {r['net']}: flow", r['row'], r['seed'], r['flow_cosine'])
-            for k, v in mean.items(): e, m = k.split(); _put(out, f"{r['data']}, ipc {r['ipc']}, {r['row']} from {r['net']} on {e}", m, r['seed'], v)
+            for k, v in mean.items():
+                e, m = k.split()
+                _put(out, f"{r['data']}, ipc {r['ipc']}, {r['row']} from {r['net']} on {e}", m, r['seed'], v)
         elif table == 'label_tables':
-            for l, v in r['losses'].items(): _put(out, f"{r['data']}, {r['row']}", l, r['seed'], v)
+            for l, v in r['losses'].items():
+                _put(out, f"{r['data']}, {r['row']}", l, r['seed'], v)
             for o, ls in r.get('optimizers', {}).items():
-                for l, v in ls.items(): _put(out, f"{r['data']}, {r['row']}, {o}", l, r['seed'], v)
+                for l, v in ls.items():
+                    _put(out, f"{r['data']}, {r['row']}, {o}", l, r['seed'], v)
             for n, ls in r.get('networks', {}).items():
-                for l, v in ls.items(): _put(out, f"{r['data']}, {r['row']} on {n}", l, r['seed'], v)
-            for g, v in r.get('gamma', {}).items(): _put(out, f"{r['data']}, {r['row']}, gamma", f'{float(g):g}', r['seed'], v)
+                for l, v in ls.items():
+                    _put(out, f"{r['data']}, {r['row']} on {n}", l, r['seed'], v)
+            for g, v in r.get('gamma', {}).items():
+                _put(out, f"{r['data']}, {r['row']}, gamma", f'{float(g):g}', r['seed'], v)
         elif table == 'gift_protocol':
-            for l, v in r['losses'].items(): _put(out, f"{r['data']}, {r['row']}, as the paper trains", l, r['seed'], v)
+            for l, v in r['losses'].items():
+                _put(out, f"{r['data']}, {r['row']}, as the paper trains", l, r['seed'], v)
         elif table == 'continual':                                   # mean over the steps from two classes on; five steps are every second of ten
             for l, v in r['accuracy'].items():
                 for n, at in ((5, v[1::2]), (10, v[1:])):
@@ -108,14 +124,16 @@ def _pairs(table, better, worse, only, not_in):
     "Places in which both rows have at least two common seeds: (place, better, worse)."
     for place, rows in table.items():
         a, b = rows.get(better, {}), rows.get(worse, {})
-        if only in place and (not_in is None or not_in not in place) and len(common_seeds(a, b)) > 1: yield place, a, b
+        if only in place and (not_in is None or not_in not in place) and len(common_seeds(a, b)) > 1:
+            yield place, a, b
 
 def _merged(new, old):
     "Scores of both tables; where both have one, the newer."
     places = {p: {} for p in (*old, *new)}
     for t in (old, new):
         for p, rows in t.items():
-            for r, v in rows.items(): places[p][r] = places[p].get(r, {}) | v
+            for r, v in rows.items():
+                places[p][r] = places[p].get(r, {}) | v
     return places
 
 def alive(
@@ -132,7 +150,8 @@ def ledger(results:dict, paper:str=None) -> list: # One dict per claim
     "Check the claims (of one paper) against stored runs."
     out = []
     for c in CLAIMS:
-        if paper is not None and c.paper != paper: continue
+        if paper is not None and c.paper != paper:
+            continue
         places = c.check(results) if c.check else []
         words = [w for *_, w in places]
         out.append(dict(paper=c.paper, where=c.where, text=c.text, says=c.says, page=c.page, file=c.file, why=c.why, places=places,
@@ -140,14 +159,17 @@ def ledger(results:dict, paper:str=None) -> list: # One dict per claim
     return out
 
 CLAIMS = []
-def _claim(paper, where, text, says, page, file, check, why=''): CLAIMS.append(Claim(paper, where, text, says, page, file, check, why))
+def _claim(paper, where, text, says, page, file, check, why=''):
+    CLAIMS.append(Claim(paper, where, text, says, page, file, check, why))
 
 # %% ../../nbs/study/claims.ipynb #4d9fdcb1
 _g, _G = 'gradient/dc.ipynb', 'gradient_tables'
 for n, says in (('intra', '97.6 | 97.4 MNIST, 48.6 | 44.9 CIFAR-10 (IPC 10)'), ('inter', '97.6 | 96.9, 48.6 | 46.7'), ('interleaved', '97.6 | 97.1, 48.6 | 45.9')):
     _claim('dc', 'Table 1', f'multi-level matching beats {n}-class matching' if n != 'interleaved' else 'multi-level matching beats alternating the two', says, 'gradient/multilevel.ipynb', _G, order(_G, 'multi', n))
-for n, says in (('l2', '32.9 | 23.6 (SVHN, IPC 1)'), ('sse', '32.9 | 24.3'), ('mse', '32.9 | 23.5')): _claim('dc', 'Table 2', f'the angle beats {n} alone', says, 'gradient/distance.ipynb', _G, order(_G, 'multi', f'd:{n}'))
-for n, says in (('l2', '34.5 | 32.9'), ('sse', '34.1 | 32.9'), ('mse', '34.0 | 32.9')): _claim('dc', 'Table 2', f'angle + {n} beats the angle alone', says, 'gradient/distance.ipynb', _G, order(_G, f'd:angle+{n}', 'multi'))
+for n, says in (('l2', '32.9 | 23.6 (SVHN, IPC 1)'), ('sse', '32.9 | 24.3'), ('mse', '32.9 | 23.5')):
+    _claim('dc', 'Table 2', f'the angle beats {n} alone', says, 'gradient/distance.ipynb', _G, order(_G, 'multi', f'd:{n}'))
+for n, says in (('l2', '34.5 | 32.9'), ('sse', '34.1 | 32.9'), ('mse', '34.0 | 32.9')):
+    _claim('dc', 'Table 2', f'angle + {n} beats the angle alone', says, 'gradient/distance.ipynb', _G, order(_G, f'd:angle+{n}', 'multi'))
 _claim('dc', 'Table 2', 'angle + l2 is at least as good as the other sums', '34.5 | 34.1, 34.0', 'gradient/distance.ipynb', _G, lambda r: order(_G, 'd:angle+l2', 'd:angle+sse', at_least=True)(r) + order(_G, 'd:angle+l2', 'd:angle+mse', at_least=True)(r))
 _claim('dc', 'Table 3', 'stopping at overfitting (O) is at least as good as 50 epochs', '97.9 | 97.9, 49.9 | 49.5 (IPC 10)', 'gradient/schedule.ipynb', _G, order(_G, 'mdo', 'd:angle+l2', at_least=True))
 _claim('dc', 'Table 3', 'the adaptive schedule (A) is at least as good as 50 epochs', '97.9 | 97.9, 50.2 | 49.5', 'gradient/schedule.ipynb', _G, order(_G, 'mda', 'd:angle+l2', at_least=True))
@@ -158,7 +180,8 @@ def _cost(*names):
             noise = abs(parts['dc again']['over_dc_percent']) if 'dc again' in parts else 0.
             for n in names:
                 v = parts[n]['over_dc_percent'] if n in parts else None
-                if v is not None: out.append((f'ipc {ipc}', f'{v:+.1f} % (the same step measured twice: {noise:.1f} %)', 'reproduced' if v + noise < 1 else 'not reproduced' if v - noise > 1 else 'undecided'))
+                if v is not None:
+                    out.append((f'ipc {ipc}', f'{v:+.1f} % (the same step measured twice: {noise:.1f} %)', 'reproduced' if v + noise < 1 else 'not reproduced' if v - noise > 1 else 'undecided'))
         return out
     return check
 _claim('dc', 'Section 4', 'M and D add less than 1 % to a step', '< 1 %', _g, 'dc_cost', alive('dc_cost', _cost('MD')))
@@ -166,11 +189,13 @@ _claim('dc', 'Section 4', 'A saves 25 to 30 % of the time at IPC 10', '25 to 30 
 def _cross(results):
     "The ConvNet's images against each other source's, target by target: the targets are the pairs."
     c = results.get('cross_architecture')
-    if not c: return []
+    if not c:
+        return []
     by = {s: {t: v for t, v in zip(c['targets'], row) if v is not None} for s, row in zip(c['sources'], c['mean'])}
     out = []
     for s in by:
-        if s == 'convnet3': continue
+        if s == 'convnet3':
+            continue
         others = {t: v for t, v in by['convnet3'].items() if t not in ('convnet3', s)}      # neither on its own network
         v = verdict(others, by[s])
         out.append((f'mnist, ipc 1, against {s}', f'{v} over {v.seeds} networks', v.word))
@@ -184,10 +209,13 @@ for where, text, a, b, says in (('Table 5', 'G-VBSM beats SRe2L', 'gvbsm', 'sre2
         ('Table 10', 'BN alone beats Conv alone', 'gvbsm, only BN', 'gvbsm, only Conv', '27.8 | 24.0'), ('Table 1', 'a memory of 0.4 beats none', 'gvbsm', 'gvbsm, alpha 0', '31.4 | 30.4'), ('Table 1', 'a memory of 0.8 beats 0.4', 'gvbsm, alpha 0.8', 'gvbsm', '31.9 | 31.4'),
         ('Table 3', 'all teachers beat one', 'gvbsm', 'gvbsm, 1 teacher', '31.4 | 25.7'), ('Table 6', 'logit normalisation helps a small student', 'gvbsm', 'gvbsm, no logit normalisation', '31.4 | 31.0'), ('Figure 5', 'several backbones beat one (GBM)', 'gvbsm', 'gvbsm, one backbone', 'a step of the curve'),
         ('Figure 5', 'data densification (DD) helps', 'gvbsm', 'gvbsm, no DD', 'a step of the curve'), ('Table 11', 'shorter squeezing is better on easy data', 'gvbsm', 'gvbsm, squeeze x4', '46.5 | 42.5 (CIFAR-10, 5 | 20 epochs)'), ('Figure 6', 'dropping statistics at random costs no accuracy', None, None, 'beta_dr 0.4')):
-    if a: _claim('gvbsm', where, text, says, _v, _S, order(_S, a, b, only='soft'))
-    else: _claim('gvbsm', where, text, says, _v, _S, order(_S, 'gvbsm', 'gvbsm, beta_dr 0', only='soft', at_least=True))
+    if a:
+        _claim('gvbsm', where, text, says, _v, _S, order(_S, a, b, only='soft'))
+    else:
+        _claim('gvbsm', where, text, says, _v, _S, order(_S, 'gvbsm', 'gvbsm, beta_dr 0', only='soft', at_least=True))
 def _drop_cost(r):
-    c = r.get('statistics_cost', {}).get('rows', {}); a, b = (c.get(f'+ conv statistics, beta_dr {v}') for v in ('0', '0.4'))
+    c = r.get('statistics_cost', {}).get('rows', {})
+    a, b = (c.get(f'+ conv statistics, beta_dr {v}') for v in ('0', '0.4'))
     return [('digits', f"{a['ratio']:.2f}x of SRe2L without dropping, {b['ratio']:.2f}x with", 'reproduced' if b['ratio'] < a['ratio'] else 'not reproduced')] if a and b else []
 _claim('gvbsm', 'Section 3.3', 'dropping statistics at random makes a step cheaper', 'beta_dr 0.4', 'statistics/conv_stats.ipynb', 'statistics_cost', alive('statistics_cost', _drop_cost))
 _claim('gvbsm', 'Figure 10', 'a memory made by G-VBSM beats one made by SRe2L when classes arrive in ten steps', 'a curve', 'study/continual.ipynb', 'continual', order('continual', 'gvbsm', 'sre2l', only=', 10 steps'))
@@ -195,9 +223,11 @@ _claim('gvbsm', 'Table 4', 'G-VBSM reaches 31.4 % on ImageNet-1k at IPC 10', '31
 
 # %% ../../nbs/study/claims.ipynb #61519064
 _O, _o = 'ogm_tables', 'orthogonal/ogm.ipynb'
-for m in ('sre2l', 'gvbsm'): _claim('ogm', 'Section 3', f"with hard labels, {dict(sre2l='SRe2L', gvbsm='G-VBSM')[m]}'s images are worse than random ones", 'far below random', 'orthogonal/bn_gradient.ipynb', _O, order(_O, 'random', m, only='hard'))
+for m in ('sre2l', 'gvbsm'):
+    _claim('ogm', 'Section 3', f"with hard labels, {dict(sre2l='SRe2L', gvbsm='G-VBSM')[m]}'s images are worse than random ones", 'far below random', 'orthogonal/bn_gradient.ipynb', _O, order(_O, 'random', m, only='hard'))
 _claim('ogm', 'hard-label table', 'with hard labels, OGM beats random images', 'above random', _o, _O, order(_O, 'ogm', 'random', only='hard'))
-for k in ('hard', 'soft'): _claim('ogm', f'{k}-label table', f'with {k} labels, OGM beats RDED', 'above RDED', _o, _O, order(_O, 'ogm', 'rded', only=k))
+for k in ('hard', 'soft'):
+    _claim('ogm', f'{k}-label table', f'with {k} labels, OGM beats RDED', 'above RDED', _o, _O, order(_O, 'ogm', 'rded', only=k))
 _claim('ogm', 'soft-label table', 'with soft labels, OGM beats SRe2L and G-VBSM', 'above both', _o, _O, lambda r: order(_O, 'ogm', 'sre2l', only='soft')(r) + order(_O, 'ogm', 'gvbsm', only='soft')(r))
 _claim('ogm', 'ablation', 'orthogonalising (SVD) beats the pseudo-gradient as it is', 'SVD above no SVD', 'orthogonal/polar.ipynb', _O, order(_O, 'ogm', 'ogm, no SVD', only='labels'))
 _claim('ogm', 'ablation', 'the direction term helps: gamma 0.05 beats 0', '', _o, _O, order(_O, 'ogm', 'ogm, gamma 0', only='labels'))
@@ -206,7 +236,8 @@ _claim('ogm', 'ablation', 'starting from RDED beats starting from noise', '', 'c
 _claim('ogm', 'Section 3.2', 'Muon beats SGD in evaluation', '+7.1 points at IPC 10', 'orthogonal/muon.ipynb', _O, order(_O, 'muon', 'sgd', only='images'))
 _claim('ogm', 'Section 3.2', 'Muon beats AdamW in evaluation', '', 'orthogonal/muon.ipynb', _O, order(_O, 'muon', 'adamw', only='images'))
 def _ogm_cost(key, good):
-    def check(r): return [(c['place'], c['text'][key], 'reproduced' if good(c[key]) else 'not reproduced') for c in r.get('ogm_cost', {}).get('rows', [])]
+    def check(r):
+        return [(c['place'], c['text'][key], 'reproduced' if good(c[key]) else 'not reproduced') for c in r.get('ogm_cost', {}).get('rows', [])]
     return alive('ogm_cost', check)
 _claim('ogm', 'efficiency', 'true gradients take twice the time of pseudo-gradients', '2x', 'orthogonal/pseudo_gradient.ipynb', 'ogm_cost', _ogm_cost('true_over_pseudo', lambda v: v >= 1.8))
 _claim('ogm', 'efficiency', 'orthogonalising is a small share of a step (ours: under 10 %)', 'negligible', 'orthogonal/polar.ipynb', 'ogm_cost', _ogm_cost('orthogonal_share', lambda v: v < .1))
@@ -222,7 +253,8 @@ _claim('sfm', 'Figure 5', "SFM's flow is closer to the real one than LGM's", 'co
 def _flow_cost(at_least, **keys):
     def check(r):
         c = r.get('flow_cost')
-        if not c: return []
+        if not c:
+            return []
         a, b = c['rows']['lgm, 10 augmentations'], c['rows']['sfm']
         return [(f"{c['data']}, {c['model']}, ipc {c['ipc']}", f'LGM with ten augmentations: {a[k]/b[k]:.1f}x {unit}', 'reproduced' if a[k]/b[k] >= at_least else 'not reproduced') for k, unit in keys.items()]
     return alive('flow_cost', check)
@@ -236,14 +268,18 @@ _claim('sfm', 'Table 3', 'classifier inheritance beats a fresh head on the same 
 def _near_full(r):
     ours, full, old = {}, {}, set()
     for x in r.get(_F, {}).get('rows', []):
-        if (x['row'], x['ipc']) != ('sfm', 1): continue
+        if (x['row'], x['ipc']) != ('sfm', 1):
+            continue
         place = f"{x['data']}, ipc 1, {x['net']}"
-        if x.get('outdated'): old.add(place); continue
+        if x.get('outdated'):
+            old.add(place)
+            continue
         ours.setdefault(place, {})[x['seed']] = statistics.fmean(x['accuracy'][f"{x['net']} ci"])
         full.setdefault(place, {})[x['seed']] = x['linear_accuracy'][x['net']]
     out = []
     for place, a in ours.items():
-        if len(a) < 2: continue
+        if len(a) < 2:
+            continue
         v = verdict(a, full[place], at_least=True, margin=3.)
         out.append((place, f'{statistics.fmean(a.values()):.1f} with CI, {statistics.fmean(full[place].values()):.1f} with all data ({v})', v.word))
     return out + [(p, '', 'out of date') for p in sorted(old - set(ours))]
@@ -257,7 +293,8 @@ _plain = lambda place: place.count(',') == 1 and ' on ' not in place
 _losses = lambda a, b: (lambda r: order('gift_protocol', a, b)(r) + _only(order(_L, a, b), _plain)(r))       # under the paper's protocol and under a short one
 for n, text, says in (('ce', 'cross-entropy with hard labels', '49.5 | 26.6 (CIFAR-100, RDED, IPC 10)'), ('kl', 'KL at T = 20', '49.5 | 47.5'), ('mse', 'MSE', '49.5 | 47.6'), ('soft_ce', 'soft cross-entropy', '49.5 | 40.8'), ('kl_ce', 'KL + CE', '49.5 | 48.2'), ('mse_ce', 'MSE + CE', '49.5 | 47.4'), ('soft_ce_ce', 'soft CE + CE', '49.5 | 39.7')):
     _claim('gift', 'Table 6', f'GIFT beats {text}', says, _l, _L, _losses('gift', n))
-for n, says in (('kd', '50.6 | 43.2'), ('wsld', '50.6 | 38.6'), ('dkd', '50.6 | 49.0'), ('nkd', '50.6 | 46.3')): _claim('gift', 'Table 3', f'GIFT beats {n.upper()}', says, 'labels/kd.ipynb', _L, _losses('gift', n))
+for n, says in (('kd', '50.6 | 43.2'), ('wsld', '50.6 | 38.6'), ('dkd', '50.6 | 49.0'), ('nkd', '50.6 | 46.3')):
+    _claim('gift', 'Table 3', f'GIFT beats {n.upper()}', says, 'labels/kd.ipynb', _L, _losses('gift', n))
 _claim('gift', 'Table 6', 'every soft loss beats hard labels: KL against CE', '47.5 | 26.6', 'labels/losses.ipynb', _L, _losses('kl', 'ce'))
 _claim('gift', 'Table 7', 'the cosine loss alone beats KL', '37.3 | 33.7 (CIFAR-100, SRe2L)', _l, _L, _only(order(_L, 'cosine', 'kl'), _plain))
 _claim('gift', 'Table 7', 'refinement alone helps KL', '34.5 | 33.7', _l, _L, _only(order(_L, 'refine_kl', 'kl'), _plain))
@@ -268,12 +305,14 @@ def _collapse(opt):
         out, old = [], scores(r, _L, outdated=True)
         table = scores(r, _L)
         for place, rows in _merged(table, old).items():
-            if not place.endswith(f', {opt}') or 'kl' not in rows: continue
+            if not place.endswith(f', {opt}') or 'kl' not in rows:
+                continue
             a, b = (table.get(p, {}).get('kl', {}) for p in (place.rsplit(',', 1)[0] + ', adamw', place))
             if len(common_seeds(a, b)) < 2:
                 gone = _merged(table, old)
                 both = [gone.get(p, {}).get('kl', {}) for p in (place.rsplit(',', 1)[0] + ', adamw', place)]
-                if len(common_seeds(*both)) > 1: out.append((place, '', 'out of date'))
+                if len(common_seeds(*both)) > 1:
+                    out.append((place, '', 'out of date'))
                 continue
             v = verdict({k: x/2 for k, x in a.items()}, b)
             out.append((place, f'{statistics.fmean(b.values()):.1f} with {opt}, {statistics.fmean(a.values()):.1f} with AdamW', v.word))
@@ -281,19 +320,24 @@ def _collapse(opt):
     return check
 _claim('gift', 'Table 5', 'KL collapses under SGD', '1.5 | 34.5 (SGD | AdamW, CIFAR-100, SRe2L)', 'study/kl_collapse.ipynb', _L, _collapse('sgd'))
 _claim('gift', 'Table 5', 'KL collapses under Adam', '8.7 | 34.5 (Adam | AdamW)', 'study/kl_collapse.ipynb', _L, _collapse('adam'))
-for o in ('sgd', 'adam'): _claim('gift', 'Table 5', f"GIFT beats KL under {o.upper() if o == 'sgd' else 'Adam'}", dict(sgd='43.0 | 1.5', adam='44.7 | 8.7')[o], _l, _L, _only(order(_L, 'gift', 'kl'), lambda p, o=o: p.endswith(f', {o}')))
+for o in ('sgd', 'adam'):
+    _claim('gift', 'Table 5', f"GIFT beats KL under {o.upper() if o == 'sgd' else 'Adam'}", dict(sgd='43.0 | 1.5', adam='44.7 | 8.7')[o], _l, _L, _only(order(_L, 'gift', 'kl'), lambda p, o=o: p.endswith(f', {o}')))
 _claim('gift', 'Table 4', 'GIFT beats KL on networks that the images were not made for', '+0.4 to +7.8', _l, _L, order(_L, 'gift', 'kl', only=' on '))
 def _gamma(r):
     "At least as good as every other gamma, seed by seed; named is the one with the best mean."
     out, table = [], scores(r, _L)
     for place, rows in _merged(table, scores(r, _L, outdated=True)).items():
-        if not place.endswith('gamma') or '0.1' not in rows: continue
-        if place not in table: out.append((place, '', 'out of date')); continue
+        if not place.endswith('gamma') or '0.1' not in rows:
+            continue
+        if place not in table:
+            out.append((place, '', 'out of date'))
+            continue
         rows = table[place]
         m = {g: statistics.fmean(v.values()) for g, v in rows.items()}
         best = max(m, key=m.get)
         rivals = [v for g, v in rows.items() if g != '0.1' and len(common_seeds(rows['0.1'], v)) > 1] if '0.1' in rows else []
-        if not rivals: continue
+        if not rivals:
+            continue
         words = [verdict(rows['0.1'], v, at_least=True).word for v in rivals]
         word = 'not reproduced' if 'not reproduced' in words else 'undecided' if 'undecided' in words else 'reproduced'
         out.append((place, f'best at {best} ({m[best]:.1f}; 0.1: {m["0.1"]:.1f})', word))
@@ -321,7 +365,12 @@ def ledger_figure(rows:list): # A matplotlib figure
     for j, p in enumerate(PAPERS):
         left = 0
         for w, c in VERDICTS.items():
-            k = sum(r['paper'] == p and r['verdict'] == w for r in rows); ax.barh(-j, k, left=left, color=c, edgecolor='k', lw=.4, label=w if j == 0 else None); left += k
-            if k: ax.text(left - k/2, -j, k, ha='center', va='center', fontsize=8)
-    ax.set_yticks([-j for j in range(len(PAPERS))], list(PAPERS.values()), fontsize=8); ax.legend(fontsize=7, ncol=6, loc='lower center', bbox_to_anchor=(.4, 1)); ax.set_xlabel('claims')
+            k = sum(r['paper'] == p and r['verdict'] == w for r in rows)
+            ax.barh(-j, k, left=left, color=c, edgecolor='k', lw=.4, label=w if j == 0 else None)
+            left += k
+            if k:
+                ax.text(left - k/2, -j, k, ha='center', va='center', fontsize=8)
+    ax.set_yticks([-j for j in range(len(PAPERS))], list(PAPERS.values()), fontsize=8)
+    ax.legend(fontsize=7, ncol=6, loc='lower center', bbox_to_anchor=(.4, 1))
+    ax.set_xlabel('claims')
     return fig

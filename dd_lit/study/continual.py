@@ -17,7 +17,8 @@ from ..labels.soft import LiveLabels
 # %% ../../nbs/study/continual.ipynb #51a1d190
 def class_groups(num_classes:int, steps:int, seed:int=0) -> list: # Lists of classes
     "A random order of the classes, cut into `steps` groups as equal as possible."
-    if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= num_classes: raise ValueError(f"steps: expected 1 to {num_classes}, the number of classes, got {steps!r}")
+    if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= num_classes:
+        raise ValueError(f"steps: expected 1 to {num_classes}, the number of classes, got {steps!r}")
     return [g.tolist() for g in torch.randperm(num_classes, generator=rng(seed, 'order')).tensor_split(steps)]
 
 def gdumb(
@@ -35,22 +36,32 @@ def gdumb(
 ) -> list:                 # One dict per step: classes seen, accuracy on them in percent
     "Class-incremental learning with a distilled memory (GDumb): train from scratch after every group."
     data, device, out = load_data(data), default_device(device), []
-    if distilled.num_classes != data.num_classes: raise ValueError(f"distilled: it has {distilled.num_classes} classes, {data.name} has {data.num_classes}")
+    if distilled.num_classes != data.num_classes:
+        raise ValueError(f"distilled: it has {distilled.num_classes} classes, {data.name} has {data.num_classes}")
     factor = distilled.patches if factor is None else factor
-    if teachers is None: fit_kw = dict(augment=patch_views(factor, scale=(crop, 1.))) | fit_kw
+    if teachers is None:
+        fit_kw = dict(augment=patch_views(factor, scale=(crop, 1.))) | fit_kw
     groups = [list(g) for g in steps] if isinstance(steps, (list, tuple)) else class_groups(data.num_classes, steps, seed)
     flat = [c for g in groups for c in g]
-    if not flat or len(set(flat)) < len(flat) or not set(flat) <= set(range(data.num_classes)): raise ValueError(f"steps: expected groups of different classes from 0 to {data.num_classes - 1}, got {steps}")
-    mean, std = (torch.tensor(o).view(1, -1, 1, 1) for o in distilled.norm); seen = []
+    if not flat or len(set(flat)) < len(flat) or not set(flat) <= set(range(data.num_classes)):
+        raise ValueError(f"steps: expected groups of different classes from 0 to {data.num_classes - 1}, got {steps}")
+    mean, std = (torch.tensor(o).view(1, -1, 1, 1) for o in distilled.norm)
+    seen = []
     for group in progress(groups, 'groups of classes'):
-        seen = sorted(seen + group); old = torch.tensor(seen)
-        if len(seen) == 1: out.append(dict(classes=seen, accuracy=100.)); continue              # nothing to tell apart: no network is needed
-        new = torch.full((data.num_classes,), -1); new[old] = torch.arange(len(seen))          # class -> place among those seen
-        keep = new[distilled.labels] >= 0; x, y = distilled.images[keep], new[distilled.labels[keep]]
+        seen = sorted(seen + group)
+        old = torch.tensor(seen)
+        if len(seen) == 1:
+            out.append(dict(classes=seen, accuracy=100.))
+            continue              # nothing to tell apart: no network is needed
+        new = torch.full((data.num_classes,), -1)
+        new[old] = torch.arange(len(seen))          # class -> place among those seen
+        keep = new[distilled.labels] >= 0
+        x, y = distilled.images[keep], new[distilled.labels[keep]]
         s = seed_of(seed, 'gdumb', len(seen))
         cut = None
         if teachers is not None:
-            cut = _Seen(x, teachers, epochs, batch_size, seed=s % 2**31, crop=crop, flip=flip, mix=mix, factor=factor); cut.classes = old
+            cut = _Seen(x, teachers, epochs, batch_size, seed=s % 2**31, crop=crop, flip=flip, mix=mix, factor=factor)
+            cut.classes = old
         here = new[data.test_y] >= 0
         with local_seed(s, 'network'):                         # a network may draw where it is made and where it is tested
             net = create_model(model, len(seen), data.in_chans, data.size, seed=s, **(model_kw or {})).to(device)
@@ -61,4 +72,5 @@ def gdumb(
 
 class _Seen(LiveLabels):
     "Labels on the fly, of the classes in `classes` only."
-    def logits(self, b, v): return super().logits(b, v)[:, self.classes.to(v.device)]
+    def logits(self, b, v):
+        return super().logits(b, v)[:, self.classes.to(v.device)]

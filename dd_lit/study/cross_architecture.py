@@ -35,12 +35,15 @@ def cross_architecture(
     "Distil with every source, score with every target (Table 4 of `dc.txt`)."
     data, out = load_data(data), Path(out) if out else None
     make = get_method(method)
-    if 'model' not in make.defaults: raise ValueError(f"method: expected one that distils with a network, {method!r} has no setting 'model'")
+    if 'model' not in make.defaults:
+        raise ValueError(f"method: expected one that distils with a network, {method!r} has no setting 'model'")
     for s in settings or {}:
-        if s not in [named(o)[0] for o in sources]: raise ValueError(f"settings: expected names of sources, got {s!r}")
+        if s not in [named(o)[0] for o in sources]:
+            raise ValueError(f"settings: expected names of sources, got {s!r}")
     call = dict(evaluate_kw or {})
     shared = call.pop('model_kw', None) or {}
-    def file(label, key): return re.sub(r'[^\w.=-]+', '_', label) + f'_{key}'
+    def file(label, key):
+        return re.sub(r'[^\w.=-]+', '_', label) + f'_{key}'
     mean, std = [], []
     for s in progress(sources, 'sources'):
         name, kw, label = named(s)
@@ -54,16 +57,21 @@ def cross_architecture(
             if out:
                 key = own | dict(data=fingerprint(data, test=True), device=default_device(device).type, recipe=RECIPE_VERSION)
                 f = folder/f"{file(f'on_{to}', _score_name([ds], [], **key))}.json"
-            if f and f.exists(): sc = json.loads(f.read_text())
+            if f and f.exists():
+                sc = json.loads(f.read_text())
             else:
-                try: sc = evaluate(ds, data, **own).to_dict()
+                try:
+                    sc = evaluate(ds, data, **own).to_dict()
                 except ValueError as e:                       # one cell that diverges must not take the other 35 with it
-                    if not str(e).startswith('loss: became'): raise
+                    if not str(e).startswith('loss: became'):
+                        raise
                     sc = dict(mean=None, std=None, diverged=str(e))
                 sc |= dict(made_with=provenance())
-                if f: atomic_write(f, json.dumps(sc))
+                if f:
+                    atomic_write(f, json.dumps(sc))
             rows.append((sc['mean'], sc['std']))
-        mean.append([m for m, _ in rows]); std.append([v for _, v in rows])
+        mean.append([m for m, _ in rows])
+        std.append([v for _, v in rows])
     return dict(sources=[named(s)[2] for s in sources], targets=[named(t)[2] for t in targets], mean=mean, std=std, data=data.name, ipc=ipc, method=method,
                 repeats=repeats, seed=seed, config=_plain(cfg), settings=_plain(settings or {}), evaluate=_plain(evaluate_kw or {}), made_with=provenance())
 
@@ -77,7 +85,10 @@ def heat_map(
     fig, ax = plt.subplots(figsize=(1.6 + .95*len(r['targets']), 1.1 + .5*len(r['sources'])), layout='constrained')
     ax.imshow(m, cmap='viridis', aspect='auto', vmin=0, vmax=100)
     for i, row in enumerate(r['mean']):
-        for j, v in enumerate(row): ax.text(j, i, 'diverged' if v is None else f"{v:.1f}\n±{r['std'][i][j]:.1f}", ha='center', va='center', fontsize=7, color='white' if v and v < 65 else 'black')
-    ax.set_xticks(range(len(r['targets'])), r['targets'], fontsize=8); ax.set_yticks(range(len(r['sources'])), r['sources'], fontsize=8)
-    ax.set(xlabel='trained', ylabel='distilled with'); ax.set_title(title or f"{r['method']} on {r['data']}, {r['ipc']} per class: test accuracy (%)", fontsize=9)
+        for j, v in enumerate(row):
+            ax.text(j, i, 'diverged' if v is None else f"{v:.1f}\n±{r['std'][i][j]:.1f}", ha='center', va='center', fontsize=7, color='white' if v and v < 65 else 'black')
+    ax.set_xticks(range(len(r['targets'])), r['targets'], fontsize=8)
+    ax.set_yticks(range(len(r['sources'])), r['sources'], fontsize=8)
+    ax.set(xlabel='trained', ylabel='distilled with')
+    ax.set_title(title or f"{r['method']} on {r['data']}, {r['ipc']} per class: test accuracy (%)", fontsize=9)
     return fig

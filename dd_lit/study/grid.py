@@ -26,14 +26,16 @@ def evaluate_grid(
 ) -> list:                   # One dict per cell: set, loss, opt, model, top1 (accuracy by seed)
     "Accuracy of every combination (GIFT, Tables 3 to 7)."
     data, cells = load_data(data), [(n, l, o, m) for n in sets for m in models for o in opts for l in losses]
-    if not cells: raise ValueError("sets, losses, opts, models: expected at least one of each")
+    if not cells:
+        raise ValueError("sets, losses, opts, models: expected at least one of each")
     views = {n: s for n, s in (soft or {}).items() if hasattr(s, 'epoch')}
     told = lambda n, d, s: DistilledSet(d.images, d.labels, d.norm, d.classes, check_soft(s, len(d), d.num_classes, soft_kind, f'soft[{n!r}]'), 'logits', d.patches, d.meta)
     sets, out = {n: d if n in views or n not in (soft or {}) else told(n, d, soft[n]) for n, d in sets.items()}, []
     for n, l, o, m in progress(cells, 'cells'):
         (ln, lk, lt), (on, ok, ot), (mn, mk, mt) = named(l), named(o), named(m)
         some = n in views or sets[n].soft is not None
-        if ln != 'ce' and not some: raise ValueError(f"soft: loss {ln!r} needs soft labels for {n!r}, there are none")
+        if ln != 'ce' and not some:
+            raise ValueError(f"soft: loss {ln!r} needs soft labels for {n!r}, there are none")
         top1 = {k: evaluate(sets[n], data, mn, repeats=1, seed=k, loss=get_loss(ln, **lk) if some else 'ce', soft=views.get(n), hard=False, model_kw=mk, opt=on, **kw | ok).top1[0] for k in seeds}
         out.append(dict(set=n, loss=lt, opt=ot, model=mt, top1=top1))
     return out
@@ -45,7 +47,8 @@ def grid_table(
 ) -> str:
     "Markdown table of mean ± standard deviation over seeds (and over whatever is neither down nor across); the best of each row is bold."
     for n, v in dict(down=down, across=across).items():
-        if v not in ('set', 'loss', 'opt', 'model'): raise ValueError(f"{n}: expected one of set, loss, opt, model, got {v!r}")
+        if v not in ('set', 'loss', 'opt', 'model'):
+            raise ValueError(f"{n}: expected one of set, loss, opt, model, got {v!r}")
     ds, cs = (list(dict.fromkeys(r[k] for r in rows)) for k in (down, across))
     cell = {(d, c): mean_std([v for r in rows if r[down] == d and r[across] == c for v in r['top1'].values()] or [math.nan]) for d in ds for c in cs}
     lines = ['| ' + ' | '.join([down, *cs]) + ' |', '|---|' + '---:|'*len(cs)]

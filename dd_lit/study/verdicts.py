@@ -23,7 +23,8 @@ class Verdict:
     low: float   # 95 % interval of the mean difference
     high: float
     seeds: int   # How many seeds both have
-    def __str__(self): return f'{self.diff:+.1f} [{self.low:+.1f}, {self.high:+.1f}]'
+    def __str__(self):
+        return f'{self.diff:+.1f} [{self.low:+.1f}, {self.high:+.1f}]'
 
 def common_seeds(better:dict, worse:dict) -> list:
     "The seeds that both have."
@@ -38,8 +39,10 @@ def verdict(
 ) -> Verdict:
     "Is 'better beats worse' (or 'is at least as good') reproduced? Student's paired interval over the common seeds."
     seeds = common_seeds(better, worse)
-    if len(seeds) < 2: raise ValueError(f"better, worse: expected at least 2 common seeds, got {len(seeds)}")
-    if margin < 0: raise ValueError(f"margin: expected at least 0, got {margin}")
+    if len(seeds) < 2:
+        raise ValueError(f"better, worse: expected at least 2 common seeds, got {len(seeds)}")
+    if margin < 0:
+        raise ValueError(f"margin: expected at least 0, got {margin}")
     diff = [better[k] - worse[k] for k in seeds]
     n, mean = len(diff), sum(diff)/len(diff)
     deviation = (sum((d - mean)**2 for d in diff)/(n - 1))**.5
@@ -55,15 +58,18 @@ def tally(words) -> dict: # {'for': ..., 'against': ..., 'undecided': ..., 'out 
     "How many places speak for a claim, against it, neither, or no longer."
     words = list(words)
     for w in words:
-        if w not in WORDS: raise ValueError(f"words: expected some of {', '.join(WORDS)}, got {w!r}")
+        if w not in WORDS:
+            raise ValueError(f"words: expected some of {', '.join(WORDS)}, got {w!r}")
     return dict(zip(('for', 'against', 'undecided', 'out of date'), (words.count(w) for w in WORDS)))
 
 def summary(words) -> str: # holds, does not hold, mixed, undecided, out of date, not run
     "One word for a claim tested in several places: the majority's, or mixed if places speak both for and against it."
     t = tally(words)
     live = t['for'] + t['against'] + t['undecided']
-    if not live: return 'out of date' if t['out of date'] else 'not run'
-    if t['for'] and t['against']: return 'mixed'
+    if not live:
+        return 'out of date' if t['out of date'] else 'not run'
+    if t['for'] and t['against']:
+        return 'mixed'
     return 'holds' if t['for'] > live/2 else 'does not hold' if t['against'] > live/2 else 'undecided'
 
 # %% ../../nbs/study/verdicts.ipynb #aa19ee30
@@ -77,7 +83,8 @@ class Outdated:
 
     def hits(self, file:str, row:dict, made:str) -> bool:
         "Is a row, made at the moment `made`, one of these?"
-        if file not in self.files or made >= self.before: return False
+        if file not in self.files or made >= self.before:
+            return False
         return all(row.get(k) in v for k, v in (self.where or {}).items())
 
 def read_outdated(
@@ -112,6 +119,8 @@ def notice(
         for why in dict.fromkeys(rule.why for rule in rules):
             n = sum(any(rule.why == why and rule.hits(file, r, t) for rule in rules) for r, t in zip(rows, times))
             which = 'all runs' if n == len(rows) else f'{n} of {len(rows)} runs'
-            if n: out.append(f'- `{file}`, {which}: {why}.')
-    if not out: return ''
+            if n:
+                out.append(f'- `{file}`, {which}: {why}.')
+    if not out:
+        return ''
     return 'Some runs on this page no longer count. They stay as a record, and give no verdict until they are made again:\n\n' + '\n'.join(out)
