@@ -12,7 +12,7 @@ import torch, torch.nn.functional as F
 from dd_lit.core import DistilledSet, rng
 from dd_lit.distill import distill
 from dd_lit.flow.features import features, pretrain
-from dd_lit.flow.inherit import MODES, evaluate_inherit, train_golden
+from dd_lit.flow.inherit import INHERIT_MODES, evaluate_inherit, train_golden
 from dd_lit.flow.sfm import class_centers, flow
 from harness import run_table
 from statistics_tables import TRAIN, load
@@ -59,7 +59,7 @@ def run(data, row, ipc, net, seed):
     cos = 100*F.cosine_similarity(flow(class_centers(features(A, ds.images), ds.labels, 10)), flow(real), dim=1).mean().item()
     out = dict(flow_cosine=cos, distil_seconds=float(ds.meta['seconds']), accuracy={})
     for e in NETS[data]:
-        for m, s in evaluate_inherit(ds, d, A, net_of(data, e), golden_of(data, net), MODES, seed=seed, test_features=test_of(data, e), **VIEW[data], **EVALUATE).items():
+        for m, s in evaluate_inherit(ds, d, A, net_of(data, e), golden_of(data, net), INHERIT_MODES, seed=seed, test_features=test_of(data, e), **VIEW[data], **EVALUATE).items():
             out['accuracy'][f'{e} {m}'] = s.top1
             out.setdefault('bytes', {})[f'{e} {m}'] = s.config['bytes']
     same = f'{net} normal'

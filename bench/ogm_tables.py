@@ -10,7 +10,7 @@ whole image; 'hard_whole' is what mosaics reach when they are treated like the o
 """
 import sys
 from functools import lru_cache
-from dd_lit.coreset.rded import patch_augment
+from dd_lit.augment import patch_augment
 from dd_lit.distill import distill, get_method
 from dd_lit.labels.losses import get_loss
 from dd_lit.labels.soft import relabel

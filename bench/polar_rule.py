@@ -13,7 +13,7 @@ import torch
 import dd_lit.orthogonal.ogm as ogm
 import dd_lit.orthogonal.pseudo_gradient as pseudo
 from dd_lit.core import atomic_write, provenance, rng
-from dd_lit.coreset.rded import patch_crop
+from dd_lit.augment import patch_crop
 from dd_lit.data import load_data
 from dd_lit.distill import get_method
 from dd_lit.orthogonal.ogm import DirectionMatcher

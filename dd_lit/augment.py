@@ -7,9 +7,11 @@ __all__ = ['DSA_PARAMS', 'DSA', 'DCAugment', 'make_augment', 'draw_boxes', 'crop
            'draw_cutmix', 'cutmix']
 
 # %% ../nbs/03_augment.ipynb #767c1978
-import functools, math
-import torch, torch.nn.functional as F
-from .core import *
+import functools
+import math
+
+import torch
+import torch.nn.functional as F
 
 # %% ../nbs/03_augment.ipynb #036cd2fd
 def _per_image(p):

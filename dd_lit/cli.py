@@ -7,7 +7,17 @@ __all__ = ['COMMANDS', 'arguments', 'parser', 'settings', 'training_settings', '
            'cmd_compare', 'cmd_show', 'cmd_import', 'cmd_reproduce', 'cmd_list', 'cmd_demo', 'usage', 'main', 'run']
 
 # %% ../nbs/11_cli.ipynb #97b68cbf
-import argparse, ast, contextlib, difflib, inspect, json, os, re, sys, time, traceback
+import argparse
+import ast
+import contextlib
+import difflib
+import inspect
+import json
+import os
+import re
+import sys
+import time
+import traceback
 from pathlib import Path
 
 # %% ../nbs/11_cli.ipynb #5b57fbc2

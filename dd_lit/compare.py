@@ -6,19 +6,20 @@
 __all__ = ['random_like', 'compare']
 
 # %% ../nbs/09_compare.ipynb #6af3fd77
-import itertools, json
+import itertools
+import json
 from functools import cache, partial
 from pathlib import Path
+
 import torch
-from .core import *
-from .data import *
-from .train import *
-from .train import _HARD
-from .distill import *
-from .distill import _plain, _sha
+
+from .core import DistilledSet, atomic_write, default_device, progress, rng
+from .data import load_data
+from .distill import _plain, _sha, distill, fingerprint, list_methods
 from .labels.losses import get_loss
 from .labels.soft import relabel
 from .parallel import first
+from .train import _HARD, RECIPE_VERSION, Scores, evaluate, named, probe, protocol_settings, recipe
 
 # %% ../nbs/09_compare.ipynb #cmpset00
 def _set_of(item, make):

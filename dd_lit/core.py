@@ -7,12 +7,22 @@ __all__ = ['seed_of', 'rng', 'local_seed', 'default_device', 'progress', 'atomic
            'check_norm', 'check_soft', 'check_labels', 'DistilledSet', 'PeakMemory']
 
 # %% ../nbs/00_core.ipynb #76f2112b
-import json, os, hashlib, math, platform, random, sys, tempfile
+import hashlib
+import json
+import math
+import os
+import platform
+import random
+import sys
+import tempfile
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-import numpy as np, torch
-import safetensors, safetensors.torch
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
 from fastcore.basics import patch
 from tqdm.std import tqdm
 

@@ -6,16 +6,22 @@
 __all__ = ['ImageData', 'measure_norm', 'check_ipc', 'list_data', 'load_data']
 
 # %% ../nbs/01_data.ipynb #f79c6205
-import difflib, io, json, os, re
+import difflib
+import io
+import json
+import os
+import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-import numpy as np, torch
+
+import numpy as np
+import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
 from PIL import Image, UnidentifiedImageError
-from .core import *
-from .core import check_labels, check_norm
+
+from .core import check_labels, check_norm, progress, rng, show_images
 
 # %% ../nbs/01_data.ipynb #6d404562
 @dataclass

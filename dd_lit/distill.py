@@ -6,16 +6,35 @@
 __all__ = ['fingerprint', 'Distiller', 'check_writable', 'load_checkpoint', 'register', 'list_methods', 'get_method', 'distill']
 
 # %% ../nbs/05_distill.ipynb #8099581c
-import copy, difflib, hashlib, importlib, io, json, math, time
+import copy
+import difflib
+import hashlib
+import importlib
+import io
+import json
+import math
+import time
 from functools import partial
 from pathlib import Path
 from types import FunctionType, MethodType, SimpleNamespace
+
 import torch
 from fastcore.basics import patch
-from .core import *
-from .data import *
-from .models import *
+
+from dd_lit.core import (
+    DistilledSet,
+    PeakMemory,
+    atomic_write,
+    default_device,
+    local_seed,
+    progress,
+    provenance,
+    rng,
+)
+from .data import ImageData, check_ipc, load_data
+from .models import weights_digest
 from .parallel import first, wait
+from .train import fit
 
 # %% ../nbs/05_distill.ipynb #980d8d3f
 def fingerprint(

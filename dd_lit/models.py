@@ -7,11 +7,19 @@ __all__ = ['relu_pool', 'ReluPool', 'ConvNet', 'MLP', 'LeNet', 'AlexNet', 'VGG11
            'create_model', 'device_of', 'borrowed', 'weights_digest', 'last_linear', 'predict', 'embed']
 
 # %% ../nbs/02_models.ipynb #4edfc11e
-import contextlib, difflib, hashlib, inspect, re, typing
+import contextlib
+import difflib
+import hashlib
+import inspect
+import re
+import typing
 from functools import cache, partial
-import torch, torch.nn.functional as F
+
+import torch
+import torch.nn.functional as F
 from torch import nn
-from .core import *
+
+from .core import local_seed
 
 # %% ../nbs/02_models.ipynb #3e6a1702
 def _pool(y):

@@ -7,6 +7,7 @@ __all__ = ['world', 'start', 'stop', 'first', 'wait', 'share', 'shared_map', 'sh
 
 # %% ../nbs/06_parallel.ipynb #d3138e6a
 import os
+
 import torch
 from torch import distributed as dist
 

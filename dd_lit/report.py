@@ -6,11 +6,14 @@
 __all__ = ['table', 'compare_figure', 'save_figure', 'report']
 
 # %% ../nbs/10_report.ipynb #d3b9e065
-import io, json
+import io
+import json
 from pathlib import Path
+
 import torch
-from .core import *
-from .train import *
+
+from .core import atomic_write, provenance
+from .train import mean_std
 
 # %% ../nbs/10_report.ipynb #ecc8f936
 def table(

@@ -6,16 +6,19 @@
 __all__ = ['NEUTRAL', 'Recipe', 'load_recipes', 'get_recipe', 'interval', 'spread', 'reached', 'reproduce', 'line']
 
 # %% ../nbs/08_reproduce.ipynb #5b22f9eb
-import difflib, hashlib, json
-from dataclasses import dataclass, asdict
+import difflib
+import hashlib
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
 from scipy import stats
-from .core import *
-from .core import seed_of
-from .data import *
-from .distill import *
+
+from .core import atomic_write, progress, provenance, seed_of
+from .data import load_data
+from .distill import distill, fingerprint
 from .parallel import first
-from .train import *
+from .train import RECIPE_VERSION, evaluate, mean_std
 
 # %% ../nbs/08_reproduce.ipynb #52960f60
 @dataclass(frozen=True)

@@ -8,10 +8,12 @@ __all__ = ['read_sets']
 # %% ../nbs/07_sets.ipynb #21660168
 import codecs
 from pathlib import Path
+
 import numpy as np
 import torch
-from .core import *
-from .data import *
+
+from .core import DistilledSet
+from .data import load_data
 
 # %% ../nbs/07_sets.ipynb #e16d3e8f
 # accuracies that the reference implementation keeps beside the sets are numpy's numbers: these few names, and no others

@@ -8,15 +8,19 @@ __all__ = ['LOSSES', 'SCHEDULES', 'PROTOCOLS', 'RECIPE_VERSION', 'accuracy', 'to
            'full_accuracy']
 
 # %% ../nbs/04_train.ipynb #8953987f
-import importlib, math, time
+import importlib
+import math
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, asdict
-import torch, torch.nn.functional as F
-from .core import *
-from .core import seed_of
-from .data import *
-from .models import *
-from .augment import *
+from dataclasses import asdict, dataclass, field
+
+import torch
+import torch.nn.functional as F
+
+from .augment import make_augment, patch_augment
+from .core import DistilledSet, check_soft, default_device, local_seed, progress, rng, seed_of
+from .data import load_data
+from .models import create_model, predict
 from .parallel import share, shared_numbers
 
 # %% ../nbs/04_train.ipynb #bb446662

@@ -128,13 +128,13 @@ def test_compare_and_full(data):
 
 def test_inherit_and_continual(data):
     from dd_lit.flow.features import FeatureNet, features, pretrain
-    from dd_lit.flow.inherit import MODES, evaluate_inherit, train_golden
+    from dd_lit.flow.inherit import INHERIT_MODES, evaluate_inherit, train_golden
     from dd_lit.study.continual import gdumb
     ds = small_set(data)
     with PretendDevice() as device:
         a, b = (pretrain('convnet3', data, epochs=1, width=w, device=device) for w in (8, 16))
         golden = train_golden(features(a, data.train_x, data.normalize), data.train_y, 10, epochs=2)
-        for mode in MODES:
+        for mode in INHERIT_MODES:
             assert 0 <= evaluate_inherit(ds, data, a, b, golden, mode=mode, epochs=2).mean <= 100
         gdumb(ds, data, steps=2, model_kw=dict(width=8), epochs=2, device=device)
     assert Rules.seen > 100

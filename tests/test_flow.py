@@ -8,9 +8,9 @@ from torchvision.ops import StochasticDepth
 from dd_lit.core import rng
 from dd_lit.data import ImageData, load_data
 from dd_lit.distill import distill, get_method
-from dd_lit.flow import features as F_
+from dd_lit.flow.features import features as F_
 from dd_lit.flow.features import FeatureNet, features, pretrain
-from dd_lit.flow.inherit import MODES, Views, evaluate_inherit, train_golden, train_projector
+from dd_lit.flow.inherit import INHERIT_MODES, Views, evaluate_inherit, train_golden, train_projector
 from dd_lit.models import borrowed, create_model, device_of, list_models, weights_digest
 
 
@@ -120,7 +120,7 @@ def test_evaluation_is_decided_by_its_seed():
         disturb(s)
         before = generators()
         golden = train_golden(features(a, data.train_x, data.normalize), data.train_y, 10, epochs=3)
-        found = evaluate_inherit(ds, data, a, b, golden, MODES, repeats=1, epochs=3)
+        found = evaluate_inherit(ds, data, a, b, golden, INHERIT_MODES, repeats=1, epochs=3)
         scores.append({m: q.top1 for m, q in found.items()})
         assert generators() == before
     assert scores[0] == scores[1]
@@ -140,7 +140,7 @@ def test_networks_stay_on_their_devices(where):
             assert device_of(golden).type == at
             tests = features(b, data.test_x, data.normalize).to(at)
             how = dict(repeats=1, epochs=2, noise=.1, flip=True, test_features=tests)
-            for q in evaluate_inherit(ds, data, a, b, golden, MODES, **how).values():
+            for q in evaluate_inherit(ds, data, a, b, golden, INHERIT_MODES, **how).values():
                 assert 0 <= q.mean <= 100
         train_projector(Views(ds.images.to(NAME), a, b, 0), 2)
         assert (device_of(a).type, device_of(b).type) == where

@@ -6,13 +6,14 @@
 __all__ = ['select_crops', 'mosaic', 'RDED', 'patch_crop', 'patch_augment']
 
 # %% ../../nbs/coreset/rded.ipynb #7907d8d3
-import torch, torch.nn.functional as F
-from ..core import *
-from ..data import *
-from ..augment import *
+import torch
+import torch.nn.functional as F
+
+from ..augment import crop_resize, draw_boxes
+from ..core import local_seed, rng
+from ..distill import Distiller, register
 from ..models import model_settings, predict
-from ..distill import *
-from ..statistics.backbones import *
+from ..statistics.backbones import squeeze
 
 # %% ../../nbs/coreset/rded.ipynb #0b65d574
 _all_ = ['patch_crop', 'patch_augment']   # they lived here once: old imports find them

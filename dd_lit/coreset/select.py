@@ -8,12 +8,12 @@ __all__ = ['random_select', 'herding', 'k_center', 'forgetting_events', 'forgett
 
 # %% ../../nbs/coreset/select.ipynb #5d25efef
 import torch
-from ..core import *
-from ..data import *
-from ..models import *
-from ..train import *
-from ..distill import *
-from ..core import seed_of
+
+from ..core import rng, seed_of
+from ..data import check_ipc
+from ..distill import Distiller, register
+from ..models import create_model, embed, model_settings, predict
+from ..train import fit
 
 # %% ../../nbs/coreset/select.ipynb #c496745a
 def _per_class(labels, ipc, pick):

@@ -8,14 +8,16 @@ __all__ = ['VIT', 'MOCO', 'FeatureNet', 'features', 'moco_weights', 'pretrained'
 
 # %% ../../nbs/flow/features.ipynb #f58fda76
 from pathlib import Path
-import torch, torch.nn.functional as F
+
+import torch
+import torch.nn.functional as F
 from torch import nn
-from ..core import *
-from ..core import seed_of
-from ..data import *
-from ..models import *
-from ..augment import *
+
+from ..augment import crop_resize, draw_boxes
+from ..core import default_device, local_seed, progress, rng, seed_of
+from ..data import load_data
 from ..distill import fingerprint
+from ..models import borrowed, create_model, device_of, last_linear, weights_digest
 from ..statistics.backbones import cached
 
 # %% ../../nbs/flow/features.ipynb #74436efc

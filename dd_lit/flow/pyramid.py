@@ -6,14 +6,17 @@
 __all__ = ['DECORRELATE', 'pyramid_sizes', 'decorrelate', 'Pyramid', 'FeatureDistiller']
 
 # %% ../../nbs/flow/pyramid.ipynb #8e4b47ec
-import copy, inspect
-import torch, torch.nn.functional as F
-from ..core import *
-from ..data import *
-from ..models import *
-from ..augment import *
-from ..distill import *
-from .features import *
+import copy
+import inspect
+
+import torch
+import torch.nn.functional as F
+
+from ..augment import crop_resize, draw_boxes
+from ..core import local_seed, rng
+from ..distill import Distiller
+from ..models import device_of, weights_digest
+from .features import VIT, FeatureNet, pretrain, pretrained
 
 # %% ../../nbs/flow/pyramid.ipynb #7feb7f9b
 def pyramid_sizes(size:int) -> list: # Sides of the levels

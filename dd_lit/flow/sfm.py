@@ -6,14 +6,14 @@
 __all__ = ['class_centers', 'flow', 'flow_loss', 'decoupled_loss', 'real_centers', 'SFM']
 
 # %% ../../nbs/flow/sfm.ipynb #e30582e3
-import torch, torch.nn.functional as F
-from ..core import *
-from ..data import *
-from ..models import *
-from ..distill import *
-from .features import *
-from .pyramid import *
-from .linear_gradient import cosine_loss
+import torch
+import torch.nn.functional as F
+
+from ..core import local_seed, progress
+from ..distill import register
+from ..models import borrowed, device_of
+from .linear_gradient import angle_loss
+from .pyramid import FeatureDistiller
 
 # %% ../../nbs/flow/sfm.ipynb #c220ee79
 def class_centers(
@@ -48,7 +48,7 @@ def flow_loss(
     "1 - cos of the two flows, flattened."
     if syn_centers.shape != real_centers.shape:
         raise ValueError(f"syn_centers: expected {list(real_centers.shape)} as the real ones, got {list(syn_centers.shape)}")
-    return cosine_loss([flow(syn_centers)], [flow(real_centers)])
+    return angle_loss([flow(syn_centers)], [flow(real_centers)])
 
 def decoupled_loss(
     syn_centers, real_centers, # [C,D] each

@@ -7,7 +7,6 @@ __all__ = ['lognormal_params']
 
 # %% ../../nbs/flow/theorems.ipynb #7347e551
 import math
-import torch
 
 # %% ../../nbs/flow/theorems.ipynb #73bf45e2
 def lognormal_params(

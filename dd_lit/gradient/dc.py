@@ -7,22 +7,20 @@ __all__ = ['SCHEDULES_NET', 'param_grads', 'batch_sizes', 'plain_step', 'matched
            'match_step', 'has_batchnorm', 'settle_norm', 'DC', 'DCM', 'DCMD', 'DCMDO', 'DCMDA']
 
 # %% ../../nbs/gradient/dc.ipynb #5ddfc52e
-import contextlib, math
-import torch, torch.nn.functional as F
+import contextlib
+
+import torch
+import torch.nn.functional as F
 from torch import nn
-from ..core import *
-from ..core import seed_of
-from ..data import *
-from ..models import *
-from ..augment import *
-from ..distill import *
+
+from ..augment import DSA
+from ..core import local_seed, rng, seed_of
+from ..distill import Distiller, register
+from ..models import create_model, model_settings, predict
 from ..parallel import shared_map
-from ..coreset.select import random_select
-from .distance import *
 from .distance import check_kind
-from .multilevel import *
-from .multilevel import check_mode
-from .schedule import *
+from .multilevel import check_mode, multilevel_loss
+from .schedule import OverfitDetector, zeta_adaptive, zeta_constant
 
 # %% ../../nbs/gradient/dc.ipynb #4b1f47d7
 def param_grads(model, x, y, params, **kw):

@@ -6,9 +6,10 @@
 __all__ = ['travel']
 
 # %% ../../nbs/gradient/hypothesis.ipynb #ccbfe279
-import torch, torch.nn.functional as F
-from ..core import *
-from ..models import *
+import torch
+import torch.nn.functional as F
+
+from ..core import local_seed
 
 # %% ../../nbs/gradient/hypothesis.ipynb #21b91625
 def travel(

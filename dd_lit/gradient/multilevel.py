@@ -7,8 +7,8 @@ __all__ = ['MODES', 'union_gradient', 'check_mode', 'multilevel_loss']
 
 # %% ../../nbs/gradient/multilevel.ipynb #755064df
 import torch
-from .distance import *
-from .distance import check_kind
+
+from .distance import check_kind, grad_distance
 
 # %% ../../nbs/gradient/multilevel.ipynb #f9d39b6f
 def union_gradient(

@@ -6,7 +6,8 @@
 __all__ = ['smooth_labels', 'refine_labels', 'gift_loss', 'cosine_loss']
 
 # %% ../../nbs/labels/gift.ipynb #77f5a3f1
-import torch, torch.nn.functional as F
+import torch
+import torch.nn.functional as F
 
 # %% ../../nbs/labels/gift.ipynb #c0e72111
 def smooth_labels(

@@ -6,7 +6,9 @@
 __all__ = ['kd_loss', 'wsld_loss', 'dkd_parts', 'dkd_loss', 'nkd_loss']
 
 # %% ../../nbs/labels/kd.ipynb #799e6fcb
-import torch, torch.nn.functional as F
+import torch
+import torch.nn.functional as F
+
 from .gift import _wide
 
 # %% ../../nbs/labels/kd.ipynb #7346df4a

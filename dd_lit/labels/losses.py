@@ -7,12 +7,12 @@ __all__ = ['LOSSES', 'list_losses', 'get_loss']
 
 # %% ../../nbs/labels/losses.ipynb #4befc8e2
 from functools import partial
-import torch, torch.nn.functional as F
-from ..train import LOSSES
-from .gift import *
-from .gift import _length, _wide
-from .kd import *
-from .kd import _kl_rows
+
+import torch
+import torch.nn.functional as F
+
+from .gift import _length, _wide, cosine_loss, gift_loss, refine_labels
+from .kd import _kl_rows, dkd_loss, kd_loss, nkd_loss, wsld_loss
 
 # %% ../../nbs/labels/losses.ipynb #7d7c9422
 def _kl(s, t, hard, T=20., scale=False):

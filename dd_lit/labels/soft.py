@@ -6,14 +6,18 @@
 __all__ = ['ensemble_logits', 'LabelSource', 'LiveLabels', 'SoftLabels', 'relabel']
 
 # %% ../../nbs/labels/soft.ipynb #04270ab2
-import hashlib, json, math
+import hashlib
+import json
+import math
 from pathlib import Path
-import safetensors, safetensors.torch
+
+import safetensors
+import safetensors.torch
 import torch
-from ..core import *
-from ..core import _digest
-from ..augment import *
-from ..models import *
+
+from ..augment import crop_resize, cutmix, draw_boxes, draw_cutmix, make_augment
+from ..core import DistilledSet, _digest, atomic_write, check_soft, local_seed, progress, rng
+from ..models import borrowed, device_of, weights_digest
 from ..parallel import first, wait, world
 
 # %% ../../nbs/labels/soft.ipynb #ab568776

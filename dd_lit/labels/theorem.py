@@ -7,7 +7,9 @@ __all__ = ['infonce', 'stated_bound', 'repaired_bound', 'cosine_bound', 'best_bo
 
 # %% ../../nbs/labels/theorem.ipynb #addb55d8
 import math
-import torch, torch.nn.functional as F
+
+import torch
+import torch.nn.functional as F
 
 # %% ../../nbs/labels/theorem.ipynb #205fe296
 def infonce(

@@ -6,7 +6,8 @@
 __all__ = ['bn_weight_gradient']
 
 # %% ../../nbs/orthogonal/bn_gradient.ipynb #7f7694ae
-import torch
+#| export
+
 
 # %% ../../nbs/orthogonal/bn_gradient.ipynb #39085437
 def bn_weight_gradient(

@@ -7,11 +7,12 @@ __all__ = ['newton_schulz5', 'Muon', 'muon_groups', 'MuonAdamW', 'muon']
 
 # %% ../../nbs/orthogonal/muon.ipynb #641b40ef
 import math
+
 import torch
 from torch import nn
-from .polar import *
-from .polar import _quintic
+
 from ..models import last_linear
+from .polar import MUON, _quintic
 
 # %% ../../nbs/orthogonal/muon.ipynb #b06221c2
 def newton_schulz5(

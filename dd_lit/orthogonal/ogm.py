@@ -6,18 +6,17 @@
 __all__ = ['DirectionMatcher', 'OGM']
 
 # %% ../../nbs/orthogonal/ogm.ipynb #1af02817
-import torch, torch.nn.functional as F
-from ..core import *
-from ..data import *
+import torch
+import torch.nn.functional as F
+
+from ..augment import patch_crop
+from ..coreset.rded import RDED
+from ..distill import register
 from ..models import device_of
-from ..distill import *
-from ..coreset.rded import *
-from ..statistics.bn_matching import *
-from ..statistics.backbones import *
-from ..statistics.sre2l import *
-from .polar import *
-from .polar import METHODS
-from .pseudo_gradient import *
+from ..statistics.bn_matching import BNMatcher
+from ..statistics.sre2l import SRe2L
+from .polar import METHODS, orthogonalize
+from .pseudo_gradient import PseudoReader, RunningMean, readable, real_directions
 
 # %% ../../nbs/orthogonal/ogm.ipynb #48b96ea1
 class DirectionMatcher:

@@ -6,16 +6,19 @@
 __all__ = ['conv_weight_op', 'pseudo_gradient', 'RunningMean', 'PseudoReader', 'real_directions', 'readable']
 
 # %% ../../nbs/orthogonal/pseudo_gradient.ipynb #f93bb4b1
-import hashlib, warnings
+import hashlib
+import warnings
 from pathlib import Path
-import safetensors, safetensors.torch
-import torch, torch.nn.functional as F
+
+import safetensors
+import safetensors.torch
+import torch
+import torch.nn.functional as F
 from torch import nn
-from ..core import *
-from ..data import *
+
+from ..core import atomic_write, progress, rng
 from ..models import borrowed, device_of
-from .polar import *
-from .polar import _f64
+from .polar import _f64, orthogonalize
 
 # %% ../../nbs/orthogonal/pseudo_gradient.ipynb #67c60a3f
 def _pair2(v, name):

@@ -7,18 +7,24 @@ __all__ = ['FIVE', 'FOUR', 'IMAGENET_NORM', 'cache_dir', 'takes_width', 'cached'
            'imagenet_backbones']
 
 # %% ../../nbs/statistics/backbones.ipynb #7c7c931a
-import copy, hashlib, json, os, warnings
+import copy
+import hashlib
+import json
+import os
+import warnings
 from pathlib import Path
-import safetensors, safetensors.torch
+
+import safetensors
+import safetensors.torch
 import torch
 from torch import nn
-from ..core import *
-from ..core import seed_of
-from ..data import *
-from ..models import *
-from ..augment import *
-from ..train import *
+
+from ..augment import DSA
+from ..core import atomic_write, default_device, local_seed, progress, seed_of
+from ..data import load_data
 from ..distill import fingerprint
+from ..models import create_model, model_settings, weights_digest
+from ..train import accuracy, fit
 
 # %% ../../nbs/statistics/backbones.ipynb #dd0573e0
 def cache_dir() -> Path:

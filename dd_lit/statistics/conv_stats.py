@@ -6,16 +6,21 @@
 __all__ = ['channel_stats', 'patch_stats', 'conv_key', 'ConvStats', 'conv_statistics', 'ConvMatcher']
 
 # %% ../../nbs/statistics/conv_stats.ipynb #da49cd83
-import hashlib, json, math
+import hashlib
+import json
+import math
 from pathlib import Path
-import safetensors, safetensors.torch
-import torch, torch.nn.functional as F
+
+import safetensors
+import safetensors.torch
+import torch
+import torch.nn.functional as F
 from torch import nn
-from ..core import *
-from ..data import *
-from ..models import borrowed, device_of, weights_digest
+
+from ..core import atomic_write, local_seed, progress
 from ..distill import fingerprint
-from .bn_matching import *
+from ..models import borrowed, device_of, weights_digest
+from .bn_matching import StatMatcher, bn_stats
 
 # %% ../../nbs/statistics/conv_stats.ipynb #52d5b212
 def channel_stats(

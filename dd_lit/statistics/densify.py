@@ -6,8 +6,10 @@
 __all__ = ['densify_loss']
 
 # %% ../../nbs/statistics/densify.ipynb #b9e7c943
-import torch, torch.nn.functional as F
-from ..core import *
+import torch
+import torch.nn.functional as F
+
+from ..core import check_labels
 
 # %% ../../nbs/statistics/densify.ipynb #9ad31446
 def densify_loss(

@@ -8,16 +8,17 @@ __all__ = ['PRESETS', 'GVBSM', 'preset']
 # %% ../../nbs/statistics/gvbsm.ipynb #3d037fab
 import warnings
 from pathlib import Path
-import torch, torch.nn.functional as F
-from ..core import *
-from ..data import *
-from ..distill import *
+
+import torch
+import torch.nn.functional as F
+
+from ..distill import register
 from ..labels.losses import get_loss
-from .bn_matching import *
-from .densify import *
-from .conv_stats import *
-from .backbones import *
-from .sre2l import *
+from .backbones import FIVE, FOUR, cache_dir
+from .bn_matching import BNMatcher, bn_layers
+from .conv_stats import ConvMatcher, ConvStats, conv_key, conv_statistics
+from .densify import densify_loss
+from .sre2l import SRe2L
 
 # %% ../../nbs/statistics/gvbsm.ipynb #ef52ade1
 @register('gvbsm')

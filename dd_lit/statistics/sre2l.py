@@ -6,19 +6,29 @@
 __all__ = ['class_batches', 'SRe2L']
 
 # %% ../../nbs/statistics/sre2l.ipynb #360bbfe5
-import contextlib, math
+import contextlib
+import math
 from functools import cached_property
-import torch, torch.nn.functional as F
-from ..core import *
-from ..data import *
-from ..augment import *
-from ..distill import *
-from ..models import predict, weights_digest
-from ..parallel import *
+
+import torch
+import torch.nn.functional as F
+
+from ..augment import crop_resize, draw_boxes
+from ..core import DistilledSet, local_seed, rng
 from ..coreset.select import random_select
-from .bn_matching import *
-from .backbones import *
-from .backbones import _build
+from ..data import check_ipc
+from ..distill import Distiller, register
+from ..models import predict, weights_digest
+from ..parallel import shared_map, world
+from dd_lit.statistics.backbones import (
+    IMAGENET_NORM,
+    Backbones,
+    _build,
+    imagenet_backbones,
+    squeeze_all,
+    takes_width,
+)
+from .bn_matching import BNMatcher, bn_layers
 
 # %% ../../nbs/statistics/sre2l.ipynb #c23b173d
 def class_batches(

@@ -7,12 +7,12 @@ __all__ = ['class_groups', 'gdumb']
 
 # %% ../../nbs/study/continual.ipynb #ef6bc1b6
 import torch
-from ..core import *
-from ..core import seed_of
-from ..data import *
-from ..models import *
-from ..train import *
+
+from ..core import default_device, local_seed, progress, rng, seed_of
+from ..data import load_data
 from ..labels.soft import LiveLabels
+from ..models import create_model
+from ..train import accuracy, fit, patch_views
 
 # %% ../../nbs/study/continual.ipynb #51a1d190
 def class_groups(num_classes:int, steps:int, seed:int=0) -> list: # Lists of classes

@@ -6,15 +6,17 @@
 __all__ = ['SIX', 'cross_architecture', 'heat_map']
 
 # %% ../../nbs/study/cross_architecture.ipynb #6336a2ba
-import json, re
+import json
+import re
 from pathlib import Path
+
 import torch
-from ..core import *
-from ..data import *
-from ..distill import *
-from ..distill import _plain
+
 from ..compare import _score_name
-from ..train import *
+from ..core import atomic_write, default_device, progress, provenance
+from ..data import load_data
+from ..distill import _plain, fingerprint, get_method
+from ..train import RECIPE_VERSION, evaluate, named
 
 # %% ../../nbs/study/cross_architecture.ipynb #dbe7774e
 SIX = ('mlp', 'convnet3', 'lenet', 'alexnet', 'vgg11', ('resnet18', dict(norm='instance')))   # the networks of Table 4

@@ -7,10 +7,11 @@ __all__ = ['evaluate_grid', 'grid_table']
 
 # %% ../../nbs/study/grid.ipynb #45c37190
 import math
-from ..core import *
-from ..data import *
-from ..train import *
+
+from ..core import DistilledSet, check_soft, progress
+from ..data import load_data
 from ..labels.losses import get_loss
+from ..train import evaluate, mean_std, named
 
 # %% ../../nbs/study/grid.ipynb #bee6be1a
 def evaluate_grid(

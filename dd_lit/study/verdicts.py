@@ -10,6 +10,7 @@ __all__ = ['MARGIN', 'WORDS', 'Verdict', 'common_seeds', 'verdict', 'tally', 'su
 import json
 from dataclasses import dataclass
 from pathlib import Path
+
 from scipy import stats
 
 # %% ../../nbs/study/verdicts.ipynb #27f1bac2
