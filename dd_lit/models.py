@@ -13,11 +13,14 @@ import hashlib
 import inspect
 import re
 import typing
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+import torchvision
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, ResNet
 
 from .core import local_seed
 
@@ -59,7 +62,8 @@ class _Up(torch.autograd.Function):     # U: the transpose of D
 class _ReluPool(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, inplace):
-        y = x.detach().relu_() if inplace else x.relu()    # a layer that still needs x makes autograd complain, not err
+        # a layer that still needs the overwritten x makes autograd complain, not err
+        y = x.detach().relu_() if inplace else x.relu()
         ctx.save_for_backward(y)
         return _pool(y)
     @staticmethod
@@ -67,11 +71,12 @@ class _ReluPool(torch.autograd.Function):
         return _Up.apply(g, ctx.saved_tensors[0]), None
 
 def relu_pool(
-    x, # [N,C,H,W]
-    inplace: bool = False # May `x` be overwritten? Half the memory; for a layer's output that nobody else wants
-):     # [N,C,H//2,W//2]
-    "`avg_pool2d(relu(x), 2)`, twice differentiable; on a CPU with even sizes several times as fast."
-    if x.device.type != 'cpu' or x.shape[-1] % 2 or x.shape[-2] % 2 or not x.is_contiguous() or torch.compiler.is_compiling():
+    x: Tensor,             # [N,C,H,W]
+    inplace: bool = False, # May `x` be overwritten? Half the memory; for outputs nobody else wants
+) -> Tensor:               # [N,C,H//2,W//2]
+    "`avg_pool2d(relu(x), 2)`, twice differentiable; on a CPU with even sizes much faster."
+    plain = x.device.type != 'cpu' or x.shape[-1] % 2 or x.shape[-2] % 2
+    if plain or not x.is_contiguous() or torch.compiler.is_compiling():
         return F.avg_pool2d(F.relu(x), 2)
     return _ReluPool.apply(x, inplace)
 
@@ -86,38 +91,53 @@ def _pair(size):
 def _choose(kind, name, options):
     "options[name], or an error that lists what there is."
     if name not in options:
-        raise ValueError(f"{kind}: expected one of {', '.join(map(str, options))}, got {name!r}")
+        known = ', '.join(map(str, options))
+        raise ValueError(f"{kind}: expected one of {known}, got {name!r}")
     return options[name]
 
-_NORM = dict(instance=lambda c, hw: nn.GroupNorm(c, c), batch=lambda c, hw: nn.BatchNorm2d(c), group=lambda c, hw: nn.GroupNorm(4 if c % 4 == 0 else 1, c),
-             layer=lambda c, hw: nn.LayerNorm([c, *hw]), none=lambda c, hw: nn.Identity())
-_ACT = dict(relu=nn.ReLU, leaky_relu=partial(nn.LeakyReLU, .01), sigmoid=nn.Sigmoid, gelu=nn.GELU, silu=nn.SiLU)
+def _instance_norm(c):
+    return nn.GroupNorm(c, c)
+
+def _group_norm(c):
+    return nn.GroupNorm(4 if c % 4 == 0 else 1, c)
+
+_NORM = dict(instance=lambda c, hw: _instance_norm(c), batch=lambda c, hw: nn.BatchNorm2d(c),
+             group=lambda c, hw: _group_norm(c), layer=lambda c, hw: nn.LayerNorm([c, *hw]),
+             none=lambda c, hw: nn.Identity())
+_ACT = dict(relu=nn.ReLU, leaky_relu=partial(nn.LeakyReLU, .01), sigmoid=nn.Sigmoid,
+            gelu=nn.GELU, silu=nn.SiLU)
 _POOL = dict(avg=partial(nn.AvgPool2d, 2), max=partial(nn.MaxPool2d, 2), none=nn.Identity)
 
+# %% ../nbs/02_models.ipynb #e8349ebb
 class ReluPool(nn.Module):
     "ReLU and 2x2 average pooling in one; overwrites its input, as `nn.ReLU(inplace=True)` does."
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return relu_pool(x, inplace=True)
 
+def _default_depth(side):
+    "Blocks for images of `side` pixels."
+    return 3 if side <= 32 else 4 if side <= 64 else 5 if side <= 128 else 6
+
 class ConvNet(nn.Module):
-    "The field's standard network: `depth` blocks of 3x3 convolution, normalisation, activation, pooling; a linear head."
+    """The field's standard network: `depth` blocks of 3x3 convolution, normalisation, activation
+    and pooling, then a linear head. [N,in_chans,height,width] to logits [N,num_classes]."""
     def __init__(self,
-        num_classes: int,     # Outputs
-        in_chans: int = 3,    # 1 grey, 3 RGB
-        size=32,              # Image side in pixels, or (height, width)
-        depth: int = None,    # Blocks; default: 3 up to 32 px, 4 at 64, 5 at 128, 6 beyond
-        width: int = 128,     # Channels of every block
-        norm: str = 'instance', # instance, batch, group (4 groups), layer, none
-        act: str = 'relu',    # relu, leaky_relu, sigmoid, gelu, silu
-        pool: str = 'avg',    # avg, max, none
+        num_classes: int,                 # Outputs
+        in_chans: int = 3,                # 1 grey, 3 RGB
+        size: int | tuple[int, int] = 32, # Image side in pixels, or (height, width)
+        depth: int | None = None,         # Blocks; None: 3 up to 32 px, 4 to 64, 5 to 128, then 6
+        width: int = 128,                 # Channels of every block
+        norm: str = 'instance',           # instance, batch, group (4 groups), layer, none
+        act: str = 'relu',                # relu, leaky_relu, sigmoid, gelu, silu
+        pool: str = 'avg',                # avg, max, none
     ):
         super().__init__()
         h, w = _pair(size)
-        if depth is None:
-            depth = 3 if min(h, w) <= 32 else 4 if min(h, w) <= 64 else 5 if min(h, w) <= 128 else 6
+        depth = _default_depth(min(h, w)) if depth is None else depth
         if depth < 1:
             raise ValueError(f"depth: expected at least 1, got {depth}")
-        make_norm, make_act, make_pool = _choose('norm', norm, _NORM), _choose('act', act, _ACT), _choose('pool', pool, _POOL)
+        make_norm = _choose('norm', norm, _NORM)
+        make_act, make_pool = _choose('act', act, _ACT), _choose('pool', pool, _POOL)
         layers, c = [], in_chans
         for d in range(depth):
             pad = 3 if d == 0 and (h, w) == (28, 28) else 1      # 28 px become 32
@@ -125,21 +145,28 @@ class ConvNet(nn.Module):
                 h = w = 32
             layers += [nn.Conv2d(c, width, 3, padding=pad), make_norm(width, (h, w))]
             layers += [ReluPool()] if (act, pool) == ('relu', 'avg') else [make_act(), make_pool()]
-            if pool != 'none':
-                h, w = h//2, w//2
+            h, w = (h, w) if pool == 'none' else (h//2, w//2)
             if min(h, w) < 1:
-                raise ValueError(f"depth: {depth} poolings leave nothing of {size} pixels; expected at most {d}")
+                raise ValueError(f"depth: {depth} poolings leave nothing of {size} pixels; "
+                                 f"expected at most {d}")
             c = width
         self.features, self.head = nn.Sequential(*layers), nn.Linear(width*h*w, num_classes)
-    def forward(self, x):
+
+    def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x).flatten(1))
 
 # %% ../nbs/02_models.ipynb #39574fca
 class MLP(nn.Sequential):
     "Two hidden layers of `width` units."
-    def __init__(self, num_classes, in_chans=3, size=32, width:int=128):
+    def __init__(self,
+        num_classes: int,                 # Outputs
+        in_chans: int = 3,                # Channels of the images
+        size: int | tuple[int, int] = 32, # Image side in pixels, or (height, width)
+        width: int = 128,                 # Units of each hidden layer
+    ):
         h, w = _pair(size)
-        super().__init__(nn.Flatten(), nn.Linear(in_chans*h*w, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, num_classes))
+        super().__init__(nn.Flatten(), nn.Linear(in_chans*h*w, width), nn.ReLU(),
+                         nn.Linear(width, width), nn.ReLU(), nn.Linear(width, num_classes))
 
 class _Conv(nn.Module):
     "`features`, then `head` made of what they leave: the frame of the three networks below."
@@ -150,31 +177,60 @@ class _Conv(nn.Module):
             with torch.no_grad():
                 shape = features.eval()(torch.zeros(1, in_chans, *_pair(size))).shape
         except RuntimeError:
-            raise ValueError(f"size: {size} pixels are too few for {type(self).__name__}") from None
+            small = f"size: {size} pixels are too few for {type(self).__name__}"
+            raise ValueError(small) from None
         features.train()
         self.head = head(shape[1:].numel())
-    def forward(self, x):
+
+    def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x).flatten(1))
 
+def _conv_relu(i, o, k, pad):
+    return [nn.Conv2d(i, o, k, padding=pad), nn.ReLU()]
+
+# %% ../nbs/02_models.ipynb #4f556be6
 class LeNet(_Conv):
-    "LeNet-5 with ReLU and max pooling."
-    def __init__(self, num_classes, in_chans=3, size=32):
-        super().__init__(nn.Sequential(nn.Conv2d(in_chans, 6, 5, padding=2 if min(_pair(size)) < 32 else 0), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2)),
-                         lambda n: nn.Sequential(nn.Linear(n, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, num_classes)), in_chans, size)
+    "LeNet-5 (LeCun et al., 1998) with ReLU and max pooling."
+    def __init__(self,
+        num_classes: int,                 # Outputs
+        in_chans: int = 3,                # Channels of the images
+        size: int | tuple[int, int] = 32, # Image side in pixels, or (height, width)
+    ):
+        pad = 2 if min(_pair(size)) < 32 else 0
+        features = nn.Sequential(*_conv_relu(in_chans, 6, 5, pad), nn.MaxPool2d(2),
+                                 *_conv_relu(6, 16, 5, 0), nn.MaxPool2d(2))
+        def head(n):
+            return nn.Sequential(nn.Linear(n, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(),
+                                 nn.Linear(84, num_classes))
+        super().__init__(features, head, in_chans, size)
 
 class AlexNet(_Conv):
-    "AlexNet for small images."
-    def __init__(self, num_classes, in_chans=3, size=32):
-        conv = lambda i, o, k, p: [nn.Conv2d(i, o, k, padding=p), nn.ReLU()]
-        super().__init__(nn.Sequential(*conv(in_chans, 128, 5, 4 if min(_pair(size)) == 28 else 2), nn.MaxPool2d(2), *conv(128, 192, 5, 2), nn.MaxPool2d(2),
-                                       *conv(192, 256, 3, 1), *conv(256, 192, 3, 1), *conv(192, 192, 3, 1), nn.MaxPool2d(2)),
-                         lambda n: nn.Linear(n, num_classes), in_chans, size)
+    "AlexNet (Krizhevsky et al., 2012) for small images."
+    def __init__(self,
+        num_classes: int,                 # Outputs
+        in_chans: int = 3,                # Channels of the images
+        size: int | tuple[int, int] = 32, # Image side in pixels, or (height, width)
+    ):
+        pad = 4 if min(_pair(size)) == 28 else 2
+        features = nn.Sequential(*_conv_relu(in_chans, 128, 5, pad), nn.MaxPool2d(2),
+                                 *_conv_relu(128, 192, 5, 2), nn.MaxPool2d(2),
+                                 *_conv_relu(192, 256, 3, 1), *_conv_relu(256, 192, 3, 1),
+                                 *_conv_relu(192, 192, 3, 1), nn.MaxPool2d(2))
+        super().__init__(features, lambda n: nn.Linear(n, num_classes), in_chans, size)
 
 class VGG11(_Conv):
-    "VGG-11 with instance normalisation and one linear layer; it stops pooling when one pixel is left."
-    def __init__(self, num_classes, in_chans=3, size=32, norm:str='instance'):
-        side = min(_pair(size))
-        layers, c = [], in_chans
+    """VGG-11 (Simonyan and Zisserman, 2014) with instance normalisation and one linear layer;
+    it stops pooling when one pixel is left."""
+    def __init__(self,
+        num_classes: int,                 # Outputs
+        in_chans: int = 3,                # Channels of the images
+        size: int | tuple[int, int] = 32, # Image side in pixels, or (height, width)
+        norm: str = 'instance',           # instance, batch, group (4 groups), layer, none
+    ):
+        side, layers, c = min(_pair(size)), [], in_chans
+        make_norm = _choose('norm', norm, _NORM)
+        # on a single pixel, instance normalisation would erase everything
+        norm_of_one = _NORM['none'] if norm == 'instance' else make_norm
         for o in (64, 'M', 128, 'M', 256, 256, 'M', 512, 512, 'M', 512, 512, 'M'):
             if o == 'M':
                 if side > 1:
@@ -184,49 +240,68 @@ class VGG11(_Conv):
             pad = 3 if c == in_chans and side == 28 else 1
             if pad == 3:
                 side = 32
-            # on a single pixel, instance normalisation would erase everything
-            layers += [nn.Conv2d(c, o, 3, padding=pad), (_choose('norm', norm, _NORM) if side > 1 else _NORM['none' if norm == 'instance' else norm])(o, (side, side)), nn.ReLU()]
+            after = make_norm if side > 1 else norm_of_one
+            layers += [nn.Conv2d(c, o, 3, padding=pad), after(o, (side, side)), nn.ReLU()]
             c = o
-        super().__init__(nn.Sequential(*layers), lambda n: nn.Linear(n, num_classes), in_chans, size)
+        features = nn.Sequential(*layers)
+        super().__init__(features, lambda n: nn.Linear(n, num_classes), in_chans, size)
 
+# %% ../nbs/02_models.ipynb #a4ffe474
 class _WideBlock(nn.Module):
     def __init__(self, i, o, stride):
         super().__init__()
         self.bn1, self.conv1 = nn.BatchNorm2d(i), nn.Conv2d(i, o, 3, stride, 1, bias=False)
         self.bn2, self.conv2 = nn.BatchNorm2d(o), nn.Conv2d(o, o, 3, 1, 1, bias=False)
-        self.short = nn.Conv2d(i, o, 1, stride, bias=False) if i != o or stride > 1 else None
-    def forward(self, x):
+        widens = i != o or stride > 1
+        self.short = nn.Conv2d(i, o, 1, stride, bias=False) if widens else None
+
+    def forward(self, x: Tensor) -> Tensor:
         a = F.relu(self.bn1(x))
         out = self.conv2(F.relu(self.bn2(self.conv1(a))))
         return out + (x if self.short is None else self.short(a))
 
 class WideResNet(nn.Module):
     "Wide residual network; WRN-16-2 is depth 16, widen 2 (Zagoruyko and Komodakis, 2016)."
-    def __init__(self, num_classes, in_chans=3, size=32, depth:int=16, widen:int=2):
+    def __init__(self,
+        num_classes: int,                 # Outputs
+        in_chans: int = 3,                # Channels of the images
+        size: int | tuple[int, int] = 32, # Not used: the network ends in a mean over all pixels
+        depth: int = 16,                  # Layers with weights, 6n+4
+        widen: int = 2,                   # Its channels are 16, 32, 64 times this
+    ):
         super().__init__()
         if (depth - 4) % 6:
             raise ValueError(f"depth: expected 6n+4, got {depth}")
-        n, ch = (depth - 4)//6, [16, 16*widen, 32*widen, 64*widen]
-        blocks = [_WideBlock(ch[g] if b == 0 else ch[g+1], ch[g+1], 2 if g and b == 0 else 1) for g in range(3) for b in range(n)]
-        self.features = nn.Sequential(nn.Conv2d(in_chans, 16, 3, 1, 1, bias=False), *blocks, nn.BatchNorm2d(ch[3]), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
-        self.head = nn.Linear(ch[3], num_classes)
+        n, c, blocks = (depth - 4)//6, 16, []
+        for group in range(3):
+            wide = 16*widen*2**group
+            for b in range(n):
+                blocks.append(_WideBlock(c, wide, 2 if group and b == 0 else 1))
+                c = wide
+        self.features = nn.Sequential(nn.Conv2d(in_chans, 16, 3, 1, 1, bias=False), *blocks,
+                                      nn.BatchNorm2d(c), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
+        self.head = nn.Linear(c, num_classes)
         for m in self.modules():
             if isinstance(m, nn.Conv2d):
                 nn.init.kaiming_normal_(m.weight, mode='fan_out', nonlinearity='relu')
-    def forward(self, x):
+
+    def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x).flatten(1))
 
 # %% ../nbs/02_models.ipynb #887b1929
 def _small_stem(model, in_chans, small):
-    "Give a torchvision network `in_chans` inputs and, if `small`, a first layer that keeps the resolution."
-    name, conv = next(((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d)), (None, None))
-    if conv is None:
+    "`in_chans` inputs for torchvision's `model`; if `small`, a stem that keeps the resolution."
+    first = next(((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d)), None)
+    if first is None:
         return model
-    k = 3 if small and conv.kernel_size[0] == 7 else conv.kernel_size[0]
-    patch = conv.stride == conv.kernel_size                 # a vision transformer's patches are not a stem
-    stride = 1 if small and not patch else conv.stride
-    if (k, stride) != (conv.kernel_size[0], conv.stride) or in_chans != conv.in_channels:
-        new = nn.Conv2d(in_chans, conv.out_channels, k, stride, 0 if patch else k//2, bias=conv.bias is not None)
+    name, conv = first
+    side = conv.kernel_size[0]
+    k = 3 if small and side == 7 else side
+    patch = conv.stride == conv.kernel_size                 # a vision transformer's patches
+    keep = patch or not small
+    if not keep or k != side or in_chans != conv.in_channels:
+        stride, pad = conv.stride[0] if keep else 1, 0 if patch else k//2
+        new = nn.Conv2d(in_chans, conv.out_channels, k, stride, pad, bias=conv.bias is not None)
         nn.init.kaiming_normal_(new.weight, mode='fan_out', nonlinearity='relu')
         parent, _, leaf = name.rpartition('.')
         setattr(model.get_submodule(parent), leaf, new)
@@ -236,15 +311,14 @@ def _small_stem(model, in_chans, small):
                 setattr(owner, attr, nn.Identity())
     return model
 
-_ALIAS = dict(mobilenetv2_05=('mobilenet_v2', dict(width_mult=.5)), mobilenetv2=('mobilenet_v2', {}), shufflenetv2_05=('shufflenet_v2_x0_5', {}))
-
-_RESNET_NORM = dict(batch=nn.BatchNorm2d, instance=lambda c: nn.GroupNorm(c, c),
-                    group=lambda c: nn.GroupNorm(4 if c % 4 == 0 else 1, c),
+# %% ../nbs/02_models.ipynb #014416d0
+_ALIAS = dict(mobilenetv2_05=('mobilenet_v2', dict(width_mult=.5)),
+              mobilenetv2=('mobilenet_v2', {}), shufflenetv2_05=('shufflenet_v2_x0_5', {}))
+_RESNET_NORM = dict(batch=nn.BatchNorm2d, instance=_instance_norm, group=_group_norm,
                     none=lambda c: nn.Identity())
 
 def _narrow_resnet18(num_classes, in_chans, width, norm_layer=nn.BatchNorm2d, **kw):
     "torchvision's ResNet-18 with `width` channels where it has 64."
-    from torchvision.models.resnet import BasicBlock, ResNet
     if width % 2:
         raise ValueError(f"width: expected an even number of channels, got {width}")
     class Narrow(ResNet):
@@ -261,25 +335,27 @@ def _narrow_resnet18(num_classes, in_chans, width, norm_layer=nn.BatchNorm2d, **
 @cache
 def _torchvision_class(name):
     "The class of a torchvision network, without building one."
-    import torchvision
     builder = inspect.unwrap(torchvision.models.get_model_builder(name))
     return typing.get_type_hints(builder)['return']
 
 def _is_resnet(name):
-    import torchvision
-    return issubclass(_torchvision_class(name), torchvision.models.ResNet)
+    return issubclass(_torchvision_class(name), ResNet)
+
+def _resnet_norm(name, norm, size):
+    "The layer that a ResNet's `norm` means; an error where it would erase everything."
+    layer = _choose('norm', norm, _RESNET_NORM)
+    if norm == 'instance' and max(_pair(size)) <= 8:
+        raise ValueError(f"norm: expected batch, group or none for {name} and images of {size} "
+                         "pixels, got 'instance' (one pixel is left in its last blocks, and "
+                         "instance normalisation would erase it)")
+    return layer
 
 def _from_torchvision(name, num_classes, in_chans, size, **kw):
-    import torchvision
     small = max(_pair(size)) <= 64
     if _is_resnet(name) and 'norm' in kw:
         if 'norm_layer' in kw:
             raise ValueError("norm: expected norm or norm_layer, got both")
-        norm = kw.pop('norm')
-        kw['norm_layer'] = _choose('norm', norm, _RESNET_NORM)
-        if norm == 'instance' and small and max(_pair(size)) <= 8:
-            raise ValueError(f"norm: expected batch, group or none for {name} and images of {size} pixels, got 'instance' (one pixel is left "
-                             "in its last blocks, and instance normalisation would erase it)")
+        kw['norm_layer'] = _resnet_norm(name, kw.pop('norm'), size)
     if kw.get('width', 64) != 64:
         return _small_stem(_narrow_resnet18(num_classes, in_chans, **kw), in_chans, small)
     kw.pop('width', None)
@@ -289,27 +365,44 @@ def _from_torchvision(name, num_classes, in_chans, size, **kw):
     return _small_stem(model, in_chans, small)
 
 # %% ../nbs/02_models.ipynb #e422c067
-_OURS = dict(convnet=ConvNet, mlp=MLP, lenet=LeNet, alexnet=AlexNet, vgg11=VGG11, wrn16_2=WideResNet)
+_OURS = dict(convnet=ConvNet, mlp=MLP, lenet=LeNet, alexnet=AlexNet, vgg11=VGG11,
+             wrn16_2=WideResNet)
 
-def list_models() -> list: # Names that `create_model` knows
-    "Networks by name. `convnet` takes its depth from the image size, `convnet4` has four blocks; 'timm:NAME' needs timm."
-    import torchvision
+def list_models() -> list[str]: # Names that `create_model` knows
+    """Networks by name. `convnet` takes its depth from the image size, `convnet4` has four blocks;
+    'timm:NAME' needs timm."""
     names = [*_OURS, 'convnet3', 'convnet4', 'convnet5', *_ALIAS]
-    return names + [n for n in torchvision.models.list_models(module=torchvision.models) if n not in names]
+    theirs = torchvision.models.list_models(module=torchvision.models)
+    return names + [n for n in theirs if n not in names]
+
+# %% ../nbs/02_models.ipynb #f5b7b275
+def _unknown_name(key):
+    names = list_models()
+    near = difflib.get_close_matches(key, names, 4, .5)
+    hint = f"near matches: {', '.join(near)}" if near else f"list_models() lists {len(names)}"
+    return ValueError(f"name: unknown network {key!r}; {hint}")
+
+def _unknown_setting(name, k, own):
+    near = difflib.get_close_matches(k, own, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else '.'
+    return ValueError(f"{k}: {name!r} has no such setting{hint} It has {', '.join(own) or 'none'}")
+
+def _defaults(cls):
+    "What the constructor of a network takes, with its defaults."
+    # torchvision's builders fill in what has no default, but for two arguments that we give
+    return {p.name: None if p.default is p.empty else p.default
+            for p in inspect.signature(cls.__init__).parameters.values()
+            if p.default is not p.empty or p.name in ('dropout', 'image_size')}
 
 def _known_settings(key):
-    "The settings of a network with their defaults; None where only the network itself knows (timm)."
+    "The settings of a network with their defaults; None where only the network knows (timm)."
     if key.startswith('timm:'):
         return None
     ours = ConvNet if re.fullmatch(r'convnet\d+', key) else _OURS.get(key)
     name, fixed = _ALIAS.get(key, (key, {}))
     if not ours and name not in list_models():
-        near = difflib.get_close_matches(key, list_models(), 4, .5)
-        raise ValueError(f"name: unknown network {key!r}; " + (f"near matches: {', '.join(near)}" if near else f"list_models() lists {len(list_models())}"))
-    # torchvision's builders fill in what has no default, but for two arguments that they take from us
-    have = {p.name: None if p.default is p.empty else p.default
-            for p in inspect.signature((ours or _torchvision_class(name)).__init__).parameters.values()
-            if p.default is not p.empty or p.name in ('dropout', 'image_size')}
+        raise _unknown_name(key)
+    have = _defaults(ours or _torchvision_class(name))
     for k in ('num_classes', 'in_chans', 'size', *fixed):
         have.pop(k, None)
     if ours and key not in _OURS:
@@ -324,51 +417,57 @@ def model_settings(
     name: str, # As for `create_model`
     **kw       # Settings of the network; None leaves one to the network
 ) -> dict:     # What it will be built with: every setting it has and its value
-    "The settings of a network, those given and its own; an error for one it does not have, or of the wrong kind."
+    """The settings of a network, those given and its own. ValueError for one that it does not
+    have, or of the wrong kind."""
     own = _known_settings(str(name).lower())
     given = {k: v for k, v in kw.items() if v is not None}
     if own is None:
         return given
     for k, v in given.items():
         if k not in own:
-            near = difflib.get_close_matches(k, own, 1)
-            raise ValueError(f"{k}: {name!r} has no such setting" + (f"; did you mean {near[0]!r}?" if near else '.') + f" It has {', '.join(own) or 'none'}")
-        if isinstance(own[k], int) and not isinstance(own[k], bool) or k == 'depth':
-            if isinstance(v, bool) or not isinstance(v, int) or v < 1:
-                raise ValueError(f"{k}: expected a whole number of at least 1 (default {own[k]}), got {v!r}")
+            raise _unknown_setting(name, k, own)
+        counts = isinstance(own[k], int) and not isinstance(own[k], bool) or k == 'depth'
+        if counts and (isinstance(v, bool) or not isinstance(v, int) or v < 1):
+            raise ValueError(f"{k}: expected a whole number of at least 1 (default {own[k]}), "
+                             f"got {v!r}")
     return own | given
 
+# %% ../nbs/02_models.ipynb #fc12f348
 def create_model(
-    name: str,          # A name from `list_models()`, 'convnetD' for D blocks, or 'timm:NAME'
-    num_classes: int,   # Outputs
-    in_chans: int = 3,  # Channels of the images
-    size=32,            # Side of the images in pixels, or (height, width)
-    seed: int = None,   # Weights drawn from this seed; None draws them from torch's global generator
-    **kw                # For the network, see `model_settings`: `ConvNet` takes depth, width, norm, act, pool; 'resnet18' width and norm
-) -> nn.Module:
-    "A network by name, freshly initialised; images up to 64 px get a first layer that keeps the resolution."
+    name: str,                        # One of `list_models()`, 'convnetD' (D blocks), 'timm:NAME'
+    num_classes: int,                 # Outputs
+    in_chans: int = 3,                # Channels of the images
+    size: int | tuple[int, int] = 32, # Side of the images in pixels, or (height, width)
+    seed: int | None = None,          # Weights drawn from this seed; None: from torch's generator
+    **kw                              # For the network, see `model_settings`, e.g. width, norm
+) -> nn.Module:                       # [N,in_chans,height,width] -> logits [N,num_classes]
+    """A network by name, freshly initialised; images up to 64 px get a first layer that keeps the
+    resolution. ValueError for unknown names and settings."""
     _pair(size)
     if not isinstance(num_classes, int) or num_classes < 1:
         raise ValueError(f"num_classes: expected at least 1, got {num_classes!r}")
-    key = str(name).lower()
     model_settings(name, **kw)
     kw = {k: v for k, v in kw.items() if v is not None}
-    convnet = re.fullmatch(r'convnet(\d+)', key)
     with local_seed(seed, 'create_model') if seed is not None else contextlib.nullcontext():
-        if convnet:
-            return ConvNet(num_classes, in_chans, size, depth=int(convnet[1]), **kw)
-        if key in _OURS:
-            return _OURS[key](num_classes, in_chans, size, **kw)
-        try:
-            if key.startswith('timm:'):
-                return _from_timm(name, num_classes, in_chans, **kw)
-            tv, extra = _ALIAS.get(key, (key, {}))
-            return _from_torchvision(tv, num_classes, in_chans, size, **extra, **kw)
-        except TypeError as e:                  # a setting that this network's builder refuses or fixes
-            bad = next((k for k in kw if f"'{k}'" in str(e)), None)
-            if bad is None:
-                raise
-            raise ValueError(f"{bad}: {name!r} has no such setting ({e})") from None
+        return _build(name, num_classes, in_chans, size, kw)
+
+def _build(name, num_classes, in_chans, size, kw):
+    "The network of that name, with settings that were checked."
+    key = str(name).lower()
+    if convnet := re.fullmatch(r'convnet(\d+)', key):
+        return ConvNet(num_classes, in_chans, size, depth=int(convnet[1]), **kw)
+    if key in _OURS:
+        return _OURS[key](num_classes, in_chans, size, **kw)
+    try:
+        if key.startswith('timm:'):
+            return _from_timm(name, num_classes, in_chans, **kw)
+        theirs, fixed = _ALIAS.get(key, (key, {}))
+        return _from_torchvision(theirs, num_classes, in_chans, size, **fixed, **kw)
+    except TypeError as e:                  # a setting that its builder refuses or fixes
+        bad = next((k for k in kw if f"'{k}'" in str(e)), None)
+        if bad is None:
+            raise
+        raise ValueError(f"{bad}: {name!r} has no such setting ({e})") from None
 
 def _from_timm(name, num_classes, in_chans, **kw):
     try:
@@ -377,68 +476,83 @@ def _from_timm(name, num_classes, in_chans, **kw):
         raise ImportError(f"name: {name!r} needs timm: pip install 'dd_lit[timm]'") from None
     if not timm.is_model(name[5:]):
         near = difflib.get_close_matches(name[5:], timm.list_models(), 3)
-        raise ValueError(f"name: timm has no {name[5:]!r}" + (f"; near matches: {', '.join(near)}" if near else ''))
+        hint = f"; near matches: {', '.join(near)}" if near else ''
+        raise ValueError(f"name: timm has no {name[5:]!r}{hint}")
     return timm.create_model(name[5:], num_classes=num_classes, in_chans=in_chans, **kw)
 
 # %% ../nbs/02_models.ipynb #13c24c2e
-_HOOKS = ('_forward_pre_hooks', '_forward_pre_hooks_with_kwargs', '_forward_hooks', '_forward_hooks_with_kwargs',
-          '_forward_hooks_always_called', '_backward_pre_hooks', '_backward_hooks')
+_HOOKS = ('_forward_pre_hooks', '_forward_pre_hooks_with_kwargs', '_forward_hooks',
+          '_forward_hooks_with_kwargs', '_forward_hooks_always_called', '_backward_pre_hooks',
+          '_backward_hooks')
 
-def device_of(net) -> torch.device:
+def device_of(net: nn.Module) -> torch.device:
     "Where a network is: the device of its first parameter or buffer; the CPU if it has none."
     first = next((t for ts in (net.parameters(), net.buffers()) for t in ts), None)
     return torch.device('cpu') if first is None else first.device
 
-@contextlib.contextmanager
-def borrowed(
-    *nets,              # Networks of the caller; what is no `nn.Module` is let through
-    train: bool = False, # Inside: training mode (True), evaluation mode (False), or as it is (None)
-    grad: bool = False, # Inside: parameters with gradients (True), without (False), or as they are (None)
-):
-    "Use the caller's networks; afterwards modes, `requires_grad`, gradients, buffers, hooks and device are as they were."
-    modules = {id(m): m for n in nets if isinstance(n, nn.Module) for m in n.modules()}.values()
-    slots = [(m, k, p) for m in modules for k, p in m._parameters.items() if p is not None]
-    params = {id(p): p for *_, p in slots}.values()
-    modes = [(m, m.training) for m in modules]
-    wants = [(p, p.requires_grad, p.grad, p.data) for p in params]
-    buffers = [(m, k, b, b.detach().clone()) for m in modules for k, b in m._buffers.items() if b is not None]
-    hooks = [(d, d.copy()) for m in modules for k in _HOOKS if (d := getattr(m, k, None)) is not None]
-    try:
-        if train is not None:
-            for m, _ in modes:
-                m.training = train
-        for p, *_ in wants:
-            p.grad = None                                     # what comes inside does not add to the caller's gradient
-            if grad is not None and (p.is_floating_point() or p.is_complex()):
-                p.requires_grad_(grad)
-        yield
-    finally:
-        for m, t in modes:
+class _Kept:
+    "All that a caller can see of his networks, but the values of their parameters."
+    def __init__(self, nets):
+        modules = {id(m): m for n in nets if isinstance(n, nn.Module) for m in n.modules()}.values()
+        self.modes = [(m, m.training) for m in modules]
+        self.slots = [(m, k, p) for m in modules for k, p in m._parameters.items() if p is not None]
+        params = {id(p): p for *_, p in self.slots}.values()
+        self.wants = [(p, p.requires_grad, p.grad, p.data) for p in params]
+        buffers = [(m, k, b) for m in modules for k, b in m._buffers.items() if b is not None]
+        self.buffers = [(m, k, b, b.detach().clone()) for m, k, b in buffers]
+        hooks = [getattr(m, k, None) for m in modules for k in _HOOKS]
+        self.hooks = [(d, d.copy()) for d in hooks if d is not None]
+
+    def put_back(self):
+        for m, t in self.modes:
             m.training = t
-        for m, k, p in slots:
+        for m, k, p in self.slots:
             m._parameters[k] = p
-        for p, want, g, data in wants:
+        for p, want, g, data in self.wants:
             p.grad = None
             if (p.device, p.dtype) != (data.device, data.dtype):
                 p.data = data
             p.requires_grad_(want)
             p.grad = g
-        for m, k, b, value in buffers:
-            b.data.copy_(value)                               # `.data`: graphs that are still to be differentiated stay valid
+        for m, k, b, value in self.buffers:
+            b.data.copy_(value)           # `.data`: graphs still to be differentiated stay valid
             m._buffers[k] = b
-        for d, old in hooks:
+        for d, old in self.hooks:
             d.clear()
             d.update(old)
 
+@contextlib.contextmanager
+def borrowed(
+    *nets: object,              # Networks of the caller; what is no `nn.Module` is let through
+    train: bool | None = False, # Inside: training mode, evaluation mode (False), or as it is (None)
+    grad: bool | None = False,  # Inside: parameters with gradients, without, or as they are (None)
+) -> Iterator[None]:
+    """Use the caller's networks; afterwards modes, `requires_grad`, gradients, buffers, hooks and
+    device are as they were."""
+    kept = _Kept(nets)
+    try:
+        if train is not None:
+            for m, _ in kept.modes:
+                m.training = train
+        for p, *_ in kept.wants:
+            p.grad = None                 # what comes inside does not add to the caller's gradient
+            if grad is not None and (p.is_floating_point() or p.is_complex()):
+                p.requires_grad_(grad)
+        yield
+    finally:
+        kept.put_back()
+
 # %% ../nbs/02_models.ipynb #12a6620a
+_PLAIN = (str, int, float, bool, type(None))
+
 def _note(v):
     "A module's setting, as text; None for what is no setting."
-    if isinstance(v, (str, int, float, bool, type(None))):
+    if isinstance(v, _PLAIN):
         return repr(v)
-    if isinstance(v, (list, tuple)) and all(isinstance(o, (str, int, float, bool, type(None))) for o in v):
+    if isinstance(v, (list, tuple)) and all(isinstance(o, _PLAIN) for o in v):
         return repr(v)
-    if isinstance(v, torch.Tensor):
-        return f'{_bytes_digest(v)}'
+    if isinstance(v, Tensor):
+        return _bytes_digest(v)
     if callable(v) and not isinstance(v, nn.Module):
         return getattr(v, '__qualname__', type(v).__qualname__)
 
@@ -449,37 +563,44 @@ def _bytes_digest(t):
     h.update(t.reshape(-1).view(torch.uint8).numpy())
     return h.hexdigest()
 
+def _own_settings(m):
+    "Names and notes of a module's settings; not its mode, nor what somebody measured of it."
+    skip = ('training', 'linear_accuracy', 'test_accuracy')
+    notes = {k: _note(v) for k, v in vars(m).items() if not k.startswith('_') and k not in skip}
+    return sorted((k, n) for k, n in notes.items() if n is not None)
+
 def weights_digest(
     module: nn.Module, # Any network
 ) -> str:              # 16 hex digits; the same on every device
-    "Digest of a network: its parameters and buffers, the classes of its modules and their settings. For keys of caches, and to tell whether a run is the same."
+    """Digest of a network: its parameters and buffers, the classes of its modules and their
+    settings. For keys of caches, and to tell whether a run is the same."""
     if not isinstance(module, nn.Module):
         raise ValueError(f"module: expected a torch.nn.Module, got {type(module).__name__}")
     h = hashlib.sha256()
     for name, m in module.named_modules():
-        skip = ('training', 'linear_accuracy', 'test_accuracy')       # a mode, and what somebody measured, do not change it
-        own = sorted((k, _note(v)) for k, v in vars(m).items() if not k.startswith('_') and k not in skip and _note(v) is not None)
-        h.update(repr((name, type(m).__qualname__, own)).encode())
+        h.update(repr((name, type(m).__qualname__, _own_settings(m))).encode())
     for kind in (module.named_parameters, module.named_buffers):
         for k, t in kind(remove_duplicate=False):
             h.update(f'{k} {_bytes_digest(t)}'.encode())
     return h.hexdigest()[:16]
 
 # %% ../nbs/02_models.ipynb #993faef8
-def last_linear(model) -> nn.Linear:
-    "The last linear layer of `model`, the head that turns features into logits."
+def last_linear(model: nn.Module) -> nn.Linear:
+    """The last linear layer of `model`, the head that turns features into logits; ValueError if
+    it has none."""
     heads = [m for m in model.modules() if isinstance(m, nn.Linear)]
     if not heads:
-        raise ValueError(f"model: expected a linear layer at the end, {type(model).__name__} has none")
+        raise ValueError("model: expected a linear layer at the end, "
+                         f"{type(model).__name__} has none")
     return heads[-1]
 
 @torch.no_grad()
 def predict(
-    model,                 # Any network
-    x,                     # [N,C,H,W] in model space, or bytes together with `normalize`
-    batch_size: int = None, # Images at a time; default 64 on a CPU (its caches are small), 1024 elsewhere
-    normalize=None,        # Applied to each batch on its way in, e.g. `data.normalize`
-) -> torch.Tensor:         # Logits [N,num_classes] on the CPU
+    model: nn.Module,               # Any network
+    x: Tensor,                      # [N,C,H,W] in model space, or bytes together with `normalize`
+    batch_size: int | None = None,  # Images at a time; None: 64 on a CPU (small caches), else 1024
+    normalize: Callable[[Tensor], Tensor] | None = None, # For each batch, e.g. `data.normalize`
+) -> Tensor:                        # Logits [N,num_classes] on the CPU
     "Logits of `x` in evaluation mode, in batches; the mode the model was in is restored."
     device = device_of(model)
     batch_size = batch_size or (64 if device.type == 'cpu' else 1024)
@@ -491,13 +612,15 @@ def predict(
     return torch.cat(outs)
 
 def embed(
-    model,        # Any network with a linear head
-    x,            # [N,C,H,W] in model space, or bytes together with `normalize`
-    **kw          # batch_size and normalize, as in `predict`
-) -> tuple:       # (features [N,D], logits [N,num_classes]) on the CPU
+    model: nn.Module,            # Any network with a linear head
+    x: Tensor,                   # [N,C,H,W] in model space, or bytes together with `normalize`
+    **kw                         # batch_size and normalize, as in `predict`
+) -> tuple[Tensor, Tensor]:      # (features [N,D], logits [N,num_classes]) on the CPU
     "Features (the input of the last linear layer) and logits of `x`."
     feats = []
-    hook = last_linear(model).register_forward_pre_hook(lambda m, i: feats.append(i[0].detach().flatten(1).cpu()))
+    def keep(module, inputs):
+        feats.append(inputs[0].detach().flatten(1).cpu())
+    hook = last_linear(model).register_forward_pre_hook(keep)
     try:
         out = predict(model, x, **kw)
     finally:
