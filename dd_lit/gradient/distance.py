@@ -6,56 +6,78 @@
 __all__ = ['DISTANCES', 'rows', 'check_kind', 'grad_distance']
 
 # %% ../../nbs/gradient/distance.ipynb #1faae908
-import torch
+from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import add
+
+from torch import Tensor
 
 # %% ../../nbs/gradient/distance.ipynb #a42e8aa7
-def rows(g, vectors:bool=False):
-    "A parameter's gradient as [outputs, rest]; one-dimensional ones as a single row, or None if they do not count."
+def rows(
+    g: Tensor,             # Gradient of one parameter
+    vectors: bool = False, # Do one-dimensional parameters count?
+) -> Tensor | None:        # [outputs, rest]
+    "A gradient row by row; a one-dimensional one is a single row, or None if it does not count."
     if g.ndim > 1:
         return g.flatten(1)
     return g.reshape(1, -1) if vectors else None
 
-def _angle(a, b):
+def _angle(a: Tensor, b: Tensor) -> Tensor:
     return 1 - (a*b).sum(1)/(a.norm(dim=1)*b.norm(dim=1) + 1e-6)
-def _l2(a, b):
+
+def _l2(a: Tensor, b: Tensor) -> Tensor:
     return (a - b).norm(dim=1)
-def _sse(a, b):
+
+def _sse(a: Tensor, b: Tensor) -> Tensor:
     return ((a - b)**2).sum(1)
-def _mse(a, b):
+
+def _mse(a: Tensor, b: Tensor) -> Tensor:
     return 100*((a - b)**2).mean(1)
 
+DISTANCES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], ...]]
 DISTANCES = dict(angle=(_angle,), l2=(_l2,), sse=(_sse,), mse=(_mse,))
 DISTANCES |= {f'angle+{k}': (_angle, *DISTANCES[k]) for k in ('l2', 'sse', 'mse')}
 
-def check_kind(kind, argument:str="kind"):
-    "An error that lists the kinds, for an unknown one."
+# %% ../../nbs/gradient/distance.ipynb #a42e8aa8
+def check_kind(
+    kind: str,               # A name in `DISTANCES`
+    argument: str = 'kind',  # What the error calls it
+) -> str:
+    "The kind itself; for an unknown one a `ValueError` that lists them all."
     if kind not in DISTANCES:
         raise ValueError(f"{argument}: expected one of {', '.join(DISTANCES)}, got {kind!r}")
     return kind
 
-def grad_distance(
-    g_syn,            # Gradients on synthetic images, one tensor per parameter
-    g_real,           # Gradients on real images, the same shapes
-    kind: str = 'angle+l2', # angle, l2, sse, mse (times 100), angle+l2, angle+sse, angle+mse
-    l2_weight: float = 1.,  # Weight of the second term of a sum (0.1 for CIFAR-10 at 50 images per class)
-    vectors: bool = False,  # Do one-dimensional parameters count (as one row each)?
-) -> torch.Tensor:    # Scalar
-    "Distance of two gradients, summed over layers and rows (Eq. 7-9 of `dc.txt`)."
-    check_kind(kind)
+def _row_pairs(
+    g_syn: Sequence[Tensor], g_real: Sequence[Tensor], vectors: bool
+) -> list[tuple[Tensor, Tensor]]:
+    "The parameters that count, row by row, side by side."
     if len(g_syn) != len(g_real):
         raise ValueError(f"g_real: expected {len(g_syn)} tensors as in g_syn, got {len(g_real)}")
-    total = None
-    for i, (a, b) in enumerate(zip(g_syn, g_real)):
+    pairs = []
+    for i, (a, b) in enumerate(zip(g_syn, g_real, strict=True)):
         if a.shape != b.shape:
-            raise ValueError(f"g_real[{i}]: expected shape {list(a.shape)} as in g_syn, got {list(b.shape)}")
-        a, b = rows(a, vectors), rows(b, vectors)
-        if a is None:
-            continue
-        for j, f in enumerate(DISTANCES[kind]):
-            d = f(a, b).sum()
-            if j:
-                d = l2_weight*d
-            total = d if total is None else total + d
-    if total is None:
-        raise ValueError("g_syn: expected at least one parameter with two or more dimensions (or vectors=True), got none")
-    return total
+            want, got = list(a.shape), list(b.shape)
+            raise ValueError(f"g_real[{i}]: expected shape {want} as in g_syn, got {got}")
+        x, y = rows(a, vectors), rows(b, vectors)
+        if x is not None and y is not None:
+            pairs.append((x, y))
+    if not pairs:
+        raise ValueError("g_syn: expected at least one parameter with two or more dimensions "
+                         "(or vectors=True), got none")
+    return pairs
+
+# %% ../../nbs/gradient/distance.ipynb #a42e8aa9
+def grad_distance(
+    g_syn: Sequence[Tensor],  # Gradients on synthetic images, one tensor per parameter
+    g_real: Sequence[Tensor], # Gradients on real images, the same shapes
+    kind: str = 'angle+l2',   # angle, l2, sse, mse (times 100), angle+l2, angle+sse, angle+mse
+    l2_weight: float = 1.,    # Weight of a sum's second term (0.1: CIFAR-10, 50 per class)
+    vectors: bool = False,    # Do one-dimensional parameters count (as one row each)?
+) -> Tensor:                  # Scalar
+    """Distance of two gradients, summed over layers and rows (Eq. 7-9 of `dc.txt`).
+
+    A `ValueError` names an unknown kind, shapes that differ, or the lack of a matrix."""
+    terms = list(zip(DISTANCES[check_kind(kind)], (1., l2_weight), strict=False))
+    pairs = _row_pairs(g_syn, g_real, vectors)
+    return reduce(add, (weight*f(a, b).sum() for a, b in pairs for f, weight in terms))

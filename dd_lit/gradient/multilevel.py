@@ -6,56 +6,76 @@
 __all__ = ['MODES', 'union_gradient', 'check_mode', 'multilevel_loss']
 
 # %% ../../nbs/gradient/multilevel.ipynb #755064df
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
+
 import torch
+from torch import Tensor
 
 from .distance import check_kind, grad_distance
 
 # %% ../../nbs/gradient/multilevel.ipynb #f9d39b6f
 def union_gradient(
-    grads,      # List over classes of lists over parameters
-    sizes=None, # Images behind each class's gradient; default: all the same
-) -> list:      # One tensor per parameter
-    "Gradient of the union of the batches: the size-weighted mean (Eq. 5 of `dc.txt`)."
+    grads: Sequence[Sequence[Tensor]],   # List over classes of lists over parameters
+    sizes: Sequence[float] | None = None # Images behind each class's gradient; default: all alike
+) -> list[Tensor]:                       # One tensor per parameter
+    """Gradient of the union of the batches: the size-weighted mean (Eq. 5 of `dc.txt`).
+
+    A `ValueError` says when `sizes` are not numbers of images, one per class."""
     n = len(grads)
     if sizes is not None and (len(sizes) != n or min(sizes) < 0 or sum(sizes) <= 0):
         raise ValueError(f"sizes: expected {n} numbers of images, one per class, got {sizes}")
     w = [1/n]*n if sizes is None else [s/sum(sizes) for s in sizes]
-    return [sum(wc*g for wc, g in zip(w, ps)) for ps in zip(*grads)]
+    by_parameter = zip(*grads, strict=True)
+    return [reduce(add, (wc*g for wc, g in zip(w, ps, strict=True))) for ps in by_parameter]
 
 # %% ../../nbs/gradient/multilevel.ipynb #ed098845
 MODES = ('intra', 'inter', 'interleaved', 'multi')
 
-def check_mode(mode):
-    "An error that lists the modes, for an unknown one."
+def check_mode(
+    mode: str # A name in `MODES`
+) -> str:
+    "The mode itself; for an unknown one a `ValueError` that lists them all."
     if mode not in MODES:
         raise ValueError(f"mode: expected one of {', '.join(MODES)}, got {mode!r}")
     return mode
 
+def _intra(g_syn, g_real, kind: str, **kw) -> list[Tensor]:
+    "The distance within every class; an error says which class it is about."
+    terms = []
+    for c, (a, b) in enumerate(zip(g_syn, g_real, strict=True)):
+        try:
+            terms.append(grad_distance(a, b, kind, **kw))
+        except ValueError as e:
+            raise ValueError(f"class {c}: {e}") from None
+    return terms
+
+# %% ../../nbs/gradient/multilevel.ipynb #ed098846
 def multilevel_loss(
-    g_syn,             # Synthetic gradients: a list over classes of lists over parameters
-    g_real,            # Real gradients, in the same shape
-    lam: float = None, # Weight of the inter-class term; default: the number of classes
-    mode: str = 'multi', # intra (DC), inter, interleaved, multi
-    kind: str = 'angle+l2', # See `grad_distance`
-    step: int = 0,     # For interleaved: even steps are intra, odd ones inter
-    sizes_syn=None, sizes_real=None, # Images behind each class's gradient, if they differ
-    **kw               # l2_weight and vectors, see `grad_distance`
-) -> torch.Tensor:     # Scalar
-    "Distance within classes plus `lam` times the distance of their unions (Eq. 4-6 of `dc.txt`)."
+    g_syn: Sequence[Sequence[Tensor]],  # Synthetic gradients: lists over parameters, by class
+    g_real: Sequence[Sequence[Tensor]], # Real gradients, in the same shape
+    lam: float | None = None, # Weight of the inter-class term; default: the number of classes
+    mode: str = 'multi',      # intra (DC), inter, interleaved, multi
+    kind: str = 'angle+l2',   # See `grad_distance`
+    step: int = 0,            # For interleaved: even steps are intra, odd ones inter
+    sizes_syn: Sequence[float] | None = None,  # Images behind each class's gradient,
+    sizes_real: Sequence[float] | None = None, # if they differ
+    **kw                      # l2_weight and vectors, see `grad_distance`
+) -> torch.Tensor:            # Scalar
+    """Distance within classes plus `lam` times the distance of their unions (Eq. 4-6 of `dc.txt`).
+
+    A `ValueError` names an unknown mode or kind, and the class whose gradients do not fit."""
     check_mode(mode)
     check_kind(kind)
-    if len(g_syn) != len(g_real) or not len(g_syn):
-        raise ValueError(f"g_real: expected {len(g_syn)} classes as in g_syn (and at least one), got {len(g_real)}")
-    lam = len(g_syn) if lam is None else lam
+    n = len(g_syn)
+    if n != len(g_real) or not n:
+        got = len(g_real)
+        raise ValueError(f"g_real: expected {n} classes as in g_syn (and at least one), got {got}")
     if mode == 'interleaved':
         mode = 'inter' if step % 2 else 'intra'
-    loss = 0.
-    if mode in ('intra', 'multi'):
-        for c, (a, b) in enumerate(zip(g_syn, g_real)):
-            try:
-                loss = loss + grad_distance(a, b, kind, **kw)
-            except ValueError as e:
-                raise ValueError(f"class {c}: {e}") from None
+    terms = _intra(g_syn, g_real, kind, **kw) if mode in ('intra', 'multi') else []
     if mode in ('inter', 'multi'):
-        loss = loss + lam*grad_distance(union_gradient(g_syn, sizes_syn), union_gradient(g_real, sizes_real), kind, **kw)
-    return loss
+        syn, real = union_gradient(g_syn, sizes_syn), union_gradient(g_real, sizes_real)
+        terms.append((n if lam is None else lam)*grad_distance(syn, real, kind, **kw))
+    return reduce(add, terms)

@@ -12,29 +12,33 @@ import math
 _CONSTANT = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10)}
 
 def zeta_constant(
-    ipc: int # Images per class
-) -> tuple:  # (T, zeta): matching steps per network, epochs on S after each but the last
-    "DC's schedule; between and beyond the published settings the next smaller one."
+    ipc: int           # Images per class
+) -> tuple[int, int]:  # (T, zeta): matching steps per network, epochs on S after each but the last
+    """DC's schedule; between and beyond the published settings the next smaller one.
+
+    A `ValueError` for less than one image per class."""
     if isinstance(ipc, bool) or not isinstance(ipc, int) or ipc < 1:
         raise ValueError(f"ipc: expected at least 1, got {ipc!r}")
     return _CONSTANT[max(k for k in _CONSTANT if k <= ipc)]
 
 # %% ../../nbs/gradient/schedule.ipynb #7e487df1
 class OverfitDetector:
-    "Says when an update of the network made the real loss rise (Section 3.3 of `dc.txt`)."
+    """Says when an update of the network made the real loss rise (Section 3.3 of `dc.txt`).
+
+    A loss that is not a number is a `ValueError`."""
     def __init__(self,
-        before # Loss on a real batch before the first update
+        before: float # Loss on a real batch before the first update
     ):
         self.last = self._number(before)
     def __call__(self,
-        loss # Loss on the same real batch after an update
-    ) -> bool: # True: this update made it worse, stop
+        loss: float # Loss on the same real batch after an update
+    ) -> bool:      # True: this update made it worse, stop
         "Compare with the loss before this update."
         loss = self._number(loss)
         rose, self.last = loss > self.last, loss
         return rose
     @staticmethod
-    def _number(loss):
+    def _number(loss) -> float:
         loss = float(loss)
         if math.isnan(loss):
             raise ValueError("loss: expected a number, got NaN")
@@ -44,7 +48,7 @@ class OverfitDetector:
 def zeta_adaptive(
     t: int # Index of the matching step, from 0
 ) -> int:  # Epochs on S after it
-    "The adaptive schedule (Eq. 12 of `dc.txt`)."
+    "The adaptive schedule (Eq. 12 of `dc.txt`); a `ValueError` for a negative step."
     if t < 0:
         raise ValueError(f"t: expected at least 0, got {t}")
     return 50 - 10*t if t < 4 else 10 if t < 10 else 5
