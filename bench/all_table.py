@@ -5,11 +5,14 @@
 What `dd_lit compare` does, over everything the library has. Each set is made once (interrupt and go on: finished sets and scores
 stay under runs/), labelled once by one teacher (for the soft losses), and trained on by every network with every optimiser and loss.
 """
-import argparse, json, sys
+import argparse
+import json
+import sys
 from pathlib import Path
+
+from dd_lit.compare import compare
 from dd_lit.core import atomic_write, provenance
 from dd_lit.data import load_data
-from dd_lit.compare import compare
 from dd_lit.distill import get_method, list_methods
 from dd_lit.report import table
 from dd_lit.statistics.backbones import squeeze

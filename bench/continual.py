@@ -6,15 +6,18 @@
 Only ten groups are run. GDumb trains from scratch, so what it knows after six classes does not depend on whether they came one by
 one or in pairs: every second accuracy of ten groups is the accuracy of five (`gdumb` gives equal numbers, tested in its notebook).
 """
-import hashlib, sys
+import hashlib
+import sys
 from functools import lru_cache
+
 import torch
+
 from dd_lit.distill import distill, get_method
 from dd_lit.labels.losses import get_loss
 from dd_lit.statistics.backbones import squeeze
 from dd_lit.study.continual import gdumb
 from harness import run_table
-from statistics_tables import BUDGET, G, TRAIN, TWO, load
+from statistics_tables import BUDGET, TRAIN, TWO, G, load
 
 SETS = {'random': ('random', {}), 'rded': ('rded', dict(iters=1, pool=100)), 'sre2l': ('sre2l', {}), 'gvbsm': ('gvbsm', G | dict(backbones=TWO))}
 LOSSES = ('kl', 'gift')

@@ -7,6 +7,7 @@ Random images, ten per class, one class at a time; two to four classes are one b
 are in continual.json, with the same seeds.
 """
 import sys
+
 from continual import FIT, LOSSES, Remember, data_of
 from dd_lit.distill import distill
 from dd_lit.labels.losses import get_loss

@@ -7,8 +7,11 @@ instead of 128; far fewer iterations, fewer real images per step, and 2000 test 
 gradient through VGG-11 and ResNet-18 is up to thousands of times longer than through a ConvNet: with the paper's lr_img of 0.1
 the images leave the range of any picture in one step, so these two sources get their own (the page shows the lengths).
 """
-import argparse, json, sys
+import argparse
+import json
+import sys
 from pathlib import Path
+
 from dd_lit.core import atomic_write
 from dd_lit.data import ImageData, load_data
 from dd_lit.study.cross_architecture import SIX, cross_architecture

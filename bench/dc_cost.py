@@ -2,15 +2,20 @@
 
     python bench/dc_cost.py            # writes bench/results/dc_cost.json
 """
-import argparse, json, statistics, sys, time
+import argparse
+import json
+import statistics
+import sys
+import time
 from pathlib import Path
-import torch
-from dd_lit.core import atomic_write, provenance, rng
-from dd_lit.data import load_data
-from dd_lit.models import create_model
-from dd_lit.gradient.dc import DC, match_step
-from dd_lit.coreset.select import random_select
 
+import torch
+
+from dd_lit.core import atomic_write, provenance, rng
+from dd_lit.coreset.select import random_select
+from dd_lit.data import load_data
+from dd_lit.gradient.dc import DC, match_step
+from dd_lit.models import create_model
 
 def interleaved(fs, reps):
     "Median seconds of each function, measured in turn so that a drift of the machine hits all alike."

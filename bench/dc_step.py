@@ -7,16 +7,22 @@ All variants run in one process, interleaved, on the same network and the same i
 error of any layer's real gradient (first and last class) against the plain step, `image_error` that of
 the gradient in the images. `peak_mb` is how far the process's resident memory rose during one step.
 """
-import argparse, json, statistics, sys, time
+import argparse
+import json
+import statistics
+import sys
+import time
 from pathlib import Path
-import torch, torch.nn as nn
+
+import torch
+import torch.nn as nn
+
 from dd_lit.core import PeakMemory, atomic_write, provenance, rng
-from dd_lit.data import load_data
-from dd_lit.models import ReluPool, create_model
 from dd_lit.coreset.select import random_select
+from dd_lit.data import load_data
 from dd_lit.gradient.dc import match_step, matched_params, mean_gradient, param_grads, plain_step
 from dd_lit.gradient.distance import grad_distance
-
+from dd_lit.models import ReluPool, create_model
 
 def plainify(model):
     "The same network from torch's own layers: ReLU, then AvgPool2d."

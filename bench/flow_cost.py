@@ -5,9 +5,16 @@
 Memory is measured the same way for all: bytes that autograd keeps for the backward pass, at the worst moment, and (in a process of
 its own for each method) how far the resident memory rises over a few steps.
 """
-import argparse, json, statistics, subprocess, sys, time
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
 from pathlib import Path
+
 import torch
+
 from dd_lit.core import PeakMemory, atomic_write, provenance
 from dd_lit.data import load_data
 from dd_lit.flow.features import FeatureNet

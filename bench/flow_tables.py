@@ -8,7 +8,10 @@ steps instead of 5000. Everything that differs is written into the file.
 """
 import sys
 from functools import lru_cache
-import torch, torch.nn.functional as F
+
+import torch
+import torch.nn.functional as F
+
 from dd_lit.core import DistilledSet, rng
 from dd_lit.distill import distill
 from dd_lit.flow.features import features, pretrain

@@ -8,6 +8,7 @@ The same distilled sets, teachers and networks as there (10 images per class), t
 0.001, 1000 epochs in batches of 50, the rate cut at 2/3 and 5/6, each batch augmented as its release does (`make_augment('gift')`) and then labelled by the teacher.
 """
 import sys
+
 from dd_lit.distill import distill, get_method
 from dd_lit.labels.losses import get_loss
 from dd_lit.labels.soft import relabel

@@ -10,6 +10,7 @@ width 128, 256 real images per class, 2 sets x 50 networks); it is written into 
 """
 import sys
 from functools import lru_cache
+
 from dd_lit.data import load_data
 from dd_lit.distill import distill
 from dd_lit.train import evaluate

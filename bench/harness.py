@@ -3,9 +3,15 @@
 A run counts as finished if it has a file under runs/ or a row in results/<name>.json, so a fresh clone continues where the
 committed table ends. `--merge` adds the new files to the table and loses none of its rows.
 """
-import argparse, json, re, subprocess, time
+import argparse
+import json
+import re
+import subprocess
+import time
 from pathlib import Path
+
 import torch
+
 from dd_lit.core import atomic_write, progress, provenance
 
 RESULTS = Path(__file__).parent/'results'

@@ -5,6 +5,7 @@
 """
 import sys
 from functools import lru_cache
+
 from dd_lit.distill import distill, get_method
 from dd_lit.labels.losses import get_loss
 from dd_lit.labels.soft import relabel

@@ -2,15 +2,21 @@
 
     python bench/label_cost.py          # writes bench/results/label_cost.json
 """
-import argparse, json, statistics, sys, time
+import argparse
+import json
+import statistics
+import sys
+import time
 from pathlib import Path
-import torch, torch.nn.functional as F
+
+import torch
+import torch.nn.functional as F
+
 from dd_lit.core import atomic_write, provenance, rng
 from dd_lit.labels.gift import refine_labels
 from dd_lit.labels.losses import get_loss
 from dd_lit.labels.theorem import infonce, repaired_bound, stated_bound
 from dd_lit.models import create_model
-
 
 def theorem_trials() -> dict:
     "How often the stated and the repaired bound hold, on labels of 10 to 1000 classes."

@@ -9,6 +9,7 @@ every loss, optimiser and network is trained: so they differ in nothing else.
 """
 import sys
 from functools import lru_cache
+
 from dd_lit.distill import distill, get_method
 from dd_lit.labels.losses import get_loss
 from dd_lit.labels.soft import relabel

@@ -2,9 +2,16 @@
 
     python bench/ogm_cost.py            # writes bench/results/ogm_cost.json
 """
-import argparse, json, statistics, sys, time
+import argparse
+import json
+import statistics
+import sys
+import time
 from pathlib import Path
-import torch, torch.nn.functional as F
+
+import torch
+import torch.nn.functional as F
+
 from dd_lit.core import atomic_write, provenance, rng
 from dd_lit.models import create_model
 from dd_lit.orthogonal.ogm import DirectionMatcher

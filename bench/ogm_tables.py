@@ -10,6 +10,7 @@ whole image; 'hard_whole' is what mosaics reach when they are treated like the o
 """
 import sys
 from functools import lru_cache
+
 from dd_lit.augment import patch_augment
 from dd_lit.distill import distill, get_method
 from dd_lit.labels.losses import get_loss
@@ -17,7 +18,7 @@ from dd_lit.labels.soft import relabel
 from dd_lit.statistics.backbones import squeeze
 from dd_lit.train import evaluate
 from harness import run_table
-from statistics_tables import BUDGET, G, TRAIN, TWO, load
+from statistics_tables import BUDGET, TRAIN, TWO, G, load
 
 O = dict(iters=30, lr=.05, pool=100)
 METHODS = {

@@ -6,9 +6,11 @@
 The files lie in the folder `peers` of DD_LIT_DATA (its README says where they come from and what was recorded). Each set of each
 file is scored as `dd_lit evaluate` scores it: protocol dc, four networks, the whole test set.
 """
-import os, sys
+import os
+import sys
 from functools import lru_cache
 from pathlib import Path
+
 from dd_lit.data import load_data
 from dd_lit.sets import read_sets
 from dd_lit.train import evaluate

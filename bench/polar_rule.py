@@ -6,14 +6,21 @@
 
 `--ranks` and `--images` write bench/results/polar_rule.json, each its own part. The old rule is kept here, and only here.
 """
-import argparse, contextlib, json, subprocess, sys, time
+import argparse
+import contextlib
+import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 from unittest import mock
+
 import torch
+
 import dd_lit.orthogonal.ogm as ogm
 import dd_lit.orthogonal.pseudo_gradient as pseudo
-from dd_lit.core import atomic_write, provenance, rng
 from dd_lit.augment import patch_crop
+from dd_lit.core import atomic_write, provenance, rng
 from dd_lit.data import load_data
 from dd_lit.distill import get_method
 from dd_lit.orthogonal.ogm import DirectionMatcher

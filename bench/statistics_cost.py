@@ -2,9 +2,15 @@
 
     python bench/statistics_cost.py            # writes bench/results/statistics_cost.json
 """
-import argparse, json, statistics, sys, time
+import argparse
+import json
+import statistics
+import sys
+import time
 from pathlib import Path
+
 import torch
+
 from dd_lit.core import atomic_write, provenance, rng
 from dd_lit.data import load_data
 from dd_lit.statistics.gvbsm import GVBSM

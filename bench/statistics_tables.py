@@ -7,8 +7,10 @@
 Each run distils 10 images per class, labels every view, and trains two ConvNets with MSE + 0.1 GT on the stored views
 (soft) and, for the same set, with hard labels. The budget is far below the paper's (4000 steps, ResNet-18 with 64 channels, 1000 epochs); it is written into every row.
 """
-import sys, time
+import sys
+import time
 from functools import lru_cache
+
 from dd_lit.data import ImageData, load_data
 from dd_lit.distill import distill, get_method
 from dd_lit.labels.losses import get_loss

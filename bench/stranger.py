@@ -2,8 +2,16 @@
 
     python bench/stranger.py             # about half an hour on two cores -> bench/results/stranger.json
 """
-import argparse, json, os, re, subprocess, sys, tempfile, time
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
 from pathlib import Path
+
 from dd_lit.core import atomic_write, provenance
 
 ROOT = Path(__file__).parent.parent

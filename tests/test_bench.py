@@ -1,7 +1,9 @@
 """The benchmark runs, and the fast step's gradients are the plain step's. (Speed itself is not asserted: CI machines vary.)"""
-import json, subprocess, sys
-from conftest import ROOT
+import json
+import subprocess
+import sys
 
+from conftest import ROOT
 
 def test_dc_step(tmp_path):
     subprocess.run([sys.executable, ROOT/'bench'/'dc_step.py', '--data', 'digits', '--batch', '48', '--reps', '1', '--width', '32', '--out', tmp_path/'x.json'], check=True, capture_output=True)
@@ -35,6 +37,7 @@ def test_state_of_code():
     "The commit, and a plus where the code differs from it; None where there is no git."
     sys.path.insert(0, str(ROOT/'bench'))
     import re
+
     from harness import state_of_code
     s = state_of_code()
     assert s is None or re.fullmatch(r'[0-9a-f]{7,}\+?', s)

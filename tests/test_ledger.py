@@ -1,10 +1,15 @@
 """Rows of the ledger that are cheap enough are measured again, each time: the verdict must come out as stored."""
-import json, statistics, sys, time
-import pytest, torch
+import statistics
+import sys
+import time
+
+import torch
 from conftest import ROOT
+
 sys.path.insert(0, str(ROOT/'bench'))
 from dd_lit.data import load_data
-from dd_lit.study.claims import ledger, load_results
+from ledger import ledger
+from scores import load_results
 
 STORED = load_results(ROOT/'bench'/'results')
 

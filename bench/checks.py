@@ -1,0 +1,271 @@
+"""How a claim is checked: functions of the stored runs that return one finding per place.
+
+`order` checks 'A beats B' on a table of runs. The rest are the few claims that are put otherwise:
+about time, memory, one theorem, or a comparison with half of something.
+"""
+from collections.abc import Callable, Iterator
+from statistics import fmean
+from typing import NamedTuple
+
+from scores import Table, merged, scores
+from verdicts import common_seeds, verdict
+
+class Finding(NamedTuple):
+    "What one place says about a claim."
+    place: str
+    text: str   # our numbers
+    word: str   # reproduced, not reproduced, undecided, out of date
+
+
+Check = Callable[[dict], list[Finding]]    # stored runs (from `load_results`) -> findings
+
+
+def yes_or_no(good: bool) -> str:
+    return 'reproduced' if good else 'not reproduced'
+
+
+def out_of_date(places) -> list[Finding]:
+    return [Finding(place, '', 'out of date') for place in places]
+
+
+# --- orders ---
+
+def order(
+    table: str, better: str, worse: str,   # rows of a table of runs
+    only: str = '',                        # places that contain this
+    at_least: bool = False,                # is a tie enough?
+    not_in: str | None = None,             # but not this
+) -> Check:
+    "The check of 'better beats worse', wherever both have at least two seeds."
+    def check(results):
+        new, old = scores(results, table), scores(results, table, outdated=True)
+        pairs = lambda t: _pairs(t, better, worse, only, not_in)
+        out = [_compared(place, a, b, at_least) for place, a, b in pairs(new)]
+        gone = {place for place, *_ in pairs(merged(new, old))} - {f.place for f in out}
+        return out + out_of_date(sorted(gone))
+    return check
+
+
+def _pairs(table: Table, better, worse, only, not_in) -> Iterator[tuple[str, dict, dict]]:
+    "Places in which both rows have at least two common seeds: (place, better, worse)."
+    for place, rows in table.items():
+        a, b = rows.get(better, {}), rows.get(worse, {})
+        wanted = only in place and (not_in is None or not_in not in place)
+        if wanted and len(common_seeds(a, b)) > 1:
+            yield place, a, b
+
+
+def _compared(place: str, a: dict, b: dict, at_least: bool) -> Finding:
+    v, seeds = verdict(a, b, at_least), common_seeds(a, b)
+    ours, theirs = (fmean(x[k] for k in seeds) for x in (a, b))
+    return Finding(place, f'{ours:.1f} against {theirs:.1f} ({v})', v.word)
+
+
+def both(*checks: Check) -> Check:
+    "The findings of all these checks, one after the other."
+    return lambda results: [f for check in checks for f in check(results)]
+
+
+def kept(keep: Callable[[str], bool], check: Check) -> Check:
+    "The findings of a check in the places that `keep` keeps."
+    return lambda results: [f for f in check(results) if keep(f.place)]
+
+
+def alive(
+    file: str,     # name of a file of stored runs that counts as a whole or not at all
+    check: Check,
+) -> Check:
+    "The same check, out of date where the file is."
+    def guarded(results):
+        gone = results.get(file, {}).get('outdated')
+        return [f._replace(word='out of date') if gone else f for f in check(results)]
+    return guarded
+
+
+# --- gradient matching ---
+
+def dc_cost(part: str) -> Check:
+    "Less than 1 % on top of a step of DC? The same step measured twice says how sure we are."
+    def check(results):
+        out = []
+        for ipc, parts in results.get('dc_cost', {}).get('parts', {}).items():
+            if part not in parts:
+                continue
+            noise = abs(parts['dc again']['over_dc_percent']) if 'dc again' in parts else 0.
+            v = parts[part]['over_dc_percent']
+            word = 'undecided' if v - noise <= 1 <= v + noise else yes_or_no(v < 1)
+            text = f'{v:+.1f} % (the same step measured twice: {noise:.1f} %)'
+            out.append(Finding(f'ipc {ipc}', text, word))
+        return out
+    return alive('dc_cost', check)
+
+
+def adaptive_saves(percent: float) -> Check:
+    "Does the adaptive schedule save so much of the time?"
+    def check(results):
+        if 'dc_cost' not in results:
+            return []
+        v = results['dc_cost']['adaptive']['saved_percent']
+        return [Finding('ipc 10', f'{v:.0f} % saved', yes_or_no(v >= percent))]
+    return alive('dc_cost', check)
+
+
+def best_source(source: str) -> Check:
+    """One source network's images against each other's, target by target: the targets are the
+    pairs, and neither network is tested on its own images."""
+    def check(results):
+        c = results.get('cross_architecture')
+        if not c:
+            return []
+        by = {}
+        for s, row in zip(c['sources'], c['mean'], strict=True):
+            by[s] = {t: v for t, v in zip(c['targets'], row, strict=True) if v is not None}
+        out = []
+        for s in by:
+            if s == source:
+                continue
+            ours = {t: v for t, v in by[source].items() if t not in (source, s)}
+            v = verdict(ours, by[s])
+            text = f'{v} over {v.seeds} networks'
+            out.append(Finding(f'mnist, ipc 1, against {s}', text, v.word))
+        return out
+    return alive('cross_architecture', check)
+
+
+# --- statistical matching and orthogonal gradients ---
+
+def dropping_is_cheaper(results: dict) -> list[Finding]:
+    "A step of G-VBSM that drops statistics at random against one that does not."
+    rows = results.get('statistics_cost', {}).get('rows', {})
+    a, b = (rows.get(f'+ conv statistics, beta_dr {v}') for v in ('0', '0.4'))
+    if not (a and b):
+        return []
+    text = f"{a['ratio']:.2f}x of SRe2L without dropping, {b['ratio']:.2f}x with"
+    return [Finding('digits', text, yes_or_no(b['ratio'] < a['ratio']))]
+
+
+def ogm_cost(key: str, good: Callable[[float], bool]) -> Check:
+    "One number of `ogm_cost.json`, in each place it was measured."
+    def check(results):
+        rows = results.get('ogm_cost', {}).get('rows', [])
+        return [Finding(r['place'], r['text'][key], yes_or_no(good(r[key]))) for r in rows]
+    return alive('ogm_cost', check)
+
+
+# --- flow matching ---
+
+def flow_cost(
+    at_least: float,   # times
+    **units: str,      # column of `flow_cost.json` -> what it measures
+) -> Check:
+    "How many times as much LGM with ten augmentations needs as SFM."
+    def check(results):
+        c = results.get('flow_cost')
+        if not c:
+            return []
+        place = f"{c['data']}, {c['model']}, ipc {c['ipc']}"
+        lgm, sfm = c['rows']['lgm, 10 augmentations'], c['rows']['sfm']
+        times = {k: lgm[k]/sfm[k] for k in units}
+        texts = {k: f'LGM with ten augmentations: {times[k]:.1f}x {units[k]}' for k in units}
+        return [Finding(place, texts[k], yes_or_no(times[k] >= at_least)) for k in units]
+    return alive('flow_cost', check)
+
+
+def near_full_data(margin: float) -> Check:
+    "One image per class with an inherited classifier: within so many points of all data?"
+    def check(results):
+        rows = results.get('flow_tables', {}).get('rows', [])
+        ours, full, old = {}, {}, set()
+        for r in rows:
+            if (r['row'], r['ipc']) != ('sfm', 1):
+                continue
+            place = f"{r['data']}, ipc 1, {r['net']}"
+            if r.get('outdated'):
+                old.add(place)
+                continue
+            ours.setdefault(place, {})[r['seed']] = fmean(r['accuracy'][f"{r['net']} ci"])
+            full.setdefault(place, {})[r['seed']] = r['linear_accuracy'][r['net']]
+        out = []
+        for place, a in ours.items():
+            if len(a) > 1:
+                v = verdict(a, full[place], at_least=True, margin=margin)
+                all_data = fmean(full[place].values())
+                text = f'{fmean(a.values()):.1f} with CI, {all_data:.1f} with all data ({v})'
+                out.append(Finding(place, text, v.word))
+        return out + out_of_date(sorted(old - set(ours)))
+    return check
+
+
+# --- losses ---
+
+def collapse(optimiser: str) -> Check:
+    "A collapse of KL: less than half of what AdamW reaches, seed by seed."
+    def check(results):
+        new = scores(results, 'label_tables')
+        every = merged(new, scores(results, 'label_tables', outdated=True))
+        out = []
+        for place, rows in every.items():
+            if not place.endswith(f', {optimiser}') or 'kl' not in rows:
+                continue
+            at = place.rsplit(',', 1)[0] + ', adamw', place
+            adamw, ours = (new.get(p, {}).get('kl', {}) for p in at)
+            if len(common_seeds(adamw, ours)) > 1:
+                v = verdict({k: x/2 for k, x in adamw.items()}, ours)
+                means = fmean(ours.values()), fmean(adamw.values())
+                text = '{:.1f} with {}, {:.1f} with AdamW'.format(means[0], optimiser, means[1])
+                out.append(Finding(place, text, v.word))
+            elif len(common_seeds(*(every.get(p, {}).get('kl', {}) for p in at))) > 1:
+                out += out_of_date([place])
+        return out
+    return check
+
+
+def best_gamma(gamma: str) -> Check:
+    """Is this gamma at least as good as every other, seed by seed? Named is the one with the best
+    mean."""
+    def check(results):
+        new = scores(results, 'label_tables')
+        every = merged(new, scores(results, 'label_tables', outdated=True))
+        out = []
+        for place, rows in every.items():
+            if not place.endswith('gamma') or gamma not in rows:
+                continue
+            if place not in new:
+                out += out_of_date([place])
+            elif words := _against_rivals(new[place], gamma):
+                mean = {g: fmean(v.values()) for g, v in new[place].items()}
+                best = max(mean, key=lambda g: mean[g])
+                text = f'best at {best} ({mean[best]:.1f}; {gamma}: {mean[gamma]:.1f})'
+                out.append(Finding(place, text, _worst(words)))
+        return out
+    return check
+
+
+def _against_rivals(rows: dict[str, dict], name: str) -> list[str]:
+    "The word on 'at least as good' against each other row with at least two common seeds."
+    ours = rows.get(name, {})
+    rivals = [v for n, v in rows.items() if n != name and len(common_seeds(ours, v)) > 1]
+    return [verdict(ours, v, at_least=True).word for v in rivals]
+
+
+def _worst(words: list[str]) -> str:
+    return next(w for w in ('not reproduced', 'undecided', 'reproduced') if w in words)
+
+
+def gift_costs_nothing(results: dict) -> list[Finding]:
+    "A step with GIFT against a step with KL: within 5 %?"
+    rows = results.get('label_cost', {}).get('rows')
+    if not rows:
+        return []
+    text = f"{rows['gift']/rows['kl']:.3f}x of KL's step"
+    return [Finding('digits', text, yes_or_no(rows['gift'] < 1.05*rows['kl']))]
+
+
+def theorem_holds(results: dict) -> list[Finding]:
+    "Theorem 1 of GIFT in random trials."
+    t = results.get('label_cost', {}).get('theorem')
+    if not t:
+        return []
+    text = (f"the stated bound held in {t['holds']} of {t['trials']}, "
+            f"its repair in {t['repaired']}")
+    return [Finding('random trials', text, yes_or_no(t['holds'] == t['trials']))]

@@ -1,0 +1,51 @@
+"""The ledger: every claim of `claims.py` checked against the stored runs, and drawn.
+
+`nbs/study/claims.ipynb` shows it.
+"""
+import matplotlib.pyplot as plt
+
+from claims import CLAIMS, Claim
+from verdicts import summary, tally
+
+PAPERS = dict(
+    dc='Delving into Effective Gradient Matching', gvbsm='G-VBSM',
+    ogm='Orthogonal gradient matching', sfm='SFM and classifier inheritance', gift='GIFT')
+VERDICTS = {                                     # what can come out, and its colour
+    'holds': 'tab:green', 'mixed': 'tab:olive', 'undecided': 'tab:gray',
+    'does not hold': 'tab:red', 'out of date': 'lightsteelblue', 'not run': 'lightgray',
+    'not testable here': 'white'}
+
+
+def decided(claim: Claim, results: dict) -> dict:
+    "One claim with what the stored runs say about it."
+    places = claim.check(results) if claim.check else []
+    words = [f.word for f in places]
+    word = summary(words) if claim.check else 'not testable here'
+    said = {k: getattr(claim, k) for k in ('paper', 'where', 'text', 'says', 'page', 'file', 'why')}
+    return said | dict(places=places, tally=tally(words), verdict=word)
+
+
+def ledger(
+    results: dict,              # from `load_results`
+    paper: str | None = None,   # only the claims of this one
+) -> list[dict]:
+    "Check the claims against stored runs: one dict per claim."
+    return [decided(c, results) for c in CLAIMS if paper in (None, c.paper)]
+
+
+def ledger_figure(rows: list[dict]) -> plt.Figure:
+    "Stacked bars: the verdicts of each paper's claims."
+    fig, ax = plt.subplots(figsize=(7, 2.5), layout='constrained')
+    for j, p in enumerate(PAPERS):
+        left = 0
+        for word, color in VERDICTS.items():
+            k = sum(r['paper'] == p and r['verdict'] == word for r in rows)
+            label = word if j == 0 else None
+            ax.barh(-j, k, left=left, color=color, edgecolor='k', lw=.4, label=label)
+            left += k
+            if k:
+                ax.text(left - k/2, -j, k, ha='center', va='center', fontsize=8)
+    ax.set_yticks([-j for j in range(len(PAPERS))], list(PAPERS.values()), fontsize=8)
+    ax.legend(fontsize=7, ncol=6, loc='lower center', bbox_to_anchor=(.4, 1))
+    ax.set_xlabel('claims')
+    return fig

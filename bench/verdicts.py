@@ -1,0 +1,149 @@
+"""When is a claim reproduced? A paired interval over seeds, a margin for ties, and runs that no longer count.
+
+`nbs/study/verdicts.ipynb` derives the rule, tests it, and measures how often it is wrong.
+"""
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from scipy import stats
+
+MARGIN = 1.   # percentage points that do not matter
+WORDS = ('reproduced', 'not reproduced', 'undecided', 'out of date')
+
+
+@dataclass(frozen=True)
+class Verdict:
+    "What the seeds say about one comparison."
+    word: str    # reproduced, not reproduced, undecided
+    diff: float  # mean difference, better minus worse
+    low: float   # 95 % interval of the mean difference
+    high: float
+    seeds: int   # how many seeds both have
+
+    def __str__(self):
+        return f'{self.diff:+.1f} [{self.low:+.1f}, {self.high:+.1f}]'
+
+
+def common_seeds(better: dict, worse: dict) -> list:
+    "The seeds that both have."
+    return sorted(set(better) & set(worse))
+
+
+def interval(diff: list[float], level: float = .95) -> tuple[float, float, float]:
+    "Student's interval of a mean: the mean, and the two ends."
+    n = len(diff)
+    mean = sum(diff)/n
+    deviation = (sum((d - mean)**2 for d in diff)/(n - 1))**.5
+    half = float(stats.t.ppf(.5 + level/2, n - 1))*deviation/n**.5
+    return mean, mean - half, mean + half
+
+
+def verdict(
+    better: dict,            # seed -> score of the row that is claimed to be better
+    worse: dict,             # seed -> score of the other row
+    at_least: bool = False,  # is the claim "at least as good"? Then a tie is enough
+    margin: float = MARGIN,  # what a tie may cost, in the unit of the scores
+    level: float = .95,      # of the interval
+) -> Verdict:
+    """Is 'better beats worse' (or 'is at least as good') reproduced?
+    Student's paired interval over the common seeds."""
+    seeds = common_seeds(better, worse)
+    if len(seeds) < 2:
+        raise ValueError(f"better, worse: expected at least 2 common seeds, got {len(seeds)}")
+    if margin < 0:
+        raise ValueError(f"margin: expected at least 0, got {margin}")
+    mean, low, high = interval([better[k] - worse[k] for k in seeds], level)
+    bar = -margin if at_least else 0.
+    word = 'undecided'
+    if low > bar:
+        word = 'reproduced'
+    elif high < bar or high == bar == 0:
+        word = 'not reproduced'
+    return Verdict(word, mean, low, high, len(seeds))
+
+
+# --- many places, one word ---
+
+def tally(words: Iterable[str]) -> dict[str, int]:
+    "How many places speak for a claim, against it, neither, or no longer."
+    words = list(words)
+    for w in words:
+        if w not in WORDS:
+            raise ValueError(f"words: expected some of {', '.join(WORDS)}, got {w!r}")
+    names = ('for', 'against', 'undecided', 'out of date')
+    return {n: words.count(w) for n, w in zip(names, WORDS, strict=True)}
+
+
+def summary(words: Iterable[str]) -> str:
+    """One word for a claim tested in several places: holds or does not hold if most places say so,
+    mixed if places speak both for and against, undecided, out of date, or not run."""
+    t = tally(words)
+    live = t['for'] + t['against'] + t['undecided']
+    if not live:
+        return 'out of date' if t['out of date'] else 'not run'
+    if t['for'] and t['against']:
+        return 'mixed'
+    if t['for'] > live/2:
+        return 'holds'
+    return 'does not hold' if t['against'] > live/2 else 'undecided'
+
+
+# --- runs that no longer count ---
+
+@dataclass(frozen=True)
+class Outdated:
+    "Rows of stored runs that no longer count."
+    files: list[str]           # names of result files, without .json
+    before: str                # rows made before this moment (ISO, UTC)
+    why: str                   # the mend that touches their numbers
+    where: dict | None = None  # field -> values: only rows with one of them; None: all rows
+
+    def hits(self, file: str, row: dict, made: str) -> bool:
+        "Is a row, made at the moment `made`, one of these?"
+        if file not in self.files or made >= self.before:
+            return False
+        return all(row.get(k) in v for k, v in (self.where or {}).items())
+
+
+def read_outdated(path: str | Path) -> list[Outdated]:
+    "What no longer counts, from outdated.json; an empty list if the file is not there."
+    path = Path(path)
+    return [Outdated(**o) for o in json.loads(path.read_text())] if path.exists() else []
+
+
+def why_outdated(
+    file: str, row: dict,   # a row of `file`.json (or the whole file, for one without rows)
+    made: str,              # when it was made (ISO, UTC)
+    rules: list[Outdated],  # from `read_outdated`
+) -> str:
+    "Why a stored run no longer counts; '' if it counts."
+    return '; '.join(dict.fromkeys(o.why for o in rules if o.hits(file, row, made)))
+
+
+def dated_rows(content: dict) -> list[tuple[dict, str]]:
+    "The rows of a result file (the file itself, if it has none), each with the time it was made."
+    made = content.get('made_with', {}).get('time', '')
+    rows = content.get('rows')
+    rows = rows if isinstance(rows, list) else [content]
+    return [(r, r.get('made_with', {}).get('time', made)) for r in rows]
+
+
+def notice(results: str | Path, *files: str) -> str:
+    """Markdown, '' if all count: which stored runs of these files (names without .json, in the
+    folder bench/results) no longer count, and why."""
+    results = Path(results)
+    rules = read_outdated(results/'outdated.json')
+    out = []
+    for file in files:
+        rows = dated_rows(json.loads((results/f'{file}.json').read_text()))
+        for why in dict.fromkeys(o.why for o in rules):
+            same = [o for o in rules if o.why == why]
+            n = sum(any(o.hits(file, r, made) for o in same) for r, made in rows)
+            if n:
+                which = 'all runs' if n == len(rows) else f'{n} of {len(rows)} runs'
+                out.append(f'- `{file}`, {which}: {why}.')
+    head = ('Some runs on this page no longer count. They stay as a record, and give no verdict '
+            'until they are made again:\n\n')
+    return head + '\n'.join(out) if out else ''
