@@ -1,7 +1,8 @@
 """Packaging. Everything a person may want to change is in settings.ini; this file only reads it."""
 from configparser import ConfigParser
 from pathlib import Path
-from setuptools import setup, find_packages
+
+from setuptools import find_packages, setup
 
 cfg = ConfigParser(delimiters=['='])
 cfg.read(Path(__file__).parent/'settings.ini', encoding='utf-8')

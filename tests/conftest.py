@@ -1,6 +1,11 @@
 """Shared by all tests: where things are, and how to call the command line as a user would."""
-import contextlib, io, os, subprocess, sys
+import contextlib
+import io
+import os
+import subprocess
+import sys
 from pathlib import Path
+
 import pytest
 
 ROOT = Path(__file__).parent.parent

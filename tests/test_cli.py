@@ -1,7 +1,15 @@
 """The command line as a user meets it: the whole way, and every way it can go wrong."""
-import json, os, signal, subprocess, sys, time
-import numpy as np, pytest, torch
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
 from PIL import Image
+
 from dd_lit.core import DistilledSet
 from dd_lit.distill import load_checkpoint
 
@@ -133,7 +141,9 @@ def test_bad_data(call, tmp_path):
     one_line(call('distill', 'random', '--data', 'pics'), '2.png', 'not a readable image')
     one_line(call('distill', 'random', '--data', 'mnist', '--root', tmp_path), 'mnist: not found', 'download')
     pq = pytest.importorskip('pyarrow.parquet')
-    import io, pyarrow as pa
+    import io
+
+    import pyarrow as pa
     def png(v):
         b = io.BytesIO()
         Image.fromarray(np.full((8, 8), v, np.uint8)).save(b, 'PNG')

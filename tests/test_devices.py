@@ -1,12 +1,13 @@
 """Nothing mixes devices: every method, every way of scoring and labelling, on a device that is not there (see pretend.py)."""
-import os
-import pytest, torch
+import pytest
+import torch
 from conftest import ROOT  # noqa: F401  (sets the environment)
 from pretend import Mixed, PretendDevice, Rules
+
 from dd_lit.augment import crop_resize, draw_boxes, make_augment, patch_augment
+from dd_lit.compare import compare
 from dd_lit.core import DistilledSet, rng
 from dd_lit.data import ImageData, load_data
-from dd_lit.compare import compare
 from dd_lit.distill import distill, get_method, list_methods
 from dd_lit.labels.losses import get_loss
 from dd_lit.labels.soft import LiveLabels, relabel
@@ -127,7 +128,7 @@ def test_compare_and_full(data):
 
 
 def test_inherit_and_continual(data):
-    from dd_lit.flow.features import FeatureNet, features, pretrain
+    from dd_lit.flow.features import features, pretrain
     from dd_lit.flow.inherit import INHERIT_MODES, evaluate_inherit, train_golden
     from dd_lit.study.continual import gdumb
     ds = small_set(data)

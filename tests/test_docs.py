@@ -1,5 +1,10 @@
 """The site's preview, as a person's browser sees it: links, pictures, mathematics, console, a phone's width."""
-import html.parser, re, shutil, subprocess, sys
+import html.parser
+import re
+import shutil
+import subprocess
+import sys
+
 import pytest
 from conftest import ROOT
 

@@ -1,9 +1,12 @@
 """From a dataset to a score, on real images, through the Python interface."""
 import os
 from pathlib import Path
-import pytest, torch
-from dd_lit.data import ImageData, load_data
+
+import pytest
+import torch
+
 from dd_lit.compare import compare
+from dd_lit.data import ImageData, load_data
 from dd_lit.distill import distill
 from dd_lit.train import evaluate, probe, recipe
 

@@ -1,18 +1,28 @@
 """Matching flows: trainings that depend on their seed alone, networks on devices of their own."""
 import random
-import numpy as np, pytest, torch, torch.nn.functional as F
-from torch import nn
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
 from conftest import ROOT  # noqa: F401  (sets the environment)
 from pretend import NAME, PretendDevice, Rules
+from torch import nn
 from torchvision.ops import StochasticDepth
+
 from dd_lit.core import rng
 from dd_lit.data import ImageData, load_data
 from dd_lit.distill import distill, get_method
-from dd_lit.flow.features import features as F_
 from dd_lit.flow.features import FeatureNet, features, pretrain
-from dd_lit.flow.inherit import INHERIT_MODES, Views, evaluate_inherit, train_golden, train_projector
+from dd_lit.flow.features import features as F_
+from dd_lit.flow.inherit import (
+    INHERIT_MODES,
+    Views,
+    evaluate_inherit,
+    train_golden,
+    train_projector,
+)
 from dd_lit.models import borrowed, create_model, device_of, list_models, weights_digest
-
 
 def few(size=None):
     d = load_data('digits', size=size)

@@ -1,7 +1,11 @@
 """Soft labels: what every loss promises for any finite logits, and what the label stores promise."""
-import pytest, torch, torch.nn.functional as F
-from hypothesis import HealthCheck, given, settings, strategies as st
-from dd_lit.core import check_soft, rng
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dd_lit.core import rng
 from dd_lit.labels.losses import get_loss, list_losses
 
 HALF = (torch.float16, torch.bfloat16)
@@ -129,6 +133,7 @@ def test_teachers_come_back_as_they_were(kind):
 def test_labels_mix_no_devices():
     "Images, student and teacher on a GPU or not, in every combination: fake tensors raise where two devices meet."
     from torch._subclasses.fake_tensor import FakeTensorMode
+
     from dd_lit.labels.gift import cosine_loss
     from dd_lit.labels.losses import LOSSES
     from dd_lit.labels.soft import LiveLabels, _answers, relabel

@@ -1,14 +1,17 @@
 """Matching by networks: whoever looks at a run does not change it, whoever lends a network gets it back, and what a network draws comes from the seed."""
 import random
-import numpy as np, pytest, torch
-from torch import nn
+
+import numpy as np
+import pytest
+import torch
 import torch.nn.functional as F
+from torch import nn
+
 from dd_lit.core import local_seed
 from dd_lit.data import ImageData, load_data
 from dd_lit.distill import distill, get_method
 from dd_lit.models import weights_digest
 from dd_lit.statistics.backbones import squeeze
-
 
 @pytest.fixture(scope='module')
 def data():

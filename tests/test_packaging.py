@@ -1,7 +1,11 @@
 """What a user gets from pip."""
-import shutil, subprocess, sys, tarfile, zipfile
-from conftest import ROOT
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
 
+from conftest import ROOT
 
 MODULES = {str(p.relative_to(ROOT)) for p in (ROOT/'dd_lit').rglob('*.py')}
 

@@ -1,8 +1,15 @@
 """Two processes make what one makes, also when one of them is killed on the way."""
-import os, signal, subprocess, sys, time
-import psutil, pytest, torch
-from dd_lit.core import DistilledSet
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import torch
 from conftest import ROOT
+
+from dd_lit.core import DistilledSet
 
 ENV = {k: v for k, v in os.environ.items() if k not in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK')} | dict(OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT), DD_LIT_PROGRESS='0')
 TWO = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2']
@@ -33,7 +40,7 @@ def test_killed_and_resumed(tmp_path):
 
 
 def test_labels_and_scores_shared(tmp_path):
-    code = f'''
+    code = '''
 import json, os, sys, torch
 from dd_lit.parallel import start, stop, first, world
 from dd_lit.data import load_data; from dd_lit.distill import distill; from dd_lit.labels.soft import relabel; from dd_lit.models import create_model; from dd_lit.train import evaluate
@@ -42,7 +49,7 @@ l = relabel(ds.images, [t], epochs=5, batch_size=10, chunk=2, path=sys.argv[1])
 s = evaluate(ds, d, 'mlp', repeats=3, epochs=5, soft=l, loss='kl', device='cpu')
 if first(): json.dump(dict(n=world()[1], top1=s.top1, hard=s.hard, sha=json.load(open(sys.argv[1] + '/labels.json'))['sha256'], total=l.nbytes()['total']), open(sys.argv[1] + '/out.json', 'w'))
 stop()
-tasks = '/proc/self/task'; assert not os.path.exists(tasks) or not any('gloo' in open(f'{{tasks}}/{{t}}/comm').read() for t in os.listdir(tasks)), "the group's threads outlive it: Python's end would abort the process"
+tasks = '/proc/self/task'; assert not os.path.exists(tasks) or not any('gloo' in open(f'{tasks}/{t}/comm').read() for t in os.listdir(tasks)), "the group's threads outlive it: Python's end would abort the process"
 '''
     (tmp_path/'t.py').write_text(code)
     out = []
@@ -56,8 +63,9 @@ tasks = '/proc/self/task'; assert not os.path.exists(tasks) or not any('gloo' in
 
 def test_what_travels_lies_where_the_backend_wants_it(monkeypatch):
     "NCCL moves tensors of the GPU only: what lies elsewhere goes there, travels, and comes back to where it is wanted."
-    import dd_lit.parallel as parallel
     from pretend import PretendDevice
+
+    import dd_lit.parallel as parallel
     with PretendDevice() as device:
         sent = []
         monkeypatch.setattr(parallel, '_there', lambda: torch.device(device), raising=False)

@@ -1,6 +1,9 @@
 """What must stay true of the repository itself: exported code, notebooks, README."""
-import json, shutil, subprocess, sys
-from pathlib import Path
+import json
+import shutil
+import subprocess
+import sys
+
 import pytest
 from conftest import ROOT
 
@@ -78,7 +81,8 @@ def test_no_pickle_and_no_global_seed():
 
 def test_every_export_is_described():
     "Public functions and classes have a docstring."
-    import importlib, inspect
+    import importlib
+    import inspect
     for f in sorted((ROOT/'dd_lit').rglob('*.py')):
         if f.name.startswith('_'):
             continue

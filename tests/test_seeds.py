@@ -1,7 +1,12 @@
 """What a network draws while it trains (dropout, stochastic depth) comes from the seed: the same seed gives the same weights,
 the same scores, the same images after an interruption, and the caller's generators are left as they were."""
 import random
-import numpy as np, pytest, torch, torchvision
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+
 import dd_lit.models as models
 from dd_lit.core import rng
 from dd_lit.data import ImageData, load_data

@@ -2,9 +2,19 @@
 
 Quarto itself cannot be had everywhere, so a stub stands in for it on the PATH. What it would be given is what is compared.
 """
-import ast, configparser, json, os, re, shutil, subprocess, sys
+import ast
+import configparser
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
-import pypandoc, pytest, yaml
+
+import pypandoc
+import pytest
+import yaml
 from conftest import ROOT
 
 BOOKS = sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts)

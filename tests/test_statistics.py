@@ -1,7 +1,5 @@
 """Statistical matching and soft labels from the command line, and one whole way through the library."""
 import json
-import torch
-from conftest import ROOT
 
 TINY = ('width=8', 'squeeze_epochs=1', 'squeeze_augment=crop')
 

@@ -1,7 +1,12 @@
-"""The pages that are no notebooks, written to _proc/*.qmd, for Quarto and for the preview alike: an API page for every module, from its
-docments, and CONTRIBUTING."""
-import importlib, inspect, json, pkgutil, sys
+"""The pages that are no notebooks, written to _proc/*.qmd, for Quarto and for the preview alike: an API page for
+every module, from its docments, and CONTRIBUTING."""
+import importlib
+import inspect
+import json
+import pkgutil
+import sys
 from pathlib import Path
+
 from fastcore.docments import docments, empty
 
 root = Path(__file__).parent.parent
@@ -23,6 +28,41 @@ def _type(a):
     return '' if a is empty or a is None else getattr(a, '__name__', None) or str(a).replace('typing.', '')
 
 
+def _default(v, width):
+    return getattr(v, '__name__', repr(v))[:width]
+
+
+def _argument(p):
+    star = {p.VAR_POSITIONAL: '*', p.VAR_KEYWORD: '**'}.get(p.kind, '')
+    return star + p.name + ('' if p.default is p.empty else f'={_default(p.default, 40)}')
+
+
+def _cell(s):
+    return str(s or '').replace('|', '\\|').replace('\n', ' ').replace('$', '\\$')
+
+
+def _table(docs) -> list:
+    "A row for every argument."
+    rows = []
+    for k, v in docs.items():
+        if k not in ('self', 'cls', 'return'):
+            default = '' if v.default is empty else _code(_cell(_default(v.default, 60)))
+            rows.append(f'| `{k}` | {_cell(_type(v.anno))} | {default} | {_cell(v.docment)} |')
+    return ['| argument | type | default | |', '|---|---|---|---|', *rows, ''] if rows else []
+
+
+def _class(o) -> list:
+    "What a class has beside its arguments: settings and methods."
+    out = []
+    if 'defaults' in vars(o):
+        shown = (f'`{k}={v!r}`' if len(repr(v)) < 40 else f'`{k}`' for k, v in o.defaults.items())
+        out += ['Settings and their defaults: ' + ', '.join(shown) + '.', '']
+    for k, v in vars(o).items():
+        if not k.startswith('_') and callable(v) and inspect.getdoc(v):
+            out.append(f"* `{k}`: {' '.join(inspect.getdoc(v).split())}")
+    return [*out, '']
+
+
 def entry(name, o) -> list:
     "Markdown of one function or class."
     f = o.__init__ if inspect.isclass(o) else o
@@ -30,29 +70,24 @@ def entry(name, o) -> list:
         sig = inspect.signature(o)
     except (TypeError, ValueError):
         return [f'## {name}', '', inspect.getdoc(o) or '', '']
-    short = ', '.join((('*' if p.kind == p.VAR_POSITIONAL else '**' if p.kind == p.VAR_KEYWORD else '') + p.name) + ('' if p.default is p.empty else f'={getattr(p.default, "__name__", repr(p.default))[:40]}') for p in sig.parameters.values())
-    out = [f'## {name}', '', '```python', f'{"class " if inspect.isclass(o) else ""}{name}({short})', '```', '', (inspect.getdoc(o) or '').replace('\n', ' '), '']
+    call = f'{"class " if inspect.isclass(o) else ""}{name}({", ".join(map(_argument, sig.parameters.values()))})'
+    out = [f'## {name}', '', '```python', call, '```', '', (inspect.getdoc(o) or '').replace('\n', ' '), '']
     try:
         docs = docments(f, full=True)
     except Exception:
         docs = {}
-    rows = [(k, v) for k, v in docs.items() if k not in ('self', 'cls', 'return')]
-    cell = lambda s: str(s or '').replace('|', '\\|').replace('\n', ' ').replace('$', '\\$')
-    if rows:
-        out += ['| argument | type | default | |', '|---|---|---|---|'] + [f"| `{k}` | {cell(_type(v.anno))} | {'' if v.default is empty else _code(cell(getattr(v.default, '__name__', repr(v.default))[:60]))} | {cell(v.docment)} |" for k, v in rows] + ['']
+    out += _table(docs)
     r = docs.get('return')
     if r is not None and (r.docment or (r.anno is not empty and r.anno is not None)):
-        out += [f"Returns {_type(r.anno)} {cell(r.docment)}".rstrip() + '.', '']
-    if inspect.isclass(o) and 'defaults' in vars(o):
-        out += ['Settings and their defaults: ' + ', '.join(f'`{k}={v!r}`' if len(repr(v)) < 40 else f'`{k}`' for k, v in o.defaults.items()) + '.', '']
-    if inspect.isclass(o):
-        out += [f"* `{k}`: {' '.join((inspect.getdoc(v) or '').split())}" for k, v in vars(o).items() if not k.startswith('_') and callable(v) and inspect.getdoc(v)] + ['']
-    return out
+        out += [f"Returns {_type(r.anno)} {_cell(r.docment)}".rstrip() + '.', '']
+    return out + (_class(o) if inspect.isclass(o) else [])
 
 
 def head(title, description='') -> str:
     "A page's front matter. There is no notebook behind it, so no link to one."
-    return '\n'.join(['---', f'title: {json.dumps(title, ensure_ascii=False)}', *([f'description: {json.dumps(description, ensure_ascii=False)}'] if description else []), 'repo-actions: false', '---', '', ''])
+    said = {'title': title} | ({'description': description} if description else {})
+    lines = [f'{k}: {json.dumps(v, ensure_ascii=False)}' for k, v in said.items()]
+    return '\n'.join(['---', *lines, 'repo-actions: false', '---', '', ''])
 
 
 def contributing(to) -> str:

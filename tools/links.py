@@ -1,21 +1,28 @@
-"""Links on the site's pages: from the name of one of this package's functions or classes, in `backticks`, to the page that explains it; and
-from a file of the repository that is no page to the repository.
+"""Links on the site's pages: from the name of one of this package's functions or classes, in `backticks`, to the page
+that explains it; and from a file of the repository that is no page to the repository.
 
     python tools/links.py            # after nbdev_proc_nbs and api_pages.py: works on _proc/
 
-nbdev has a processor for the first, `add_links`, which settings.ini switches off: it goes line by line, so that it writes links into
-signatures (an argument's comment may name a function) and into the text of other links, where the reader then sees brackets.
-Here code stays code, and a link stays as it is: to run this twice changes nothing.
+nbdev has a processor for the first, `add_links`, which settings.ini switches off: it goes line by line, so that it
+writes links into signatures (an argument's comment may name a function) and into the text of other links, where the
+reader then sees brackets. Here code stays code, and a link stays as it is: to run this twice changes nothing.
 """
-import json, os, re, sys
+import json
+import os
+import re
+import sys
 from pathlib import Path
 
 root = Path(__file__).parent.parent
-PAGES = {'CONTRIBUTING.md': 'contributing.html'}       # files outside nbs/ that are pages of the site (api_pages.py writes them)
+# files outside nbs/ that are pages of the site (api_pages.py writes them)
+PAGES = {'CONTRIBUTING.md': 'contributing.html'}
 HEADING = re.compile(r'^#{1,6} +(.*?)(?: +\{.*\})? *$', re.M)
-# What stays as it is, longest first: fenced and indented code, formulas, headings, comments and tags, code in more than one backtick
-KEPT = r'''^(?P<fence>[ >]*(?P<f>```+|~~~+)).*?(?:^[ >]*(?P=f)[`~]*[ ]*$|\Z) | ^(?:[ ]{4}|\t)[^\n]* | \$\$.*?\$\$ | ^\#[^\n]* | <!--.*?--> | <[a-zA-Z/][^>\n]*> | (?P<b>``+)[^`].*?(?P=b)(?!`)'''
-LINK = r'''(?P<text>!?\[(?:[^][`\\]|\\.|`[^`]*`|\[[^]]*\])*\])\((?P<url>[^()\s]*(?:\([^()\s]*\)[^()\s]*)*)(?P<rest>[^()]*)\)'''
+# What stays as it is, longest first: fenced and indented code, formulas, headings, comments, tags, code in more than
+# one backtick
+KEPT = r'''^(?P<fence>[ >]*(?P<f>```+|~~~+)).*?(?:^[ >]*(?P=f)[`~]*[ ]*$|\Z)
+    | ^(?:[ ]{4}|\t)[^\n]* | \$\$.*?\$\$ | ^\#[^\n]* | <!--.*?--> | <[a-zA-Z/][^>\n]*> | (?P<b>``+)[^`].*?(?P=b)(?!`)'''
+LINK = r'''(?P<text>!?\[(?:[^][`\\]|\\.|`[^`]*`|\[[^]]*\])*\])
+    \((?P<url>[^()\s]*(?:\([^()\s]*\)[^()\s]*)*)(?P<rest>[^()]*)\)'''
 NAME = r'''(?<!`)`(?P<name>[A-Za-z_][\w.]*)(?P<call>\(\))?`(?!`)'''
 TOKEN = re.compile(f'{KEPT} | {LINK} | {NAME}', re.M | re.S | re.X)
 
@@ -41,7 +48,8 @@ def names() -> dict: # Name without its module -> page.html#anchor, as nbdev_exp
 
 
 def anchors(nb) -> set: # Of what `show_doc` shows on a page
-    return {h.lower() for c in nb['cells'] for o in c.get('outputs', []) for h in HEADING.findall(''.join(o.get('data', {}).get('text/markdown', '')))}
+    shown = (o.get('data', {}).get('text/markdown', '') for c in nb['cells'] for o in c.get('outputs', []))
+    return {h.lower() for s in shown for h in HEADING.findall(''.join(s))}
 
 
 def outside(url, source) -> str:
@@ -86,7 +94,7 @@ def main(to=root/'_proc'):
     output = lambda p: str(p.relative_to(to).with_name(re.sub(r'^\d+[a-z]?_', '', p.stem) + '.html'))
     there = {output(p): anchors(nb) for p, nb in books.items()}
     known = {}
-    for k, v in names().items():                        # a method that has no heading of its own is explained at its class
+    for k, v in names().items():        # a method that has no heading of its own is explained at its class
         page, _, anchor = v.partition('#')
         while anchor and anchor not in there.get(page, ()):
             anchor = anchor.rpartition('.')[0]
@@ -94,7 +102,7 @@ def main(to=root/'_proc'):
             known[k] = page + ('#' + anchor if anchor else '')
     for p, nb in books.items():
         page, source = output(p), root/'nbs'/p.relative_to(to)
-        do = lambda s: linked(s if isinstance(s, str) else ''.join(s), page, source, known)
+        do = lambda s, page=page, source=source: linked(s if isinstance(s, str) else ''.join(s), page, source, known)
         for c in nb['cells']:
             if c['cell_type'] == 'markdown':
                 c['source'] = do(c['source'])

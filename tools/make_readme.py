@@ -1,9 +1,12 @@
 """Write README.md from nbs/index.ipynb: text, code, printed output, and pictures as nbs/images/index_N.png.
 
-nbdev's own `nbdev_readme` needs Quarto; this does the same for the one page that must read well on a repository's front.
+nbdev's own `nbdev_readme` needs Quarto; this does the same for the one page that must read well on a repository's
+front.
 """
-import base64, re
+import base64
+import re
 from pathlib import Path
+
 import nbformat
 
 root = Path(__file__).parent.parent

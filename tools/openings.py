@@ -1,9 +1,14 @@
-"""Below the title of every page: its result, a picture, and where the page stands. From tools/openings.yml and _quarto.yml.
+"""Below the title of every page: its result, a picture, and where the page stands, from tools/openings.yml and
+_quarto.yml.
 
     python tools/openings.py            # after running notebooks: writes the cell `opening` and nbs/images/<page>.png
 """
-import base64, json, os, re
+import base64
+import json
+import os
+import re
 from pathlib import Path
+
 import yaml
 
 root = Path(__file__).parent.parent
@@ -24,7 +29,8 @@ def pictures(nb) -> list: # (alternative text, PNG bytes) of every picture
         for o in c.get('outputs', []):
             if 'image/png' in o.get('data', {}):
                 alt = re.search(r'^#\|\s*fig-alt:\s*"(.*)"', ''.join(c['source']), re.M)
-                out.append((re.sub(r'([][])', r'\\\1', alt[1]) if alt else '', base64.b64decode(''.join(o['data']['image/png']))))
+                text = re.sub(r'([][])', r'\\\1', alt[1]) if alt else ''
+                out.append((text, base64.b64decode(''.join(o['data']['image/png']))))
     return out
 
 
@@ -32,10 +38,13 @@ def opening(page, result, alt, order) -> str: # Markdown of the cell
     i = [p for _, p in order].index(page)
     family = order[i][0]
     mates = [p for f, p in order if f == family]
-    link = lambda p: f"[{Path(p).name.lstrip('0123456789_')}]({os.path.relpath(p + '.ipynb', Path(page).parent)})"
-    before, after = (link(order[j][1]) if 0 <= j < len(order) else None for j in (i - 1, i + 1))
-    where = f"*{family}, page {mates.index(page) + 1} of {len(mates)}." + (f' Before: {before}.' if before else '') + (f' After: {after}.' if after else '') + f" All: [index]({os.path.relpath('index.ipynb', Path(page).parent)}).*"
-    return f"**{result}**\n\n![{alt}]({os.path.relpath(f'images/{image(page)}', Path(page).parent)})\n\n{where}"
+    to = lambda p: os.path.relpath(p, Path(page).parent)
+    link = lambda p: f"[{Path(p).name.lstrip('0123456789_')}]({to(p + '.ipynb')})"
+    where = [f'{family}, page {mates.index(page) + 1} of {len(mates)}.']
+    ways = ('Before', i - 1), ('After', i + 1)
+    where += [f'{word}: {link(order[j][1])}.' for word, j in ways if 0 <= j < len(order)]
+    where = ' '.join([*where, f"All: [index]({to('index.ipynb')})."])
+    return f"**{result}**\n\n![{alt}]({to(f'images/{image(page)}')})\n\n*{where}*"
 
 
 def image(page):
@@ -50,7 +59,8 @@ def main():
         which, result = pages[page]
         alt, png = pictures(nb)[which]
         (root/'nbs'/'images'/image(page)).write_bytes(png)
-        cell = dict(cell_type='markdown', id=ID, metadata={}, source=opening(page, result, alt, order).splitlines(keepends=True))
+        text = opening(page, result, alt, order).splitlines(keepends=True)
+        cell = dict(cell_type='markdown', id=ID, metadata={}, source=text)
         nb['cells'] = [c for c in nb['cells'] if c.get('id') != ID]
         nb['cells'].insert(1, cell)
         text = json.dumps(nb, indent=1, ensure_ascii=False, sort_keys=True) + '\n'

@@ -1,24 +1,61 @@
 """Render the notebooks to _docs/ with pandoc: a preview for machines without Quarto.
 
-Sidebar, title and bibliography come from _quarto.yml, mathematics becomes MathML, citations are resolved. Quarto's own rendering
-is the real site. API pages are written from the functions' docments, one per module (`tools/api_pages.py`).
+Sidebar, title and bibliography come from _quarto.yml, mathematics becomes MathML, citations are resolved. Quarto's own
+rendering is the real site. API pages are written from the functions' docments, one per module (`tools/api_pages.py`).
 """
-import html, re, shutil, sys
+import html
+import re
+import shutil
+import sys
 from pathlib import Path
-import nbformat, pypandoc, yaml
-import api_pages, links
+
+import api_pages
+import links
+import nbformat
+import pypandoc
+import yaml
 
 root = Path(__file__).parent.parent
 config = yaml.safe_load((root/'_quarto.yml').read_text())
 site = config['website']
 src, dst = root/'_proc', root/'_docs'
 CSS = '''body{font:16px/1.6 system-ui,sans-serif;margin:0;color:#222;background:#fff} a{color:#1a5fb4}
-nav{padding:1rem 1.5rem;background:#f4f6f8;font-size:14px} nav summary{font-weight:700;cursor:pointer} nav h3{margin:.8em 0 .2em;font-size:13px;color:#556} nav a{display:block;color:#245;text-decoration:none;padding:1px 0} nav a.here{font-weight:700}
-main{max-width:52rem;padding:1rem 1.5rem;overflow-wrap:break-word} pre{background:#f6f8fa;padding:.7rem;overflow-x:auto;font-size:13px;line-height:1.45} .output pre{background:#fff;border-left:3px solid #cde}
-img{max-width:100%;height:auto;background:#fff} table{border-collapse:collapse;display:block;overflow-x:auto} td,th{border:1px solid #ddd;padding:.25rem .6rem;overflow-wrap:normal} [style*=right]{white-space:nowrap} blockquote{margin:0;color:#556;font-size:18px}
-math[display=block]{display:block;overflow-x:auto;overflow-y:hidden;max-width:100%} p{overflow-x:auto} .turn{display:flex;justify-content:space-between;margin-top:3rem;border-top:1px solid #ddd;padding-top:1rem} .csl-entry{margin:.4em 0;font-size:14px}
-@media(min-width:900px){body{display:flex} nav{width:15rem;min-height:100vh;flex:none} nav summary{display:none} main{flex:1;min-width:0}}
-@media(prefers-color-scheme:dark){body{color:#ddd;background:#181a1d} nav,pre{background:#22262b} nav a,a{color:#9cc4ff} nav h3,blockquote{color:#99a} .output pre{background:#181a1d} td,th{border-color:#444}}'''
+nav{padding:1rem 1.5rem;background:#f4f6f8;font-size:14px}
+nav summary{font-weight:700;cursor:pointer}
+nav h3{margin:.8em 0 .2em;font-size:13px;color:#556}
+nav a{display:block;color:#245;text-decoration:none;padding:1px 0}
+nav a.here{font-weight:700}
+main{max-width:52rem;padding:1rem 1.5rem;overflow-wrap:break-word}
+pre{background:#f6f8fa;padding:.7rem;overflow-x:auto;font-size:13px;line-height:1.45}
+.output pre{background:#fff;border-left:3px solid #cde}
+img{max-width:100%;height:auto;background:#fff}
+table{border-collapse:collapse;display:block;overflow-x:auto}
+td,th{border:1px solid #ddd;padding:.25rem .6rem;overflow-wrap:normal}
+[style*=right]{white-space:nowrap}
+blockquote{margin:0;color:#556;font-size:18px}
+math[display=block]{display:block;overflow-x:auto;overflow-y:hidden;max-width:100%}
+p{overflow-x:auto}
+.turn{display:flex;justify-content:space-between;margin-top:3rem;border-top:1px solid #ddd;padding-top:1rem}
+.csl-entry{margin:.4em 0;font-size:14px}
+@media(min-width:900px){
+  body{display:flex}
+  nav{width:15rem;min-height:100vh;flex:none}
+  nav summary{display:none}
+  main{flex:1;min-width:0}
+}
+@media(prefers-color-scheme:dark){
+  body{color:#ddd;background:#181a1d}
+  nav,pre{background:#22262b}
+  nav a,a{color:#9cc4ff}
+  nav h3,blockquote{color:#99a}
+  .output pre{background:#181a1d}
+  td,th{border-color:#444}
+}'''
+PAGE = '''<!doctype html><html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width,initial-scale=1">
+<title>{title}</title><link rel="icon" href="{depth}favicon.svg"><style>{css}</style>
+<body><nav><details open><summary>Pages</summary>{nav}</details></nav><main>{text}<div class="turn">{turn}</div></main>
+<script>if(innerWidth<900)document.querySelector("nav details").removeAttribute("open")</script></body></html>'''
 
 
 def pages(contents):
@@ -83,21 +120,54 @@ def prepared(path) -> tuple:
 
 def body(page, tmp):
     "The page's HTML, without frame."
-    bib = [f'--bibliography={root/config["bibliography"]}', '--citeproc', '--metadata=link-citations=true'] if config.get('bibliography') else []
-    args = ['--mathml', '--syntax-highlighting=none', *bib]
+    args = ['--mathml', '--syntax-highlighting=none']
+    if config.get('bibliography'):
+        args += [f'--bibliography={root/config["bibliography"]}', '--citeproc', '--metadata=link-citations=true']
     if page.endswith('.qmd'):
         f = front(page)
-        top = f'<h1>{html.escape(f["title"])}</h1>' + (f'<blockquote><p>{html.escape(f["description"])}</p></blockquote>' if f.get('description') else '')
+        top = f'<h1>{html.escape(f["title"])}</h1>'
+        if f.get('description'):
+            top += f'<blockquote><p>{html.escape(f["description"])}</p></blockquote>'
         return top + pypandoc.convert_file(str(source(page)), 'html', format='markdown', extra_args=args)
     nb, alts = prepared(page)
     nbformat.write(nb, tmp)
-    out = pypandoc.convert_file(str(tmp), 'html', format='ipynb+citations', extra_args=[*args, f'--resource-path={(root/"nbs"/page).parent}', f'--extract-media={dst}/media/{Path(page).with_suffix("")}'])
+    args += [f'--resource-path={(root/"nbs"/page).parent}', f'--extract-media={dst}/media/{Path(page).with_suffix("")}']
+    out = pypandoc.convert_file(str(tmp), 'html', format='ipynb+citations', extra_args=args)
     rest = iter(alts)
     def give(m):
         if f'{dst}/media' not in m.group(0):
             return m.group(0)
-        return re.sub(r'\s+alt="[^"]*"', '', m.group(0)).replace('<img', f'<img alt="{html.escape(next(rest, ""))}" loading="lazy"', 1)
+        tag = re.sub(r'\s+alt="[^"]*"', '', m.group(0))
+        return tag.replace('<img', f'<img alt="{html.escape(next(rest, ""))}" loading="lazy"', 1)
     return re.sub(r'<img\s[^>]*>', give, out)
+
+
+def tidy(text, depth):
+    "A page's HTML with what pandoc leaves behind taken away, its links relative and to pages."
+    text = re.sub(r'<pre[^>]*><code[^>]*>\s*</code></pre>', '', text)      # cells whose code is not shown
+    text = re.sub(r'<colgroup>.*?</colgroup>', '', text, flags=re.S)       # columns as wide as they need
+    text = text.replace(f'{dst}/', depth)
+    return re.sub(r'href="([^":#]+)\.(?:ipynb|qmd)', r'href="\1.html', text)
+
+
+def frame(k, order, titles, text):
+    "The page number `k`, whole: the sidebar, its text, and the ways to the pages before and after."
+    page = order[k][1]
+    depth = '../'*page.count('/')
+    url = lambda p: f'{depth}{Path(p).with_suffix(".html")}'
+    name = lambda p: html.escape(titles[p])
+    nav, last = '', None                                       # the index, first in the list, carries the site's name
+    for sec, p in order:
+        if sec != last:
+            nav += f'<h3>{html.escape(sec or "")}</h3>'
+            last = sec
+        nav += f'<a {"class=here " if p == page else ""}href="{url(p)}">{name(p)}</a>'
+    turn = ''
+    for j, mark in ((k - 1, '← {}'), (k + 1, '{} →')):
+        there = order[j][1] if 0 <= j < len(order) else None
+        turn += f'<a href="{url(there)}">{mark.format(name(there))}</a>' if there else '<span></span>'
+    title = f'{name(page)} – {site["title"]}'
+    return PAGE.format(title=title, depth=depth, css=CSS, nav=nav, text=text, turn=turn)
 
 
 def main(only=None):
@@ -105,30 +175,15 @@ def main(only=None):
     dst.mkdir()
     api = api_pages.write(src)
     api_pages.contributing(src)
-    order = [(s, p) for s, p in pages(site['sidebar']['contents']) if not p.startswith('api/')] + [('API', p) for p in api]
+    order = [(s, p) for s, p in pages(site['sidebar']['contents']) if not p.startswith('api/')]
+    order += [('API', p) for p in api]
     titles = {p: re.sub(r'^---.*?title:\s*', '', title(p)) for _, p in order}
     for k, (_, page) in enumerate(order):
         if only and page not in only:
             continue
-        depth = '../'*page.count('/')
         out = dst/Path(page).with_suffix('.html')
         out.parent.mkdir(parents=True, exist_ok=True)
-        text = body(page, dst/'_tmp.ipynb')
-        text = re.sub(r'<pre[^>]*><code[^>]*>\s*</code></pre>', '', text)      # cells whose code is not shown
-        text = re.sub(r'<colgroup>.*?</colgroup>', '', text, flags=re.S)         # columns as wide as they need
-        text = text.replace(f'{dst}/', depth)
-        text = re.sub(r'href="([^":#]+)\.(?:ipynb|qmd)', r'href="\1.html', text)
-        url = lambda p: f'{depth}{Path(p).with_suffix(".html")}'
-        nav, last = '', None                                       # the index, first in the list, carries the site's name
-        for sec, p in order:
-            if sec != last:
-                nav += f'<h3>{html.escape(sec or "")}</h3>'
-                last = sec
-            nav += f'<a {"class=here " if p == page else ""}href="{url(p)}">{html.escape(titles[p])}</a>'
-        turn = ''.join(f'<a href="{url(order[j][1])}">{mark.format(html.escape(titles[order[j][1]]))}</a>' if 0 <= j < len(order) else '<span></span>' for j, mark in ((k - 1, '← {}'), (k + 1, '{} →')))
-        out.write_text(f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>{html.escape(titles[page])} – {site["title"]}</title>'
-                       f'<link rel="icon" href="{depth}favicon.svg"><style>{CSS}</style><body><nav><details open><summary>Pages</summary>{nav}</details></nav><main>{text}<div class="turn">{turn}</div></main>'
-                       '<script>if(innerWidth<900)document.querySelector("nav details").removeAttribute("open")</script></body></html>')
+        out.write_text(frame(k, order, titles, tidy(body(page, dst/'_tmp.ipynb'), '../'*page.count('/'))))
     (dst/'_tmp.ipynb').unlink(missing_ok=True)
     shutil.copy(root/'nbs'/'favicon.svg', dst/'favicon.svg')
     print(f'{len(order)} pages in {dst}')

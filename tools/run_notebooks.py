@@ -2,8 +2,11 @@
 
     python tools/run_notebooks.py nbs/00_core.ipynb ...
 """
-import os, sys, time
+import os
+import sys
+import time
 from pathlib import Path
+
 import nbformat
 from nbclient import NotebookClient
 
@@ -13,7 +16,8 @@ for name in sys.argv[1:]:
     path, t = Path(name), time.perf_counter()
     nb = nbformat.read(path, 4)
     try:
-        NotebookClient(nb, timeout=3600, kernel_name='python3', resources=dict(metadata=dict(path=str(path.parent)))).execute()
+        where = dict(metadata=dict(path=str(path.parent)))
+        NotebookClient(nb, timeout=3600, kernel_name='python3', resources=where).execute()
     except Exception as e:
         failed.append(name)
         print(f'{name}: {str(e)[-3000:]}')

@@ -1,8 +1,11 @@
 """`nbdev_test` on one notebook, with the seconds of every cell: python tools/timed_test.py nbs/x.ipynb"""
-import json, os, sys, time
+import json
+import os
+import sys
+import time
+
 from execnb.shell import CaptureShell
 from nbdev.test import nbdev_test
-
 
 def timed_test(book, times):
     "Run the notebook's tests in this process and write [(seconds, first line of the cell), ...] to the file `times`."
