@@ -7,20 +7,40 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT/'tools'))
+from changed import books
+
 os.environ.setdefault('MPLBACKEND', 'Agg')
 os.environ['DD_LIT_PROGRESS'] = '0'
-os.environ['OMP_NUM_THREADS'] = '1'      # the networks of the tests are so small that a second thread only gets in the way
+os.environ['OMP_NUM_THREADS'] = '1'     # the networks of the tests are so small that a second thread is only in the way
+# Properties are tried on a few drawn examples in `make test` and on many in `make test-all`, always the same ones
+same = dict(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+settings.register_profile('ci', max_examples=25, **same)
+settings.register_profile('long', max_examples=200, **same)
+settings.load_profile('ci')
+
+
+def pytest_configure(config):
+    if 'slow' in (config.option.markexpr or '').replace('not slow', ''):
+        settings.load_profile('long')
+
+
+def notebooks() -> list: # All of them, below the repository's root
+    return books(ROOT)
 
 
 @pytest.fixture
 def cli(tmp_path):
     "Run `python -m dd_lit ARGS` in an empty folder; returns the finished process."
     def run(*args, check=None, env=None, prelude='', timeout=300):
-        code = f"import sys; {prelude}\nfrom dd_lit.cli import main\nsys.exit(main({[str(a) for a in args]!r}))" if prelude else None
-        cmd = [sys.executable, '-c', code] if code else [sys.executable, '-m', 'dd_lit', *map(str, args)]
-        p = subprocess.run(cmd, cwd=tmp_path, capture_output=True, text=True, timeout=timeout, env={**os.environ, **(env or {})})
+        args = [str(a) for a in args]
+        code = f'import sys; {prelude}\nfrom dd_lit.cli import main\nsys.exit(main({args!r}))'
+        cmd = [sys.executable, '-c', code] if prelude else [sys.executable, '-m', 'dd_lit', *args]
+        env = {**os.environ, **(env or {})}
+        p = subprocess.run(cmd, cwd=tmp_path, capture_output=True, text=True, timeout=timeout, env=env)
         if check is not None:
             assert p.returncode == check, f'{args}: exit {p.returncode}\n{p.stdout}\n{p.stderr}'
         return p
@@ -29,7 +49,8 @@ def cli(tmp_path):
 
 @pytest.fixture
 def call(tmp_path, monkeypatch):
-    "The same command line without a process of its own (which spends four seconds importing torch); for all that needs no signal, limit or patch."
+    """The same command line without a process of its own (which spends four seconds importing torch); for all that
+    needs no signal, limit or patch."""
     def run(*args, check=None):
         from dd_lit.cli import main
         monkeypatch.chdir(tmp_path)

@@ -1,9 +1,11 @@
-"""A device that is not there: tensors say they are on it, numbers are computed on the CPU, and whatever a GPU would refuse is refused.
+"""A device that is not there: tensors say they are on it, numbers are computed on the CPU, and whatever a GPU would
+refuse is refused.
 
-torch's own fake tensors find mixed devices too, but carry no numbers, so that code which looks at one (`.item()`, a check for
-NaN) cannot be followed. Here a tensor on the device wraps a real one. An operation that meets the device's tensors and tensors of
-the CPU raises, as CUDA does (single numbers and indices from the CPU are allowed there and here); so does `.numpy()`, a random
-generator of the other side and, where `double` is False, any float64 (as on Apple's GPUs).
+torch's own fake tensors find mixed devices too, but carry no numbers, so that code which looks at one (`.item()`, a
+check for NaN) cannot be followed. Here a tensor on the device wraps a real one. An operation that meets the device's
+tensors and tensors of the CPU raises, as CUDA does (single numbers and indices from the CPU are allowed there and
+here); so does `.numpy()`, a random generator of the other side and, where `double` is False, any float64 (as on
+Apple's GPUs).
 
     with PretendDevice() as device: distill('dc', data, device=device)
 """
@@ -15,7 +17,8 @@ from torch.utils._pytree import tree_flatten, tree_map
 NAME = 'meta'          # a device type that torch always has and that no kernel of ours asks for
 aten = torch.ops.aten
 # indices may stay on the CPU, as with CUDA; the values that are put may not
-INDEXED = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default, aten._unsafe_index.Tensor, aten._unsafe_index_put.default}
+INDEXED = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default,
+           aten._unsafe_index.Tensor, aten._unsafe_index_put.default}
 COPIES = {aten.copy_.default, aten._copy_from.default, aten._to_copy.default, aten._copy_from_and_resize.default}
 
 
@@ -27,7 +30,8 @@ class There(torch.Tensor):
     "A tensor on the device; `real` has the numbers."
     @staticmethod
     def __new__(cls, real):
-        t = torch.Tensor._make_wrapper_subclass(cls, real.shape, strides=real.stride(), storage_offset=real.storage_offset(), dtype=real.dtype, device=NAME, requires_grad=False)
+        layout = dict(strides=real.stride(), storage_offset=real.storage_offset(), dtype=real.dtype)
+        t = torch.Tensor._make_wrapper_subclass(cls, real.shape, **layout, device=NAME, requires_grad=False)
         t.real_ = real
         return t
     @classmethod
@@ -46,7 +50,8 @@ class There(torch.Tensor):
         return self.numpy()
     def __deepcopy__(self, memo):
         t = There(self.real_.clone())
-        return (torch.nn.Parameter(t, self.requires_grad) if isinstance(self, torch.nn.Parameter) else t.requires_grad_(self.requires_grad))
+        is_parameter = isinstance(self, torch.nn.Parameter)
+        return torch.nn.Parameter(t, self.requires_grad) if is_parameter else t.requires_grad_(self.requires_grad)
 
 
 class Rules:
@@ -68,7 +73,8 @@ def run(func, args, kwargs):
         if func in INDEXED:
             alone = [t for t in alone if not any(t is i for i in (args[1] or ()))]
         if alone:
-            raise Mixed(f"{func}: a tensor of the CPU {[list(t.shape) for t in alone]} meets tensors of the device {[list(t.shape) for t in there]}")
+            here, away = ([list(t.shape) for t in ts] for ts in (alone, there))
+            raise Mixed(f"{func}: a tensor of the CPU {here} meets tensors of the device {away}")
     gen = kwargs.get('generator')
     if gen is not None and wants:
         raise Mixed(f"{func}: expected a generator of the device, got one of the {gen.device.type}")
@@ -79,7 +85,8 @@ def run(func, args, kwargs):
     out = func(*a, **k)
     if func in COPIES and not named and func is not aten._to_copy.default:
         return args[0]
-    inplace = func._schema.name.endswith('_') or any(r.alias_info is not None and r.alias_info.is_write for r in func._schema.returns)
+    written = (r.alias_info is not None and r.alias_info.is_write for r in func._schema.returns)
+    inplace = func._schema.name.endswith('_') or any(written)
     if inplace and isinstance(args[0] if args else kwargs.get('out'), torch.Tensor):
         return (args[0] if args else kwargs['out']) if not isinstance(out, (tuple, list)) else args[0]
     def wrap(t):

@@ -1,4 +1,5 @@
-"""Nothing mixes devices: every method, every way of scoring and labelling, on a device that is not there (see pretend.py)."""
+"""Nothing mixes devices: every method, every way of scoring and labelling, on a device that is not there (see
+pretend.py)."""
 import pytest
 import torch
 from conftest import ROOT  # noqa: F401  (sets the environment)
@@ -14,7 +15,10 @@ from dd_lit.labels.soft import LiveLabels, relabel
 from dd_lit.models import create_model
 from dd_lit.train import evaluate, full_accuracy
 
-SMALL = dict(iters=2, width=8, batch_real=16, squeeze_epochs=1, epochs=1, pool=20, pretrain=dict(epochs=1), backbones=('convnet3', 'resnet18'))
+SMALL = dict(iters=2, width=8, batch_real=16, squeeze_epochs=1, epochs=1, pool=20, pretrain=dict(epochs=1),
+             backbones=('convnet3', 'resnet18'))
+AUGMENTS = ['color_crop_cutout_flip_scale_rotate', 'gift', 'dc_crop_scale_rotate', 'dc_crop_noise', 'patches']
+WAYS = ['dc', 'dsa', 'gift', 'kl', 'gift loss', 'stored', 'adam', 'muon', 'mosaic', 'batch norm']
 
 
 @pytest.fixture(scope='module')
@@ -72,7 +76,7 @@ def test_distill(data, method, double, tmp_path):
 
 
 @pytest.mark.parametrize('double', [True, False], ids=['float64', 'no float64'])
-@pytest.mark.parametrize('what', ['color_crop_cutout_flip_scale_rotate', 'gift', 'dc_crop_scale_rotate', 'dc_crop_noise', 'patches'])
+@pytest.mark.parametrize('what', AUGMENTS)
 def test_augment(what, double):
     "The same images as on the CPU, from the same draws."
     x = torch.randn(12, 2, 16, 16, generator=rng(0, 'x'))
@@ -94,7 +98,7 @@ def test_crop_resize(size, double):
     assert Rules.seen > 5
 
 
-@pytest.mark.parametrize('how', ['dc', 'dsa', 'gift', 'kl', 'gift loss', 'stored', 'adam', 'muon', 'mosaic', 'batch norm'])
+@pytest.mark.parametrize('how', WAYS)
 def test_evaluate(data, how):
     ds = small_set(data)
     kw = dict(epochs=2, model_kw=dict(width=8), repeats=1)
@@ -109,7 +113,8 @@ def test_evaluate(data, how):
         if how == 'gift loss':
             kw |= dict(soft=LiveLabels(ds.images, [teacher], epochs=2, batch_size=5, mix=True), loss='gift')
         if how == 'stored':
-            kw |= dict(soft=relabel(ds.images, [teacher], epochs=2, batch_size=5, mix=True), loss=get_loss('mse_ce', gamma=.1))
+            stored = relabel(ds.images, [teacher], epochs=2, batch_size=5, mix=True)
+            kw |= dict(soft=stored, loss=get_loss('mse_ce', gamma=.1))
         if how == 'mosaic':
             ds.patches = 2
         if how == 'batch norm':
@@ -121,8 +126,8 @@ def test_evaluate(data, how):
 def test_compare_and_full(data):
     with PretendDevice() as device:
         teacher = create_model('convnet3', 10, 1, 16, seed=1, width=8).to(device).eval()
-        rows = compare(['random', 'rded'], data, 1, repeats=1, device=device, teacher=teacher, loss=['ce', 'kl'], model_kw=dict(width=8), epochs=2,
-                       methods_kw=dict(rded=settings('rded')))
+        rows = compare(['random', 'rded'], data, 1, repeats=1, device=device, teacher=teacher, loss=['ce', 'kl'],
+                       model_kw=dict(width=8), epochs=2, methods_kw=dict(rded=settings('rded')))
         full_accuracy(data, epochs=1, device=device, model_kw=dict(width=8))
     assert len(rows) == 4 and Rules.seen > 100
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, notebooks
 
 CHROMIUM = next((p for p in map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome')) if p), None)
 
@@ -46,7 +46,7 @@ def site():
 
 def test_every_notebook_has_a_page(site):
     have = {str(p.relative_to(ROOT/'_docs').with_suffix('')) for p in site}
-    books = {str(p.relative_to(ROOT/'nbs').with_suffix('')) for p in (ROOT/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts}
+    books = {str(p.relative_to('nbs').with_suffix('')) for p in notebooks()}
     assert books <= have, f'not in the sidebar of _quarto.yml: {books - have}'
 
 
@@ -64,7 +64,11 @@ def test_no_broken_link(site):
 
 
 def test_pictures_have_words(site):
-    bad = [f'{p.relative_to(ROOT)}: {i.get("src")}' for p, page in site.items() for i in page.images if len(i.get('alt') or '') < 10 or not (p.parent/i['src']).exists()]
+    bad = []
+    for p, page in site.items():
+        for i in page.images:
+            if len(i.get('alt') or '') < 10 or not (p.parent/i['src']).exists():
+                bad.append(f'{p.relative_to(ROOT)}: {i.get("src")}')
     assert not bad, '\n'.join(bad)
 
 
@@ -82,22 +86,55 @@ def test_citations_are_resolved(site):
     assert {f'ref-{k}' for k in ('dc', 'gvbsm', 'ogm', 'gift', 'sfm')} <= ids and len(keys) == len(set(keys))
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason='no Chromium on this machine')
-def test_in_a_browser(site):
-    "No console error, mathematics drawn, nothing wider than a phone: one page that holds every other in a frame of 390 px."
-    pages = [p for p in site if p.parent.name != 'api'] + [p for p in site if p.parent.name == 'api'][:3]
-    frames = ROOT/'_docs'/'_frames.html'
-    frames.write_text('<!doctype html><body>' + ''.join(f'<iframe width=390 height=800 src="{p.relative_to(ROOT/"_docs")}"></iframe>' for p in pages) + """<script>addEventListener("load",()=>{
-        const docs=[...document.querySelectorAll("iframe")].map(f=>f.contentDocument);
-        document.body.setAttribute("data-wide",docs.map(d=>d.documentElement.scrollWidth).join(","));
-        document.body.setAttribute("data-math",docs.map(d=>[...d.querySelectorAll("math")].filter(m=>m.getBoundingClientRect().height<5).length).join(","))})</script>""")
+# One page that holds others in frames, each as wide as a screen; what it finds stands in its body's data-*
+FRAMES = """<!doctype html><body>%s<script>addEventListener("load",()=>{
+const docs=[...document.querySelectorAll("iframe")].map(f=>f.contentDocument);
+const say=(k,f)=>document.body.setAttribute("data-"+k,docs.map(f).join(","));
+const flat=m=>m.getBoundingClientRect().height<5;
+say("wide",d=>d.documentElement.scrollWidth);
+say("math",d=>[...d.querySelectorAll("math")].filter(flat).length);
+say("dark",d=>+d.defaultView.matchMedia("(prefers-color-scheme: dark)").matches);
+say("back",d=>d.defaultView.getComputedStyle(d.body).backgroundColor.match(/\\d+/)[0]);})</script>"""
+FLAGS = ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--allow-file-access-from-files',
+         '--enable-logging=stderr', '--virtual-time-budget=60000', '--dump-dom']
+
+
+def browse(pages, width, dark):
+    "What a browser finds on the pages: a dict of lists (width, formulas without height, ...), and its console."
+    frames = ROOT/'_docs'/f'_frames_{width}_{dark:d}.html'
+    frame = f'<iframe width={width} height=800 src="%s"></iframe>'
+    frames.write_text(FRAMES % ''.join(frame % p.relative_to(ROOT/'_docs') for p in pages))
+    theme = f'--blink-settings=preferredColorScheme={0 if dark else 1}'
     try:
-        r = subprocess.run([CHROMIUM, '--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--allow-file-access-from-files', '--enable-logging=stderr', '--virtual-time-budget=60000', '--dump-dom', frames.as_uri()], capture_output=True, text=True, timeout=300)
+        r = subprocess.run([CHROMIUM, *FLAGS, theme, frames.as_uri()], capture_output=True, text=True, timeout=300)
     finally:
         frames.unlink()
-    found = {k: list(map(int, re.search(rf'data-{k}="([\d,]+)"', r.stdout).group(1).split(','))) for k in ('wide', 'math')}
+    numbers = lambda k: [int(n) for n in re.search(rf'data-{k}="([\d,]+)"', r.stdout)[1].split(',')]
     console = [l for l in r.stderr.splitlines() if 'CONSOLE' in l]
+    return {k: numbers(k) for k in ('wide', 'math', 'dark', 'back')}, console
+
+
+def sample(site, n=10) -> list: # The home page, two API pages, and others from all over the book
+    api = [p for p in site if p.parent.name == 'api']
+    home = [p for p in site if p == ROOT/'_docs'/'index.html']
+    rest = [p for p in site if p not in api + home]
+    k = n - 3
+    return home + api[:2] + [rest[i*len(rest)//k] for i in range(k)]
+
+
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason='no Chromium on this machine')
+@pytest.mark.parametrize('width, dark, many', [
+    (390, False, False), *(pytest.param(w, d, True, marks=SLOW) for w in (390, 800, 1400) for d in (False, True))])
+def test_in_a_browser(site, width, dark, many):
+    "No console error, mathematics drawn, nothing wider than the screen, dark where the reader wants it dark."
+    pages = list(site) if many else sample(site)
+    found, console = browse(pages, width, dark)
     assert not console, console
-    assert len(found['wide']) == len(pages)
-    assert not (wide := {str(p.relative_to(ROOT)): w for p, w in zip(pages, found['wide']) if w > 390}), wide
-    assert not (flat := {str(p.relative_to(ROOT)): n for p, n in zip(pages, found['math']) if n}), f'formulas without height: {flat}'
+    assert all(len(v) == len(pages) for v in found.values()) and set(found['dark']) == {int(dark)}
+    of = lambda k, bad: {str(p.relative_to(ROOT)): v for p, v in zip(pages, found[k], strict=True) if bad(v)}
+    assert not (wide := of('wide', lambda v: v > width)), wide
+    assert not (flat := of('math', lambda v: v)), f'formulas without height: {flat}'
+    assert not (glare := of('back', lambda v: (v < 128) != dark)), f'red of the background: {glare}'

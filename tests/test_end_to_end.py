@@ -16,7 +16,8 @@ DATA = Path(os.environ.get('DD_LIT_DATA', 'nowhere'))
 def test_dc_beats_herding_beats_random_on_digits():
     "The demo's claim at one image per class, with a narrow network."
     data, kw = load_data(), dict(width=32)
-    rows = compare(['random', 'herding', 'dc'], data, 1, repeats=5, epochs=200, model_kw=kw, methods_kw=dict(dc=dict(iters=60, **kw), herding=kw))
+    rows = compare(['random', 'herding', 'dc'], data, 1, repeats=5, epochs=200, model_kw=kw,
+                   methods_kw=dict(dc=dict(iters=60, **kw), herding=kw))
     random, herding, dc = (r['scores'].mean for r in rows)
     assert dc > herding > random
 
@@ -32,7 +33,8 @@ def test_mnist():
 
 
 @pytest.mark.skipif(not (DATA/'MNIST').is_dir(), reason='no MNIST under DD_LIT_DATA')
-@pytest.mark.parametrize('model_kw, augment', [(dict(width=8), 'dc_crop_scale_rotate'), (dict(width=8, norm='batch'), 'dc_crop_noise')])
+@pytest.mark.parametrize('model_kw, augment', [(dict(width=8), 'dc_crop_scale_rotate'),
+                                               (dict(width=8, norm='batch'), 'dc_crop_noise')])
 def test_protocol_of_mnist(model_kw, augment):
     "DC's reference augments on MNIST and trains 1000 epochs; the scores say so. What the caller sets wins."
     d = load_data('mnist')

@@ -143,7 +143,7 @@ def test_networks_stay_on_their_devices(where):
     ds = distill('random', data, 1)
     with PretendDevice():
         nets = [create_model('convnet3', 6, 1, 16, seed=i, width=8, norm='batch').to(d) for i, d in enumerate(where)]
-        a, b = (FeatureNet(net, data.norm).to(d) for net, d in zip(nets, where))
+        a, b = (FeatureNet(net, data.norm).to(d) for net, d in zip(nets, where, strict=True))
         z = features(a, data.train_x, data.normalize)
         for at in ('cpu', NAME):
             golden = train_golden(z.to(at), data.train_y, 10, epochs=2)

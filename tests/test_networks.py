@@ -1,4 +1,5 @@
-"""Matching by networks: whoever looks at a run does not change it, whoever lends a network gets it back, and what a network draws comes from the seed."""
+"""Matching by networks: whoever looks at a run does not change it, whoever lends a network gets it back, and what a
+network draws comes from the seed."""
 import random
 
 import numpy as np
@@ -31,13 +32,14 @@ def everywhere():
 
 @pytest.mark.parametrize('method', ['sre2l', 'gvbsm', 'ogm'])
 def test_result_in_on_step_changes_nothing(method, data, cache):
-    """The same images to the last bit, with and without `result()` and questions of one's own to the networks after every step
-    (tests/test_seeds.py asks all methods; here are two networks in turn, with memory, and layers that are dropped)."""
+    """The same images to the last bit, with and without `result()` and questions of one's own to the networks after
+    every step (test_seeds.py asks all methods; here are two networks in turn, with memory, and dropped layers)."""
     def ask(o):
         o.result()
         for net in o.nets:
             net(o.images[:2])
-    kw, before = dict(iters=5, width=8, squeeze_epochs=1, crop=.5, batch_size=6, loop='reorder', alpha=.4, cache=cache), everywhere()
+    kw = dict(iters=5, width=8, squeeze_epochs=1, crop=.5, batch_size=6, loop='reorder', alpha=.4, cache=cache)
+    before = everywhere()
     if method == 'gvbsm':
         kw |= dict(backbones=('resnet18', 'convnet3'), drop=.6)
     if method == 'ogm':
@@ -52,7 +54,8 @@ class Noisy(nn.Module):
     "Draws from torch's global generator even in evaluation mode."
     def __init__(self):
         super().__init__()
-        self.conv, self.norm, self.last, self.head = nn.Conv2d(1, 8, 3, 2), nn.BatchNorm2d(8), nn.Conv2d(8, 16, 3, 2), nn.Linear(16, 10)
+        self.conv, self.norm = nn.Conv2d(1, 8, 3, 2), nn.BatchNorm2d(8)
+        self.last, self.head = nn.Conv2d(8, 16, 3, 2), nn.Linear(16, 10)
     def forward(self, x):
         return self.head(F.dropout(self.last(self.norm(self.conv(x))), .3).relu().mean((2, 3)))
 
@@ -69,7 +72,8 @@ def stop(o):
 @pytest.mark.parametrize('method', ['sre2l', 'gvbsm'])
 @pytest.mark.parametrize('net', ['mobilenetv2_05', 'noisy'])
 def test_networks_that_draw(method, net, data, cache, tmp_path):
-    "With dropout inside: same seed, same images, whatever the caller drew before; resumed, the same again; another seed, others."
+    """With dropout inside: same seed, same images, whatever the caller drew before; resumed, the same again; another
+    seed, others."""
     if net == 'noisy':
         with local_seed(0, 'noisy'):
             lent = Noisy()
@@ -82,7 +86,8 @@ def test_networks_that_draw(method, net, data, cache, tmp_path):
         np.random.seed(s)
         random.seed(s)
         before = everywhere()
-        sets.append(distill(method, data, 1, seed=3, device='cpu', **kw | ({} if net == 'noisy' else dict(cache=str(tmp_path/f'c{s}')))))
+        own = {} if net == 'noisy' else dict(cache=str(tmp_path/f'c{s}'))
+        sets.append(distill(method, data, 1, seed=3, device='cpu', **kw | own))
         assert everywhere() == before
     assert torch.equal(sets[0].images, sets[1].images) and torch.equal(sets[0].soft, sets[1].soft)
     if net != 'noisy':
@@ -95,7 +100,8 @@ def test_networks_that_draw(method, net, data, cache, tmp_path):
 
 @pytest.mark.parametrize('name', ['mobilenetv2_05', pytest.param('efficientnet_b0', marks=pytest.mark.slow)])
 def test_squeeze_is_its_key(name, data, tmp_path):
-    "A cache key stands for one training: two empty caches, two global states, one network. (EfficientNet has stochastic depth too.)"
+    """A cache key stands for one training: two empty caches, two global states, one network. (EfficientNet has
+    stochastic depth too.)"""
     nets = []
     for s in (1, 2):
         torch.manual_seed(s)
@@ -109,7 +115,8 @@ def test_squeeze_is_its_key(name, data, tmp_path):
 def test_the_seed_decides_the_networks(data, cache):
     "Two seeds, two committees; one seed, one."
     kw = dict(iters=1, width=8, squeeze_epochs=1, cache=cache)
-    a, b, c = (distill('sre2l', data, 1, seed=s, device='cpu', **kw).meta['backbones']['resnet18']['digest'] for s in (0, 1, 0))
+    sets = [distill('sre2l', data, 1, seed=s, device='cpu', **kw) for s in (0, 1, 0)]
+    a, b, c = (s.meta['backbones']['resnet18']['digest'] for s in sets)
     assert a == c != b
 
 
@@ -122,10 +129,13 @@ def test_lent_networks_come_back(method, data):
     net.last.weight.requires_grad_(False)
     net.head.weight.grad = torch.ones_like(net.head.weight)
     net.conv.register_forward_hook(lambda *a: None)
-    told = lambda: (weights_digest(net), [m.training for m in net.modules()], [(p.requires_grad, None if p.grad is None else p.grad.tolist()) for p in net.parameters()],
-                    [len(h) for m in net.modules() for h in (m._forward_hooks, m._forward_pre_hooks, m._backward_hooks)])
+    hooks = lambda m: (m._forward_hooks, m._forward_pre_hooks, m._backward_hooks)
+    told = lambda: (weights_digest(net), [m.training for m in net.modules()],
+                    [(p.requires_grad, None if p.grad is None else p.grad.tolist()) for p in net.parameters()],
+                    [len(h) for m in net.modules() for h in hooks(m)])
     before, during = told(), []
-    distiller = get_method(method)(data, 1, device='cpu', iters=2, teachers=net, **dict(pool=30) if method == 'ogm' else {})
+    kw = dict(pool=30) if method == 'ogm' else {}
+    distiller = get_method(method)(data, 1, device='cpu', iters=2, teachers=net, **kw)
     distiller.fit(on_step=lambda o: during.append(told()))
     assert told() == before and during == [before]*2
     assert distiller.nets['Noisy'] is not net

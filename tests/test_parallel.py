@@ -1,4 +1,5 @@
 """Two processes make what one makes, also when one of them is killed on the way."""
+import json
 import os
 import signal
 import subprocess
@@ -11,17 +12,20 @@ from conftest import ROOT
 
 from dd_lit.core import DistilledSet
 
-ENV = {k: v for k, v in os.environ.items() if k not in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK')} | dict(OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT), DD_LIT_PROGRESS='0')
+ENV = {k: v for k, v in os.environ.items() if k not in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK')}
+ENV |= dict(OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT), DD_LIT_PROGRESS='0')
 TWO = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2']
 
 
 def said(r):
     "What the processes said, without the launcher's own traceback: the cause stands before it."
-    return (r.stdout + r.stderr).split('torch.distributed.elastic.multiprocessing.api:failed')[0][-6000:] + r.stderr[-600:]
+    before, *_ = (r.stdout + r.stderr).split('torch.distributed.elastic.multiprocessing.api:failed')
+    return before[-6000:] + r.stderr[-600:]
 
 
 def test_killed_and_resumed(tmp_path):
-    args = ['-m', 'dd_lit', 'distill', 'dc_md', '--iters', '12', '--device', 'cpu', '--set', 'width=16', 'batch_real=64', '--out']
+    args = ['-m', 'dd_lit', 'distill', 'dc_md', '--iters', '12', '--device', 'cpu']
+    args += ['--set', 'width=16', 'batch_real=64', '--out']
     subprocess.run([sys.executable, *args, tmp_path/'one'], check=True, capture_output=True, env=ENV)
     p = subprocess.Popen([*TWO, *args, tmp_path/'two'], env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     # let them do some steps: a failing step leaves a checkpoint, so kill one worker as soon as both are at work
@@ -39,23 +43,41 @@ def test_killed_and_resumed(tmp_path):
     assert torch.equal(a.images, b.images)
 
 
-def test_labels_and_scores_shared(tmp_path):
-    code = '''
-import json, os, sys, torch
-from dd_lit.parallel import start, stop, first, world
-from dd_lit.data import load_data; from dd_lit.distill import distill; from dd_lit.labels.soft import relabel; from dd_lit.models import create_model; from dd_lit.train import evaluate
-start(); d = load_data('digits'); ds = distill('random', d, 2); t = create_model('mlp', 10, 1, d.size, seed=0).eval()
-l = relabel(ds.images, [t], epochs=5, batch_size=10, chunk=2, path=sys.argv[1])
+# a script of its own: each of the processes runs it
+SHARED = '''
+import json, os, sys
+from pathlib import Path
+
+from dd_lit.data import load_data
+from dd_lit.distill import distill
+from dd_lit.labels.soft import relabel
+from dd_lit.models import create_model
+from dd_lit.parallel import first, start, stop, world
+from dd_lit.train import evaluate
+
+start()
+out = Path(sys.argv[1])
+d = load_data('digits')
+ds = distill('random', d, 2)
+t = create_model('mlp', 10, 1, d.size, seed=0).eval()
+l = relabel(ds.images, [t], epochs=5, batch_size=10, chunk=2, path=out)
 s = evaluate(ds, d, 'mlp', repeats=3, epochs=5, soft=l, loss='kl', device='cpu')
-if first(): json.dump(dict(n=world()[1], top1=s.top1, hard=s.hard, sha=json.load(open(sys.argv[1] + '/labels.json'))['sha256'], total=l.nbytes()['total']), open(sys.argv[1] + '/out.json', 'w'))
+if first():
+    sha = json.loads((out/'labels.json').read_text())['sha256']
+    found = dict(n=world()[1], top1=s.top1, hard=s.hard, sha=sha, total=l.nbytes()['total'])
+    (out/'out.json').write_text(json.dumps(found))
 stop()
-tasks = '/proc/self/task'; assert not os.path.exists(tasks) or not any('gloo' in open(f'{tasks}/{t}/comm').read() for t in os.listdir(tasks)), "the group's threads outlive it: Python's end would abort the process"
+threads = [p.read_text() for p in Path('/proc/self/task').glob('*/comm')]
+assert not any('gloo' in t for t in threads), "the group's threads outlive it: Python's end would abort the process"
 '''
-    (tmp_path/'t.py').write_text(code)
+
+
+def test_labels_and_scores_shared(tmp_path):
+    (tmp_path/'t.py').write_text(SHARED)
     out = []
-    import json
     for cmd, n in (([sys.executable], 1), (TWO, 2)):
-        r = subprocess.run([*cmd, tmp_path/'t.py', str(tmp_path/f'labels{n}')], capture_output=True, text=True, env=ENV, timeout=300)
+        cmd = [*cmd, tmp_path/'t.py', str(tmp_path/f'labels{n}')]
+        r = subprocess.run(cmd, capture_output=True, text=True, env=ENV, timeout=300)
         assert r.returncode == 0, said(r)
         out.append(json.loads((tmp_path/f'labels{n}'/'out.json').read_text()))
     assert [o.pop('n') for o in out] == [1, 2] and out[0] == out[1] and len(out[0]['top1']) == 3
@@ -72,5 +94,6 @@ def test_what_travels_lies_where_the_backend_wants_it(monkeypatch):
         monkeypatch.setattr(parallel.dist, 'broadcast', lambda t, source: sent.append(t.device.type))
         here, there = torch.ones(2), torch.ones(2, device=device)
         got = [parallel._send(t, 0, like) for t in (here, there, None) for like in (here, there)]
-        assert sent == [torch.device(device).type]*6 and [g.device.type for g in got] == ['cpu', torch.device(device).type]*3
+        there = torch.device(device).type
+        assert sent == [there]*6 and [g.device.type for g in got] == ['cpu', there]*3
         assert got[0].tolist() == [1., 1.]

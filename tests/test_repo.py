@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, notebooks
 
-BOOKS = sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts)
+BOOKS = [ROOT/b for b in notebooks()]
 
 
 @pytest.fixture(scope='module')
@@ -22,14 +22,17 @@ def copy(tmp_path_factory):
 
 
 def tool(copy, name):
-    subprocess.run([sys.executable, '-c', f'from nbdev.cli import *; import nbdev.clean, nbdev.doclinks; {name}'], cwd=copy, check=True, capture_output=True)
+    code = f'from nbdev.cli import *; import nbdev.clean, nbdev.doclinks; {name}'
+    subprocess.run([sys.executable, '-c', code], cwd=copy, check=True, capture_output=True)
 
 
 def test_export_changes_nothing(copy):
     tool(copy, 'nbdev.doclinks.nbdev_export()')
     for f in sorted((ROOT/'dd_lit').rglob('*.py')):
-        assert (copy/f.relative_to(ROOT)).read_text() == f.read_text(), f'{f.name} differs from its notebook: run make export'
-    assert {p.relative_to(copy) for p in (copy/'dd_lit').rglob('*.py')} == {p.relative_to(ROOT) for p in (ROOT/'dd_lit').rglob('*.py')}
+        made = copy/f.relative_to(ROOT)
+        assert made.read_text() == f.read_text(), f'{f.name} differs from its notebook: run make export'
+    made, ours = ({p.relative_to(r) for p in (r/'dd_lit').rglob('*.py')} for r in (copy, ROOT))
+    assert made == ours
 
 
 def test_notebooks_are_clean(copy):

@@ -10,7 +10,8 @@ def test_cli(cli, tmp_path):
     cli('distill', 'sre2l', '--ipc', '1', '--iters', '4', '--out', 'a', '--set', *TINY, check=0, env=env)
     assert len(list((tmp_path/'cache').iterdir())) == 1
     before = next((tmp_path/'cache').iterdir()).stat().st_mtime_ns
-    cli('distill', 'gvbsm', '--ipc', '2', '--iters', '2', '--out', 'b', '--set', *TINY, "backbones=('resnet18',)", check=0, env=env)
+    one = ('--set', *TINY, "backbones=('resnet18',)")
+    cli('distill', 'gvbsm', '--ipc', '2', '--iters', '2', '--out', 'b', *one, check=0, env=env)
     assert next((tmp_path/'cache').glob('*resnet18_*[0-9a-f].safetensors')).stat().st_mtime_ns == before
     cli('evaluate', 'a', '--repeats', '1', '--loss', 'kl_ce', '--set', 'epochs=4', 'width=8', check=0, env=env)
     scores = json.loads(next((tmp_path/'a').glob('scores_*kl_ce*.json')).read_text())
@@ -20,9 +21,10 @@ def test_cli(cli, tmp_path):
 def test_cli_errors(call, tmp_path, monkeypatch):
     "One line, exit 2, for what the issue lists."
     monkeypatch.setenv('DD_LIT_CACHE', str(tmp_path/'cache'))
-    for args, word in ((('distill', 'sre2l', '--set', "backbones=('convnet3',)", *TINY), 'batch normalisation'), (('distill', 'sre2l', '--set', 'alpha=1.0', *TINY), 'alpha'),
-                       (('distill', 'gvbsm', '--set', 'bn=False', 'conv=False', *TINY), 'at least one')):
-        p = call(*args, '--ipc', '1', '--iters', '1', '--out', 'x')
+    for method, settings, word in (('sre2l', ["backbones=('convnet3',)"], 'batch normalisation'),
+                                   ('sre2l', ['alpha=1.0'], 'alpha'),
+                                   ('gvbsm', ['bn=False', 'conv=False'], 'at least one')):
+        p = call('distill', method, '--set', *settings, *TINY, '--ipc', '1', '--iters', '1', '--out', 'x')
         assert p.returncode == 2 and word in p.stderr and len(p.stderr.strip().splitlines()) == 1, p.stderr
 
 
