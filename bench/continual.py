@@ -12,10 +12,12 @@ from functools import lru_cache
 
 import torch
 
-from dd_lit.distill import distill, get_method
+from dd_lit.distill import distill
+from dd_lit.method import get_method
 from dd_lit.labels.losses import get_loss
-from dd_lit.statistics.backbones import squeeze
+from dd_lit.teachers import squeeze
 from dd_lit.study.continual import gdumb
+from dd_lit.settings import names_of
 from harness import run_table
 from statistics_tables import BUDGET, TRAIN, TWO, G, load
 
@@ -42,7 +44,7 @@ def run(data, row, seed):
     s, lab = b['distill'], b['label']
     method, cfg = SETS[row]
     full = s | cfg
-    ds = distill(method, d, 10, seed=seed, **{k: v for k, v in full.items() if k in get_method(method).defaults})
+    ds = distill(method, d, 10, seed=seed, **{k: v for k, v in full.items() if k in names_of(get_method(method).settings)})
     teacher = Remember(squeeze('resnet18', d, epochs=s['squeeze_epochs'], augment=s['squeeze_augment'], width=s['width']))
     out = {l: gdumb(ds, d, 10, loss=get_loss(l), teachers=[teacher], seed=seed, model_kw=dict(width=b['width']), crop=lab['crop'], flip=lab['flip'], mix=lab['mix'], **FIT) for l in LOSSES}
     return dict(classes=[len(o['classes']) for o in out['kl']], accuracy={l: [o['accuracy'] for o in v] for l, v in out.items()})

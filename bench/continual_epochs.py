@@ -11,7 +11,7 @@ import sys
 from continual import FIT, LOSSES, Remember, data_of
 from dd_lit.distill import distill
 from dd_lit.labels.losses import get_loss
-from dd_lit.statistics.backbones import squeeze
+from dd_lit.teachers import squeeze
 from dd_lit.study.continual import class_groups, gdumb
 from harness import run_table
 from statistics_tables import BUDGET, TRAIN

@@ -12,7 +12,8 @@ from functools import lru_cache
 import torch
 import torch.nn.functional as F
 
-from dd_lit.core import DistilledSet, rng
+from dd_lit.core import rng
+from dd_lit.sets import DistilledSet
 from dd_lit.distill import distill
 from dd_lit.flow.features import features, pretrain
 from dd_lit.flow.inherit import INHERIT_MODES, evaluate_inherit, train_golden

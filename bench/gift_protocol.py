@@ -9,11 +9,13 @@ The same distilled sets, teachers and networks as there (10 images per class), t
 """
 import sys
 
-from dd_lit.distill import distill, get_method
+from dd_lit.distill import distill
+from dd_lit.method import get_method
 from dd_lit.labels.losses import get_loss
 from dd_lit.labels.soft import relabel
-from dd_lit.statistics.backbones import squeeze
-from dd_lit.train import PROTOCOLS, evaluate
+from dd_lit.teachers import squeeze
+from dd_lit.evaluate import PROTOCOLS, evaluate
+from dd_lit.settings import names_of
 from harness import run_table
 from label_tables import SETS, data_of
 from statistics_tables import BUDGET, TRAIN
@@ -27,7 +29,7 @@ def run(data, row, seed, epochs=EPOCHS):
     method, cfg = SETS[row]
     s = b['distill']
     full = s | cfg
-    ds = distill(method, d, 10, seed=seed, **{k: v for k, v in full.items() if k in get_method(method).defaults})
+    ds = distill(method, d, 10, seed=seed, **{k: v for k, v in full.items() if k in names_of(get_method(method).settings)})
     teacher = squeeze('resnet18', d, epochs=s['squeeze_epochs'], augment=s['squeeze_augment'], width=s['width'])
     labels = relabel(ds, teacher, epochs=epochs, batch_size=50, crop=1., flip=False, mix=False, augment=PROTOCOLS['gift']['augment'], seed=seed)
     top1 = lambda l: evaluate(ds, d, repeats=1, seed=seed, protocol='gift', epochs=labels.epochs, soft=labels, loss=get_loss(l), hard=False, model_kw=dict(width=b['width'])).mean

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from dd_lit.data import load_data
 from dd_lit.distill import distill
-from dd_lit.train import evaluate
+from dd_lit.evaluate import evaluate
 from harness import run_table
 
 BUDGET = dict(width=32, batch_real=32)

@@ -6,11 +6,13 @@
 import sys
 from functools import lru_cache
 
-from dd_lit.distill import distill, get_method
+from dd_lit.distill import distill
+from dd_lit.method import get_method
 from dd_lit.labels.losses import get_loss
 from dd_lit.labels.soft import relabel
-from dd_lit.statistics.backbones import squeeze
-from dd_lit.train import evaluate
+from dd_lit.teachers import squeeze
+from dd_lit.evaluate import evaluate
+from dd_lit.settings import names_of
 from harness import run_table
 from statistics_tables import BUDGET, load
 
@@ -24,7 +26,7 @@ data_of = lru_cache(load)
 def made(data, seed):
     d, b = data_of(data), BUDGET[data]
     s, lab = b['distill'], b['label']
-    ds = distill('sre2l', d, 10, seed=seed, **{k: v for k, v in s.items() if k in get_method('sre2l').defaults})
+    ds = distill('sre2l', d, 10, seed=seed, **{k: v for k, v in s.items() if k in names_of(get_method('sre2l').settings)})
     teacher = squeeze('resnet18', d, epochs=s['squeeze_epochs'], augment=s['squeeze_augment'], width=s['width'])
     return ds, relabel(ds.images, [teacher], epochs=EPOCHS, batch_size=50, crop=lab['crop'], flip=lab['flip'], mix=lab['mix'], seed=seed)
 

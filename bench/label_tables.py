@@ -10,11 +10,13 @@ every loss, optimiser and network is trained: so they differ in nothing else.
 import sys
 from functools import lru_cache
 
-from dd_lit.distill import distill, get_method
+from dd_lit.distill import distill
+from dd_lit.method import get_method
 from dd_lit.labels.losses import get_loss
 from dd_lit.labels.soft import relabel
-from dd_lit.statistics.backbones import squeeze
-from dd_lit.train import evaluate
+from dd_lit.teachers import squeeze
+from dd_lit.evaluate import evaluate
+from dd_lit.settings import names_of
 from harness import run_table
 from ogm_tables import METHODS
 from statistics_tables import BUDGET, TRAIN, load
@@ -34,7 +36,7 @@ def run(data, row, seed):
     method, cfg = SETS[row]
     full = b['distill'] | cfg
     s, lab = b['distill'], b['label']
-    ds = distill(method, d, 10, seed=seed, **{k: v for k, v in full.items() if k in get_method(method).defaults})
+    ds = distill(method, d, 10, seed=seed, **{k: v for k, v in full.items() if k in names_of(get_method(method).settings)})
     teacher = squeeze('resnet18', d, epochs=s['squeeze_epochs'], augment=s['squeeze_augment'], width=s['width'])
     labels = relabel(ds, teacher, epochs=EPOCHS, batch_size=50, crop=lab['crop'], flip=lab['flip'], mix=lab['mix'], seed=seed)
     def score(loss, opt='adamw', model='convnet3', model_kw=dict(width=b['width']), **kw):

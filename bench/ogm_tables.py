@@ -12,11 +12,13 @@ import sys
 from functools import lru_cache
 
 from dd_lit.augment import patch_augment
-from dd_lit.distill import distill, get_method
+from dd_lit.distill import distill
+from dd_lit.method import get_method
 from dd_lit.labels.losses import get_loss
 from dd_lit.labels.soft import relabel
-from dd_lit.statistics.backbones import squeeze
-from dd_lit.train import evaluate
+from dd_lit.teachers import squeeze
+from dd_lit.evaluate import evaluate
+from dd_lit.settings import names_of
 from harness import run_table
 from statistics_tables import BUDGET, TRAIN, TWO, G, load
 
@@ -40,7 +42,7 @@ data_of = lru_cache(load)
 def made(data, row, seed):
     method, cfg = METHODS[row]
     full = BUDGET[data]['distill'] | cfg
-    return distill(method, data_of(data), 10, seed=seed, **{k: v for k, v in full.items() if k in get_method(method).defaults})
+    return distill(method, data_of(data), 10, seed=seed, **{k: v for k, v in full.items() if k in names_of(get_method(method).settings)})
 
 
 def run(data, row, seed, what):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dd_lit.data import load_data
 from dd_lit.sets import read_sets
-from dd_lit.train import evaluate
+from dd_lit.evaluate import evaluate
 from harness import run_table
 
 PEERS = {    # file: (data, images per class, sets in it, what its makers recorded)

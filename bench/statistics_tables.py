@@ -12,11 +12,13 @@ import time
 from functools import lru_cache
 
 from dd_lit.data import ImageData, load_data
-from dd_lit.distill import distill, get_method
+from dd_lit.distill import distill
+from dd_lit.method import get_method
 from dd_lit.labels.losses import get_loss
 from dd_lit.labels.soft import relabel
-from dd_lit.statistics.backbones import squeeze_all
-from dd_lit.train import evaluate
+from dd_lit.teachers import squeeze_all
+from dd_lit.evaluate import evaluate
+from dd_lit.settings import names_of
 from harness import run_table
 
 BUDGET = dict(
@@ -71,7 +73,7 @@ def run(data, row, seed):
     full = base | cfg
     key = repr((data.name, method, seed, sorted(full.items())))
     if key not in _made:
-        _made[key] = distill(method, data, 10, seed=seed, **{k: v for k, v in full.items() if k in get_method(method).defaults})
+        _made[key] = distill(method, data, 10, seed=seed, **{k: v for k, v in full.items() if k in names_of(get_method(method).settings)})
     ds = _made[key]
     nets = squeeze_all(full.get('backbones', ('resnet18',) if method == 'sre2l' else THREE if data.name == 'digits' else TWO), data, epochs=base['squeeze_epochs'], augment=base['squeeze_augment'], width=base['width'], seed=seed)
     teachers = list(nets)[:lab.pop('teachers', None)]

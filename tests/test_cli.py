@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dd_lit.core import DistilledSet
+from dd_lit.sets import DistilledSet
 from dd_lit.distill import load_checkpoint
 
 SMALL = ['--set', 'width=8', 'batch_real=20']

@@ -7,13 +7,16 @@ from pretend import Mixed, PretendDevice, Rules
 
 from dd_lit.augment import crop_resize, draw_boxes, make_augment, patch_augment
 from dd_lit.compare import compare
-from dd_lit.core import DistilledSet, rng
+from dd_lit.core import rng
+from dd_lit.sets import DistilledSet
 from dd_lit.data import ImageData, load_data
-from dd_lit.distill import distill, get_method, list_methods
+from dd_lit.distill import distill
+from dd_lit.method import get_method, list_methods
 from dd_lit.labels.losses import get_loss
 from dd_lit.labels.soft import LiveLabels, relabel
 from dd_lit.models import create_model
-from dd_lit.train import evaluate, full_accuracy
+from dd_lit.evaluate import evaluate, full_accuracy
+from dd_lit.settings import names_of
 
 SMALL = dict(iters=2, width=8, batch_real=16, squeeze_epochs=1, epochs=1, pool=20, pretrain=dict(epochs=1),
              backbones=('convnet3', 'resnet18'))
@@ -35,7 +38,7 @@ def cache(tmp_path, monkeypatch):
 
 
 def settings(method):
-    kw = {k: v for k, v in SMALL.items() if k in get_method(method).defaults}
+    kw = {k: v for k, v in SMALL.items() if k in names_of(get_method(method).settings)}
     if method == 'sre2l':
         kw['backbones'] = ('resnet18',)
     return kw

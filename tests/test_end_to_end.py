@@ -8,7 +8,7 @@ import torch
 from dd_lit.compare import compare
 from dd_lit.data import ImageData, load_data
 from dd_lit.distill import distill
-from dd_lit.train import evaluate, probe, recipe
+from dd_lit.evaluate import evaluate, probe, recipe
 
 DATA = Path(os.environ.get('DD_LIT_DATA', 'nowhere'))
 

@@ -12,7 +12,8 @@ from torchvision.ops import StochasticDepth
 
 from dd_lit.core import rng
 from dd_lit.data import ImageData, load_data
-from dd_lit.distill import distill, get_method
+from dd_lit.distill import distill
+from dd_lit.method import get_method
 from dd_lit.flow.features import FeatureNet, features, pretrain
 from dd_lit.flow.features import features as F_
 from dd_lit.flow.inherit import (
@@ -23,6 +24,7 @@ from dd_lit.flow.inherit import (
     train_projector,
 )
 from dd_lit.models import borrowed, create_model, device_of, list_models, weights_digest
+from dd_lit.distill import run
 
 def few(size=None):
     d = load_data('digits', size=size)
@@ -100,24 +102,24 @@ def test_network_that_draws_while_it_predicts(method, tmp_path):
     data = few()
     def net():
         return nn.Sequential(nn.Flatten(), Random())
-    def run(s, **kw):
+    def made(s, **kw):
         disturb(s)
         before = generators()
         m = get_method(method)(data, 1, backbone=net(), iters=4, grow_every=2)
         try:
-            return m.fit(**kw).images
+            return run(m, **kw).images
         finally:
             assert generators() == before
-    whole = run(1)
-    assert torch.equal(whole, run(2))
+    whole = made(1)
+    assert torch.equal(whole, made(2))
     class Stop(Exception):
         pass
     def stop(d):
         if d.k == 3:
             raise Stop
     with pytest.raises(Stop):
-        run(3, out=tmp_path/'run', checkpoint_seconds=0, on_step=stop)
-    assert torch.equal(run(4, out=tmp_path/'run'), whole)
+        made(3, out=tmp_path/'run', checkpoint_seconds=0, on_step=stop)
+    assert torch.equal(made(4, out=tmp_path/'run'), whole)
 
 
 def test_evaluation_is_decided_by_its_seed():

@@ -10,9 +10,11 @@ from torch import nn
 
 from dd_lit.core import local_seed
 from dd_lit.data import ImageData, load_data
-from dd_lit.distill import distill, get_method
+from dd_lit.distill import distill
+from dd_lit.method import get_method
 from dd_lit.models import weights_digest
-from dd_lit.statistics.backbones import squeeze
+from dd_lit.teachers import squeeze
+from dd_lit.distill import run
 
 @pytest.fixture(scope='module')
 def data():
@@ -44,8 +46,8 @@ def test_result_in_on_step_changes_nothing(method, data, cache):
         kw |= dict(backbones=('resnet18', 'convnet3'), drop=.6)
     if method == 'ogm':
         kw |= dict(pool=30)
-    plain = get_method(method)(data, 2, seed=1, device='cpu', **kw).fit()
-    watched = get_method(method)(data, 2, seed=1, device='cpu', **kw).fit(on_step=ask)
+    plain = run(get_method(method)(data, 2, seed=1, device='cpu', **kw))
+    watched = run(get_method(method)(data, 2, seed=1, device='cpu', **kw), on_step=ask)
     assert torch.equal(plain.images, watched.images), (plain.images - watched.images).abs().max()
     assert torch.equal(plain.soft, watched.soft) and everywhere() == before
 
@@ -93,7 +95,7 @@ def test_networks_that_draw(method, net, data, cache, tmp_path):
     if net != 'noisy':
         kw['cache'] = str(tmp_path/'c1')
     with pytest.raises(Stop):
-        get_method(method)(data, 1, seed=3, device='cpu', **kw).fit(tmp_path/'o', checkpoint_seconds=0, on_step=stop)
+        run(get_method(method)(data, 1, seed=3, device='cpu', **kw), tmp_path/'o', checkpoint_seconds=0, on_step=stop)
     torch.manual_seed(9)
     assert torch.equal(distill(method, data, 1, out=tmp_path/'o', seed=3, device='cpu', **kw).images, sets[0].images)
 
@@ -136,6 +138,6 @@ def test_lent_networks_come_back(method, data):
     before, during = told(), []
     kw = dict(pool=30) if method == 'ogm' else {}
     distiller = get_method(method)(data, 1, device='cpu', iters=2, teachers=net, **kw)
-    distiller.fit(on_step=lambda o: during.append(told()))
+    run(distiller, on_step=lambda o: during.append(told()))
     assert told() == before and during == [before]*2
     assert distiller.nets['Noisy'] is not net

@@ -10,7 +10,7 @@ import psutil
 import torch
 from conftest import ROOT
 
-from dd_lit.core import DistilledSet
+from dd_lit.sets import DistilledSet
 
 ENV = {k: v for k, v in os.environ.items() if k not in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK')}
 ENV |= dict(OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT), DD_LIT_PROGRESS='0')

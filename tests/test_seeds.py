@@ -15,10 +15,14 @@ import torchvision
 import dd_lit.models as models
 from dd_lit.core import rng
 from dd_lit.data import ImageData, load_data
-from dd_lit.distill import distill, get_method, list_methods
+from dd_lit.distill import distill
+from dd_lit.method import get_method, list_methods
 from dd_lit.flow.features import FeatureNet
 from dd_lit.models import create_model, list_models
-from dd_lit.train import evaluate, fit, full_accuracy
+from dd_lit.evaluate import evaluate, full_accuracy
+from dd_lit.train import fit
+from dd_lit.distill import run
+from dd_lit.settings import names_of
 
 DROPS = (torch.nn.modules.dropout._DropoutNd, torchvision.ops.StochasticDepth, torchvision.ops.DropBlock2d)
 QUICK = ('mobilenetv2_05', 'squeezenet1_1', 'mnasnet0_5')
@@ -188,7 +192,7 @@ def test_interrupted_and_resumed(method, made, tmp_path):
         return real()
     one.step = fragile
     with pytest.raises(Cut):
-        one.fit(tmp_path/'run')
+        run(one, tmp_path/'run')
     elsewhere(2)
     assert torch.equal(distill(method, d, 2, out=tmp_path/'run', **cfg).images, whole.images)
 
@@ -203,18 +207,18 @@ def test_watching_changes_nothing(method, tmp_path):
     as not asking."""
     d = load_data('digits')
     cls = get_method(method)
-    cfg = {k: v for k, v in (SMALL | dict(cache=tmp_path/'cache')).items() if k in cls.defaults}
+    cfg = {k: v for k, v in (SMALL | dict(cache=tmp_path/'cache')).items() if k in names_of(cls.settings)}
     if method in ('lgm', 'sfm'):
         net = create_model('convnet3', 10, 1, 16, seed=0, width=8)
         cfg.pop('width')
         cfg['backbone'] = FeatureNet(torch.nn.Sequential(net.features, torch.nn.Flatten()), d.norm)
     if method in ('random', 'herding', 'k_center', 'forgetting', 'rded'):
         cfg['iters'] = 1
-    def run(**kw):
-        return cls(d, 1, device='cpu', **cfg).fit(**kw)
-    plain = run()
+    def made(**kw):
+        return run(cls(d, 1, device='cpu', **cfg), **kw)
+    plain = made()
     look = lambda o: (o.result(), o.state_dict(), o.identity())
-    watched = run(out=tmp_path/'run', checkpoint_seconds=0, on_step=look)
+    watched = made(out=tmp_path/'run', checkpoint_seconds=0, on_step=look)
     for a, b in ((plain.images, watched.images), (plain.labels, watched.labels)):
         assert torch.equal(a, b), f'{method}: differs by {(a - b).abs().max():.3g}'
     assert (plain.soft is None) == (watched.soft is None)

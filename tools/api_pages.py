@@ -1,4 +1,6 @@
 """The pages that are no notebooks, written to _proc/*.qmd, for Quarto and for the preview alike: an API page for
+from dd_lit.settings import explain
+from dd_lit.settings import names_of
 every module, from its docments, and CONTRIBUTING."""
 import importlib
 import inspect
@@ -54,9 +56,9 @@ def _table(docs) -> list:
 def _class(o) -> list:
     "What a class has beside its arguments: settings and methods."
     out = []
-    if 'defaults' in vars(o):
-        shown = (f'`{k}={v!r}`' if len(repr(v)) < 40 else f'`{k}`' for k, v in o.defaults.items())
-        out += ['Settings and their defaults: ' + ', '.join(shown) + '.', '']
+    if 'settings' in vars(o):
+        rows = [f'| `{k}` | {_code(_cell(d))} | {_cell(line)} |' for k, d, line in explain(o.settings)]
+        out += ['| setting | default | |', '|---|---|---|', *rows, '']
     for k, v in vars(o).items():
         if not k.startswith('_') and callable(v) and inspect.getdoc(v):
             out.append(f"* `{k}`: {' '.join(inspect.getdoc(v).split())}")

@@ -1,7 +1,7 @@
 """Test every notebook (or those named) the way nbdev_test does, one per core, and say how long each took.
 
     python tools/test_notebooks.py                    # all; `make test` calls this
-    python tools/test_notebooks.py nbs/04_train.ipynb # those named
+    python tools/test_notebooks.py nbs/07_train.ipynb # those named
     python tools/test_notebooks.py --changed 90       # those that a change touches, none started after 90 seconds
 
 nbdev_test prints nothing until its end, and runs as many threads in each worker as there are cores; here each notebook

@@ -15,10 +15,9 @@ from torch import nn
 
 from ..augment import crop_resize, draw_boxes
 from ..core import default_device, local_seed, progress, rng, seed_of
-from ..data import load_data
-from ..distill import fingerprint
+from ..data import fingerprint, load_data
 from ..models import borrowed, create_model, device_of, last_linear, weights_digest
-from ..statistics.backbones import cached
+from ..teachers import cached
 
 # %% ../../nbs/flow/features.ipynb #74436efc
 class FeatureNet(nn.Module):

@@ -16,8 +16,8 @@ from torch import nn
 from ..augment import crop_resize, draw_boxes
 from ..core import local_seed, progress, rng, seed_of
 from ..data import load_data
+from ..evaluate import Scores
 from ..models import borrowed, device_of, weights_digest
-from ..train import Scores
 from .features import features
 
 # %% ../../nbs/flow/inherit.ipynb #03f4d810

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SCHEDULES_NET', 'param_grads', 'batch_sizes', 'plain_step', 'matched_params', 'precision', 'mean_gradient',
-           'match_step', 'has_batchnorm', 'settle_norm', 'DC', 'DCM', 'DCMD', 'DCMDO', 'DCMDA']
+           'match_step', 'has_batchnorm', 'settle_norm', 'DCSettings', 'DC', 'DCM', 'DCMD', 'DCMDO', 'DCMDA']
 
 # %% ../../nbs/gradient/dc.ipynb #5ddfc52e
 import contextlib
@@ -15,11 +15,12 @@ from torch import nn
 
 from ..augment import DSA
 from ..core import local_seed, rng, seed_of
-from ..distill import Distiller, register
+from ..method import Method, MethodSettings, register
 from ..models import create_model, model_settings, predict
 from ..parallel import shared_map
+from ..settings import merge, setting, with_defaults
 from .distance import check_kind
-from .multilevel import check_mode, multilevel_loss
+from .multilevel import MODES, multilevel_loss
 from .schedule import OverfitDetector, zeta_adaptive, zeta_constant
 
 # %% ../../nbs/gradient/dc.ipynb #4b1f47d7
@@ -143,53 +144,45 @@ def settle_norm(
 # %% ../../nbs/gradient/dc.ipynb #b0e18c3c
 SCHEDULES_NET = ('constant', 'adaptive', 'overfit')
 
+class DCSettings(MethodSettings):
+    "Gradient matching: what is compared, how, and where."
+    iters: int = setting(1000, 'outer iterations, K; each draws a network', low=1)
+    mode: str = setting('intra', 'what is matched', among=MODES)
+    distance: str = setting('angle', 'how it is compared: angle, l2, sse, mse, or angle+ one of these')
+    schedule: str = setting('constant', 'where: constant, adaptive (Eq. 12), overfit (stop when the real loss rises)', among=SCHEDULES_NET)
+    lam: float | None = setting(None, 'weight of the inter-class term; None: the number of classes', low=0)
+    l2_weight: float = setting(1., 'weight of the second part of a summed distance', low=0)
+    vectors: bool = setting(False, 'do biases and norms enter the distance?')
+    union: str = setting('batch', "weights of the classes in the union: 'batch' (Eq. 5) or 'data' (of the real classes)", among=('batch', 'data'))
+    model: str = setting('convnet3', 'network to match on')
+    width: int | None = setting(None, 'its width, if it has one; None: its own (ConvNets 128, resnet18 64)', low=1)
+    norm: str | None = setting(None, 'its normalisation, if it has a choice; None: instance')
+    init: str = setting('real', "where the images start: 'real' or 'noise' (the paper)", among=('real', 'noise'))
+    lr_img: float = setting(.1, 'SGD on the images', low=0)
+    momentum_img: float = setting(.5, 'of that', low=0, below=1)
+    lr_net: float = setting(.01, 'SGD on the network, between matching steps', low=0)
+    batch_real: int = setting(256, 'real images per class and step', low=1)
+    batch_net: int = setting(256, "batch size of the network's training on S", low=1)
+    augment: str = setting('', "siamese augmentation, e.g. 'color_crop_cutout_flip_scale_rotate' (DSA)")
+    slice_size: int | None = setting(None, 'real images at a time; None: 32 of 32 px on a CPU, all on a GPU', low=1)
+    real_dtype: str | None = setting(None, 'bfloat16: real gradients in half the bytes, a percent off, a third to a half less time', among=('bfloat16',))
+    def check(self):
+        check_kind(self.distance, 'distance')
+
 @register('dc')
-class DC(Distiller):
+class DC(Method):
     "Gradient matching (Zhao et al. 2021): one outer iteration per step, a fresh network each."
-    defaults = dict(
-        iters=1000,         # Outer iterations, K; each draws a network
-        mode='intra',       # What: intra, inter, interleaved, multi
-        distance='angle',   # How: angle, l2, sse, mse, angle+l2, angle+sse, angle+mse
-        schedule='constant', # Where: constant, adaptive (Eq. 12), overfit (stop when the real loss rises)
-        lam=None,           # Weight of the inter-class term; None: the number of classes
-        l2_weight=1.,       # Weight of the second part of a summed distance
-        vectors=False,      # Do biases and norms enter the distance?
-        union='batch',      # Weights of the classes in the union: 'batch' (Eq. 5: of the batches) or 'data' (both sides: of the real classes)
-        model='convnet3',   # Network to match on
-        width=None,         # Its width, if it has one; None: its own (ConvNets 128, resnet18 64)
-        norm=None,          # Its normalisation, if it has a choice; None: instance
-        init='real',        # Where the images start: 'real' or 'noise' (the paper); a class with fewer images gives each several times
-        lr_img=.1,          # SGD on the images, as is
-        momentum_img=.5,
-        lr_net=.01,         # SGD on the network, between matching steps
-        batch_real=256,     # Real images per class and step
-        batch_net=256,      # Batch size of the network's training on S
-        augment='',         # Siamese augmentation, e.g. 'color_crop_cutout_flip_scale_rotate' (DSA)
-        slice_size=None,    # Real images at a time; None: 32 of 32 px on a CPU, all on a GPU
-        real_dtype=None,    # 'bfloat16': real gradients in half the bytes, a percent off, a third to a half less time
-    )
+    settings = DCSettings
 
     def __init__(self, *args, **kw):
         super().__init__(*args, **kw)
         c = self.cfg                                # what is recorded is what will be built
-        if c.norm is None and 'norm' in model_settings(c.model):
-            c.norm = 'instance'
-        has = model_settings(c.model, width=c.width, norm=c.norm)
-        c.width, c.norm = has.get('width'), has.get('norm')
+        norm = c.norm or ('instance' if 'norm' in model_settings(c.model) else None)
+        has = model_settings(c.model, width=c.width, norm=norm)
+        self.cfg = merge(c, dict(width=has.get('width'), norm=has.get('norm')))
 
     def setup(self):
         d, c = self.data, self.cfg
-        check_mode(c.mode)
-        check_kind(c.distance, 'distance')
-        precision(c.real_dtype, self.device)
-        if c.schedule not in SCHEDULES_NET:
-            raise ValueError(f"schedule: expected one of {', '.join(SCHEDULES_NET)}, got {c.schedule!r}")
-        if c.init not in ('real', 'noise'):
-            raise ValueError(f"init: expected 'real' or 'noise', got {c.init!r}")
-        if c.union not in ('batch', 'data'):
-            raise ValueError(f"union: expected 'batch' or 'data', got {c.union!r}")
-        if c.batch_real < 1:
-            raise ValueError(f"batch_real: expected at least 1, got {c.batch_real}")
         self.counts = [int(n) for n in d.counts()]
         self.aug = DSA(c.augment) if c.augment else None
         self.labels = torch.arange(d.num_classes).repeat_interleave(self.ipc)
@@ -292,19 +285,19 @@ class DC(Distiller):
 @register('dc_m')
 class DCM(DC):
     "DC with multi-level matching (M)."
-    defaults = DC.defaults | dict(mode='multi')
+    settings = with_defaults(DCSettings, mode='multi')
 
 @register('dc_md')
 class DCMD(DC):
     "DC with multi-level matching and the angle-and-length distance (MD)."
-    defaults = DCM.defaults | dict(distance='angle+l2')
+    settings = with_defaults(DCM.settings, distance='angle+l2')
 
 @register('dc_mdo')
 class DCMDO(DC):
     "MD, training the network until it overfits (MDO)."
-    defaults = DCMD.defaults | dict(schedule='overfit')
+    settings = with_defaults(DCMD.settings, schedule='overfit')
 
 @register('dc_mda')
 class DCMDA(DC):
     "MD with the adaptive schedule (MDA)."
-    defaults = DCMD.defaults | dict(schedule='adaptive')
+    settings = with_defaults(DCMD.settings, schedule='adaptive')

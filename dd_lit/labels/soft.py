@@ -20,9 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from ..augment import crop_resize, cutmix, draw_boxes, draw_cutmix, make_augment
-from ..core import DistilledSet, _digest, atomic_write, check_soft, local_seed, progress, rng
+from ..core import atomic_write, check_soft, digest, local_seed, progress, rng
 from ..models import borrowed, device_of, weights_digest
 from ..parallel import first, wait, world
+from ..sets import DistilledSet
 
 # %% ../../nbs/labels/soft.ipynb #ab568776
 def ensemble_logits(
@@ -43,7 +44,7 @@ def ensemble_logits(
 
 # %% ../../nbs/labels/soft.ipynb #a20c17b6
 def _images_digest(x):
-    return _digest(dict(x=x.detach().cpu().float()))
+    return digest(dict(x=x.detach().cpu().float()))
 
 class LabelSource:
     """Views of a set's images and their labels, epoch by epoch; `fit` and `evaluate` take one as

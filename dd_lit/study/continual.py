@@ -10,9 +10,10 @@ import torch
 
 from ..core import default_device, local_seed, progress, rng, seed_of
 from ..data import load_data
+from ..evaluate import patch_views
 from ..labels.soft import LiveLabels
 from ..models import create_model
-from ..train import accuracy, fit, patch_views
+from ..train import accuracy, fit
 
 # %% ../../nbs/study/continual.ipynb #51a1d190
 def class_groups(num_classes:int, steps:int, seed:int=0) -> list: # Lists of classes

@@ -14,9 +14,11 @@ import torch
 
 from ..compare import _score_name
 from ..core import atomic_write, default_device, progress, provenance
-from ..data import load_data
-from ..distill import _plain, fingerprint, get_method
-from ..train import RECIPE_VERSION, evaluate, named
+from ..data import fingerprint, load_data
+from ..distill import run
+from ..evaluate import RECIPE_VERSION, evaluate, named
+from ..method import get_method, plain
+from ..settings import names_of
 
 # %% ../../nbs/study/cross_architecture.ipynb #dbe7774e
 SIX = ('mlp', 'convnet3', 'lenet', 'alexnet', 'vgg11', ('resnet18', dict(norm='instance')))   # the networks of Table 4
@@ -37,7 +39,7 @@ def cross_architecture(
     "Distil with every source, score with every target (Table 4 of `dc.txt`)."
     data, out = load_data(data), Path(out) if out else None
     make = get_method(method)
-    if 'model' not in make.defaults:
+    if 'model' not in names_of(make.settings):
         raise ValueError(f"method: expected one that distils with a network, {method!r} has no setting 'model'")
     for s in settings or {}:
         if s not in [named(o)[0] for o in sources]:
@@ -51,7 +53,7 @@ def cross_architecture(
         name, kw, label = named(s)
         source = make(data, ipc, seed=seed, device=device, model=name, **cfg | kw | (settings or {}).get(name, {}))
         folder = out/file(label, _score_name([], [], identity=source.identity())) if out else None
-        ds, rows = source.fit(folder), []
+        ds, rows = run(source, folder), []
         for t in progress(targets, f'{label}: targets'):
             model, model_kw, to = named(t)
             own = call | dict(model=model, model_kw=shared | model_kw, repeats=repeats, seed=seed, device=device)
@@ -75,7 +77,7 @@ def cross_architecture(
         mean.append([m for m, _ in rows])
         std.append([v for _, v in rows])
     return dict(sources=[named(s)[2] for s in sources], targets=[named(t)[2] for t in targets], mean=mean, std=std, data=data.name, ipc=ipc, method=method,
-                repeats=repeats, seed=seed, config=_plain(cfg), settings=_plain(settings or {}), evaluate=_plain(evaluate_kw or {}), made_with=provenance())
+                repeats=repeats, seed=seed, config=plain(cfg), settings=plain(settings or {}), evaluate=plain(evaluate_kw or {}), made_with=provenance())
 
 def heat_map(
     r,          # From `cross_architecture`

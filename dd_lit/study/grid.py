@@ -8,10 +8,11 @@ __all__ = ['evaluate_grid', 'grid_table']
 # %% ../../nbs/study/grid.ipynb #45c37190
 import math
 
-from ..core import DistilledSet, check_soft, progress
+from ..core import check_soft, progress
 from ..data import load_data
+from ..evaluate import evaluate, mean_std, named
 from ..labels.losses import get_loss
-from ..train import evaluate, mean_std, named
+from ..sets import DistilledSet
 
 # %% ../../nbs/study/grid.ipynb #bee6be1a
 def evaluate_grid(
