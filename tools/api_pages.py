@@ -1,5 +1,4 @@
 """The pages that are no notebooks, written to _proc/*.qmd, for Quarto and for the preview alike: an API page for
-from dd_lit.settings import explain
 from dd_lit.settings import names_of
 every module, from its docments, and CONTRIBUTING."""
 import importlib
@@ -13,6 +12,7 @@ from fastcore.docments import docments, empty
 
 root = Path(__file__).parent.parent
 sys.path.insert(0, str(root))
+from dd_lit.settings import explain
 
 
 def modules():
