@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['relu_pool', 'ReluPool', 'ConvNet', 'MLP', 'LeNet', 'AlexNet', 'VGG11', 'WideResNet', 'list_models', 'model_settings',
-           'create_model', 'device_of', 'borrowed', 'weights_digest', 'last_linear', 'predict', 'embed']
+           'create_model', 'device_of', 'borrowed', 'weights_digest', 'forward_code', 'last_linear', 'predict', 'embed']
 
 # %% ../nbs/04_models.ipynb #4edfc11e
 import contextlib
@@ -583,6 +583,18 @@ def weights_digest(
         for k, t in kind(remove_duplicate=False):
             h.update(f'{k} {_bytes_digest(t)}'.encode())
     return h.hexdigest()[:16]
+
+# %% ../nbs/04_models.ipynb #f0c0de01
+def forward_code(
+    model: nn.Module
+) -> list[tuple[str, tuple[str, tuple[str, ...]]]]: # (class, (bytecode, names it uses)), sorted
+    "What the classes of a network do in `forward`: two of one name may do different things."
+    found = {}
+    for m in model.modules():
+        code = getattr(type(m).forward, '__code__', None)
+        if code is not None:
+            found[type(m).__qualname__] = code.co_code.hex(), code.co_names
+    return sorted(found.items())
 
 # %% ../nbs/04_models.ipynb #993faef8
 def last_linear(model: nn.Module) -> nn.Linear:

@@ -20,8 +20,7 @@ from torch import Tensor, nn
 from torch.nn.grad import conv2d_input, conv2d_weight
 
 from ..core import atomic_write, progress, rng
-from ..data import ImageData
-from ..distill import fingerprint
+from ..data import ImageData, fingerprint
 from ..models import borrowed, device_of, forward_code, weights_digest
 from .polar import _f64, orthogonalize
 
