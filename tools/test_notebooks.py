@@ -3,6 +3,7 @@
     python tools/test_notebooks.py                    # all; `make test` calls this
     python tools/test_notebooks.py nbs/07_train.ipynb # those named
     python tools/test_notebooks.py --changed 90       # those that a change touches, none started after 90 seconds
+    python tools/test_notebooks.py --alone            # all, each with an empty cache: none lives on another's networks
 
 nbdev_test prints nothing until its end, and runs as many threads in each worker as there are cores; here each notebook
 gets one thread, which is faster for networks of this size, and a person sees that it lives. Each notebook has a process
@@ -12,6 +13,7 @@ seconds each time. At the end: the ten slowest cells, and why.
 import json
 import multiprocessing
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -31,8 +33,8 @@ HERE = Path(__file__).parent.parent
 
 class Run:
     "Notebooks under test, one process each: who passed, how long each cell took."
-    def __init__(self, cache, seconds=float('inf')):
-        self.cache, self.seconds, self.start = Path(cache), seconds, time.perf_counter()
+    def __init__(self, cache, seconds=float('inf'), alone=False):
+        self.cache, self.seconds, self.alone, self.start = Path(cache), seconds, alone, time.perf_counter()
         self.failed, self.left, self.cells = [], [], []
         self.server = multiprocessing.get_context('forkserver')
         self.server.set_forkserver_preload(LIBRARIES)
@@ -46,9 +48,12 @@ class Run:
             return book, None, 0, ''
         t, base = time.perf_counter(), self.cache/str(book).replace('/', '_')
         times, said = base.with_suffix('.json'), base.with_suffix('.txt')
-        p = self.server.Process(target=quietly, args=(str(book), str(times), str(said)))
+        own = str(base) if self.alone else str(self.cache)
+        p = self.server.Process(target=quietly, args=(str(book), str(times), str(said), own))
         p.start()
         p.join()
+        if self.alone:
+            shutil.rmtree(own, ignore_errors=True)
         text = said.read_text() if said.exists() else ''
         name = str(book.relative_to('nbs').with_suffix(''))
         self.cells += [(s, name, code) for s, code in (json.loads(times.read_text()) if times.exists() else [])]
@@ -78,12 +83,12 @@ def main(args):
     # a fresh one: networks trained by one notebook serve the next, never the next run
     cache = tempfile.TemporaryDirectory()
     os.environ.update(DD_LIT_CACHE=cache.name, DD_LIT_PROGRESS='0', OMP_NUM_THREADS='1', MPLBACKEND='Agg')
-    some = args[:1] == ['--changed']
+    some, alone = args[:1] == ['--changed'], args[:1] == ['--alone']
     if some:
         todo = touched()
     else:
-        todo = [Path(a) for a in args] or sorted(books(), key=lambda p: -p.stat().st_size)
-    run = Run(cache.name, float(args[1]) if some and args[1:] else float('inf'))
+        todo = [Path(a) for a in args[alone:]] or sorted(books(), key=lambda p: -p.stat().st_size)
+    run = Run(cache.name, float(args[1]) if some and args[1:] else float('inf'), alone)
     print(f'nbdev_test on {len(todo)} notebooks', flush=True)
     run.all(todo)
     if not some:

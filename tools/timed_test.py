@@ -27,8 +27,10 @@ def timed_test(book, times):
         open(times, 'w').write(json.dumps(out))
 
 
-def quietly(book, times, said):
-    "The same with everything that it and its children print in the file `said`. For a process that does nothing else."
+def quietly(book, times, said, cache):
+    """The same with everything that it and its children print in the file `said`, and trained networks in the folder
+    `cache`. For a process that does nothing else."""
+    os.environ['DD_LIT_CACHE'] = cache
     fd = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(fd, 1)
     os.dup2(fd, 2)
