@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from dd_lit.sets import DistilledSet
 from dd_lit.distill import load_checkpoint
+from dd_lit.sets import DistilledSet
 
 SMALL = ['--set', 'width=8', 'batch_real=20']
 

@@ -8,14 +8,14 @@ from pretend import Mixed, PretendDevice, Rules
 from dd_lit.augment import crop_resize, draw_boxes, make_augment, patch_augment
 from dd_lit.compare import compare
 from dd_lit.core import rng
-from dd_lit.sets import DistilledSet
 from dd_lit.data import ImageData, load_data
 from dd_lit.distill import distill
-from dd_lit.method import get_method, list_methods
+from dd_lit.evaluate import evaluate, full_accuracy
 from dd_lit.labels.losses import get_loss
 from dd_lit.labels.soft import LiveLabels, relabel
+from dd_lit.method import get_method, list_methods
 from dd_lit.models import create_model
-from dd_lit.evaluate import evaluate, full_accuracy
+from dd_lit.sets import DistilledSet
 from dd_lit.settings import names_of
 
 SMALL = dict(iters=2, width=8, batch_real=16, squeeze_epochs=1, epochs=1, pool=20, pretrain=dict(epochs=1),

@@ -12,8 +12,7 @@ from torchvision.ops import StochasticDepth
 
 from dd_lit.core import rng
 from dd_lit.data import ImageData, load_data
-from dd_lit.distill import distill
-from dd_lit.method import get_method
+from dd_lit.distill import distill, run
 from dd_lit.flow.features import FeatureNet, features, pretrain
 from dd_lit.flow.features import features as F_
 from dd_lit.flow.inherit import (
@@ -23,8 +22,8 @@ from dd_lit.flow.inherit import (
     train_golden,
     train_projector,
 )
+from dd_lit.method import get_method
 from dd_lit.models import borrowed, create_model, device_of, list_models, weights_digest
-from dd_lit.distill import run
 
 def few(size=None):
     d = load_data('digits', size=size)

@@ -98,8 +98,8 @@ VIEWS = dict(epochs=2, batch_size=4, crop=.5, dtype=torch.float32)
 def test_teachers_come_back_as_they_were(kind):
     """Batch norm and dropout in training mode, a hook, a frozen parameter, a gradient: all as before, and the labels
     those of evaluation mode."""
-    from dd_lit.sets import DistilledSet
     from dd_lit.labels.soft import LiveLabels, relabel
+    from dd_lit.sets import DistilledSet
     t = torch.nn.Sequential(tiny(), torch.nn.Dropout(.5)).train()
     t[0].features[1].eval()
     t[0].head.bias.requires_grad_(False)

@@ -10,11 +10,10 @@ from torch import nn
 
 from dd_lit.core import local_seed
 from dd_lit.data import ImageData, load_data
-from dd_lit.distill import distill
+from dd_lit.distill import distill, run
 from dd_lit.method import get_method
 from dd_lit.models import weights_digest
 from dd_lit.teachers import squeeze
-from dd_lit.distill import run
 
 @pytest.fixture(scope='module')
 def data():

@@ -15,14 +15,13 @@ import torchvision
 import dd_lit.models as models
 from dd_lit.core import rng
 from dd_lit.data import ImageData, load_data
-from dd_lit.distill import distill
-from dd_lit.method import get_method, list_methods
-from dd_lit.flow.features import FeatureNet
-from dd_lit.models import create_model, list_models
+from dd_lit.distill import distill, run
 from dd_lit.evaluate import evaluate, full_accuracy
-from dd_lit.train import fit
-from dd_lit.distill import run
+from dd_lit.flow.features import FeatureNet
+from dd_lit.method import get_method, list_methods
+from dd_lit.models import create_model, list_models
 from dd_lit.settings import names_of
+from dd_lit.train import fit
 
 DROPS = (torch.nn.modules.dropout._DropoutNd, torchvision.ops.StochasticDepth, torchvision.ops.DropBlock2d)
 QUICK = ('mobilenetv2_05', 'squeezenet1_1', 'mnasnet0_5')

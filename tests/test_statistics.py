@@ -32,9 +32,9 @@ def test_stored_labels_follow_the_set(tmp_path):
     "relabel -> disk -> another object -> evaluate gives what labels in memory give."
     from dd_lit.data import load_data
     from dd_lit.distill import distill
+    from dd_lit.evaluate import evaluate
     from dd_lit.labels.soft import SoftLabels, relabel
     from dd_lit.teachers import squeeze
-    from dd_lit.evaluate import evaluate
     data = load_data('digits')
     t = squeeze('resnet18', data, epochs=1, width=8, cache=tmp_path/'c')
     ds = distill('random', data, 2)

@@ -14,7 +14,6 @@ root = Path(__file__).parent.parent
 sys.path.insert(0, str(root))
 from dd_lit.settings import explain
 
-
 def modules():
     import dd_lit
     for m in pkgutil.walk_packages(dd_lit.__path__, 'dd_lit.'):
