@@ -7,27 +7,36 @@ __all__ = ['world', 'start', 'stop', 'first', 'wait', 'share', 'shared_map', 'sh
 
 # %% ../nbs/06_parallel.ipynb #d3138e6a
 import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
+from torch import Tensor
 from torch import distributed as dist
 
-# %% ../nbs/06_parallel.ipynb #567e61c1
-def world() -> tuple: # (this process's number, number of processes)
-    "Place in the group of processes; (0, 1) if there is none."
-    return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
+if dist.is_available():
+    # its functions keep the group that is there at their import (by torch.optim, at the latest);
+    # after `stop` that one must be free, so they are imported before there is any
+    import torch.distributed.nn.functional
 
-def start() -> tuple: # as `world`
+# %% ../nbs/06_parallel.ipynb #567e61c1
+def world() -> tuple[int, int]: # (this process's number, number of processes)
+    "Place in the group of processes; (0, 1) if there is none."
+    joined = dist.is_available() and dist.is_initialized()
+    return (dist.get_rank(), dist.get_world_size()) if joined else (0, 1)
+
+def start() -> tuple[int, int]: # As `world`
     "Join the processes that `accelerate launch` or `torchrun` has started; on GPUs, each its own."
     if int(os.environ.get('WORLD_SIZE', 1)) > 1 and not dist.is_initialized():
         gpu = torch.cuda.is_available()
         if gpu:
-            torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count())
-        from torch.distributed.nn import functional as _  # its functions keep the group that is there at import (torch.optim imports it); after `stop` it must be free
+            own = int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()
+            torch.cuda.set_device(own)
         dist.init_process_group('nccl' if gpu else 'gloo')
     return world()
 
 def stop():
-    "Leave the group, together: a process that closes its connections while another still uses them would take that one down."
+    """Leave the group, together: a process that closes its connections while another still uses
+    them would take that one down."""
     if world()[1] > 1:
         dist.barrier()
     if dist.is_available() and dist.is_initialized():
@@ -42,14 +51,19 @@ def wait():
     if world()[1] > 1:
         dist.barrier()
 
-def share(items) -> list:
-    "This process's part of `items`: every n-th, beginning with its own number."
+def share(
+    items: Iterable, # The same in every process
+) -> list:           # Every n-th, beginning with this process's number
+    "This process's part of `items`."
     rank, size = world()
     return list(items)[rank::size]
 
 # %% ../nbs/06_parallel.ipynb #a917b3f6
-def _there() -> torch.device: # where tensors must lie to travel
-    return torch.device('cuda', torch.cuda.current_device()) if dist.get_backend() == 'nccl' else torch.device('cpu')
+def _there():
+    "The device where tensors must lie to travel."
+    if dist.get_backend() == 'nccl':
+        return torch.device('cuda', torch.cuda.current_device())
+    return torch.device('cpu')
 
 def _send(t, source, like):
     "`t` of process `source`, in every process, where `like` lies."
@@ -61,19 +75,28 @@ def _send(t, source, like):
     return mine.to(like.device)
 
 def shared_map(
-    f,      # i -> list of tensors
-    n: int, # Calls: f(0) ... f(n-1)
-    like,   # Tensors of the shapes that f returns, or a function i -> such
-):          # Yields the lists in order
+    f: Callable[[int], list[Tensor]], # Called with 0 ... n-1
+    n: int,                           # How many calls
+    like: Sequence[Tensor] | Callable[[int], Sequence[Tensor]], # Shapes of what f(i) returns
+) -> Iterator[list[Tensor]]:          # The lists in order
     "Each call in one process, each result everywhere."
     rank, size = world()
     for k in range(0, n, size):
-        mine = f(k + rank) if k + rank < n else None
+        mine = f(k + rank) if k + rank < n else []
         for j in range(min(size, n - k)):
-            yield mine if size == 1 else [_send(mine[i] if j == rank else None, j, t) for i, t in enumerate(like(k + j) if callable(like) else like)]
+            if size == 1:
+                yield mine
+                continue
+            shapes = like(k + j) if callable(like) else like
+            have = mine if j == rank else [None]*len(shapes)
+            yield [_send(t, j, shape) for t, shape in zip(have, shapes, strict=True)]
 
-def shared_numbers(f, n:int, width:int=1) -> list: # n lists of `width` floats
-    "Each call of f (a list of floats) in one process, all results everywhere."
+def shared_numbers(
+    f: Callable[[int], Sequence[float]], # Called with 0 ... n-1
+    n: int,                              # How many calls
+    width: int = 1,                      # Numbers that a call returns
+) -> list[list[float]]:                  # n lists of `width` numbers
+    "Each call in one process, all results everywhere."
     rank, size = world()
     out = torch.zeros(n, width, dtype=torch.float64)
     for i in range(rank, n, size):
