@@ -7,6 +7,7 @@ __all__ = ['seed_of', 'rng', 'local_seed', 'default_device', 'progress', 'atomic
            'save_figure', 'check_norm', 'check_soft', 'check_labels', 'PeakMemory']
 
 # %% ../nbs/00_core.ipynb #76f2112b
+import ctypes
 import hashlib
 import io
 import math
@@ -15,42 +16,55 @@ import platform
 import random
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torchvision
+from torch import Tensor
 from tqdm.std import tqdm
+
+import dd_lit
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # %% ../nbs/00_core.ipynb #2d1afe6a
 def seed_of(
-    seed: int, # The experiment's seed
-    *name      # What the numbers are for
-) -> int:      # In 0..2^63-1
-    "Hash `seed` and `name` into 63 bits, the same on every machine and in every Python."
+    seed: int,         # The experiment's seed
+    *name: object,     # What the numbers are for
+) -> int:              # In 0..2^63-1
+    """Hash `seed` and `name` into 63 bits, the same on every machine and in every Python.
+    ValueError for a seed that is no whole number."""
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise ValueError(f"seed: expected an int, got {seed!r}")
     return int.from_bytes(hashlib.sha256(repr((seed, *name)).encode()).digest()[:8], 'big') >> 1
 
 def rng(
-    seed: int, # The experiment's seed
-    *name      # What the numbers are for: strings and ints, e.g. `rng(0, 'batch', k)`
-) -> torch.Generator: # A CPU generator of its own
-    "A `torch.Generator` for one purpose: same `seed` and `name`, same numbers; other `name`, unrelated numbers."
+    seed: int,         # The experiment's seed
+    *name: object,     # What the numbers are for: strings and ints, e.g. `rng(0, 'batch', k)`
+) -> torch.Generator:  # A CPU generator of its own
+    """A `torch.Generator` for one purpose: same `seed` and `name`, same numbers; other `name`,
+    unrelated numbers."""
     return torch.Generator().manual_seed(seed_of(seed, *name))
 
 # %% ../nbs/00_core.ipynb #d17e3757
 @contextmanager
 def local_seed(
-    seed: int, # The experiment's seed
-    *name      # What the numbers are for
-):
-    "Seed the global generators of torch, numpy and Python inside a `with` block only; the caller's states are restored after it."
+    seed: int,         # The experiment's seed
+    *name: object,     # What the numbers are for
+) -> Iterator[None]:
+    """Seed the global generators of torch, numpy and Python inside a `with` block only; the
+    caller's states are restored after it."""
     s, plain, arrays = seed_of(seed, *name), random.getstate(), np.random.get_state()
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
     mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
     try:
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []):
+        with torch.random.fork_rng(devices=gpus):
             torch.manual_seed(s)
             random.seed(s)
             np.random.seed(s % 2**32)
@@ -63,44 +77,53 @@ def local_seed(
 
 # %% ../nbs/00_core.ipynb #5f1c95a2
 def default_device(
-    device=None # 'cpu', 'cuda', 'cuda:1', 'mps', a `torch.device`, or None for the best there is
+    device: str | torch.device | None = None # 'cpu', 'cuda', 'cuda:1', 'mps'; None: the best
 ) -> torch.device:
-    "The device asked for, or a GPU if there is one, or the CPU."
+    "The device asked for (ValueError if it is not there), or a GPU if there is one, or the CPU."
     if device is not None:
-        try:
-            d = torch.device(device)
-        except RuntimeError:
-            raise ValueError(f"device: expected something like 'cpu' or 'cuda', got {device!r}") from None
-        if d.type == 'cuda' and not torch.cuda.is_available():
-            raise ValueError(f"device: {device!r} was asked for, but torch sees no CUDA GPU here")
-        return d
+        return _known_device(device)
     if torch.cuda.is_available():
         return torch.device('cuda')
     if torch.backends.mps.is_available():
         return torch.device('mps')
     return torch.device('cpu')
 
+def _known_device(device) -> torch.device:
+    "The device of that name."
+    try:
+        d = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise ValueError(f"device: expected something like 'cpu' or 'cuda', "
+                         f"got {device!r}") from None
+    if d.type == 'cuda' and not torch.cuda.is_available():
+        raise ValueError(f"device: {device!r} was asked for, but torch sees no CUDA GPU here")
+    return d
+
 # %% ../nbs/00_core.ipynb #c98f8644
 def _in_notebook():
-    return 'IPython' in sys.modules and getattr(sys.modules['IPython'].get_ipython(), 'kernel', None) is not None
+    ipython = sys.modules.get('IPython')
+    return ipython is not None and getattr(ipython.get_ipython(), 'kernel', None) is not None
 
 def progress(
-    it=None,         # What to iterate over, or None to call `.update()` by hand
-    desc: str = '',  # Written before the bar
-    total=None,      # Number of items if `it` has no length
-    **kw             # Passed to tqdm
-):
-    "A tqdm bar in a terminal or notebook, silence in a log; environment variable DD_LIT_PROGRESS=0/1 overrides."
+    it: Any = None,           # What to iterate over, or None to call `.update()` by hand
+    desc: str = '',           # Written before the bar
+    total: int | None = None, # Number of items if `it` has no length
+    **kw: Any                 # Passed to tqdm
+) -> tqdm:
+    """A tqdm bar in a terminal or notebook, silence in a log; environment variable
+    DD_LIT_PROGRESS=0/1 overrides."""
     env = os.environ.get('DD_LIT_PROGRESS')
     on = env != '0' if env else (sys.stderr.isatty() or _in_notebook())
-    return tqdm(it, desc=desc, total=total, disable=not on, **{'leave': False, 'dynamic_ncols': True, **kw})
+    look: dict[str, Any] = dict(leave=False, dynamic_ncols=True) | kw
+    return tqdm(it, desc=desc, total=total, disable=not on, **look)
 
 # %% ../nbs/00_core.ipynb #a5e238ca
 def atomic_write(
-    path,        # Where the file shall be; its folder is created
-    data: bytes, # What it shall hold (a str is written as UTF-8)
-) -> Path:
-    "Write `data` beside `path`, flush it to the disk, then rename: `path` is the old file or the new one, never a part."
+    path: str | Path,  # Where the file shall be; its folder is created
+    data: bytes | str, # What it shall hold (a str is written as UTF-8)
+) -> Path:             # The file
+    """Write `data` beside `path`, flush it to the disk, then rename: `path` is the old file or the
+    new one, never a part."""
     path = Path(path)
     if isinstance(data, str):
         data = data.encode()
@@ -111,9 +134,7 @@ def atomic_write(
             f.write(data)
             f.flush()
             os.fsync(f.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(tmp, 0o666 & ~mask)   # mkstemp makes files private; a result should be as readable as any other file
+        os.chmod(tmp, 0o666 & ~_umask())   # mkstemp makes files private; this is a file like others
         os.replace(tmp, path)
     except BaseException:
         try:
@@ -123,10 +144,16 @@ def atomic_write(
         raise
     return path
 
+def _umask() -> int:
+    "The rights that new files do not get; it can only be read by setting it."
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
 # %% ../nbs/00_core.ipynb #5897dd43
 def digest(
-    tensors: dict[str, torch.Tensor], # name -> numbers, on the CPU
-) -> str:
+    tensors: dict[str, Tensor], # name -> numbers, on the CPU
+) -> str:                       # 64 hex digits
     "SHA-256 over names, types, shapes and bytes of `tensors`."
     h = hashlib.sha256()
     for k in sorted(tensors):
@@ -136,47 +163,63 @@ def digest(
     return h.hexdigest()
 
 # %% ../nbs/00_core.ipynb #53ff7c46
-def provenance() -> dict: # Versions, machine, command and time, all JSON-ready
-    "What produced a result: versions of the parts that matter, the machine, the command line and the time (UTC)."
-    import torchvision, dd_lit
-    cpu = platform.processor() or platform.machine()
+def _processor() -> str:
+    "The CPU's name, as far as the system says it."
     try:
-        cpu = next(l.split(':', 1)[1].strip() for l in open('/proc/cpuinfo') if l.startswith('model name'))
+        rows = Path('/proc/cpuinfo').read_text().splitlines()
+        return next(l.split(':', 1)[1].strip() for l in rows if l.startswith('model name'))
     except (OSError, StopIteration):
-        pass
+        return platform.processor() or platform.machine()
+
+def _command() -> str:
+    "The command line."
+    name = Path(sys.argv[0]).name.replace('__main__.py', 'python -m dd_lit')
+    return ' '.join([name, *sys.argv[1:]])
+
+def provenance() -> dict: # Versions, machine, command and time, all JSON-ready
+    "What produced a result: versions of what matters, machine, command line and time (UTC)."
+    versions = {m.__name__: m.__version__ for m in (dd_lit, torch, torchvision, np)}
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return dict(dd_lit=dd_lit.__version__, torch=torch.__version__, torchvision=torchvision.__version__, numpy=np.__version__,
-                python=platform.python_version(), system=f'{platform.system()} {platform.machine()}', cpu=cpu, threads=torch.get_num_threads(),
-                gpu=gpu, command=' '.join([Path(sys.argv[0]).name.replace('__main__.py', 'python -m dd_lit'), *sys.argv[1:]]), time=datetime.now(timezone.utc).isoformat(timespec='seconds'))
+    machine = dict(system=f'{platform.system()} {platform.machine()}', cpu=_processor(),
+                   threads=torch.get_num_threads(), gpu=gpu)
+    now = datetime.now(timezone.utc).isoformat(timespec='seconds')
+    run = dict(command=_command(), time=now)
+    return versions | dict(python=platform.python_version()) | machine | run
 
 # %% ../nbs/00_core.ipynb #0c85b4eb
+def _bare(ax) -> None:
+    "Nothing but the picture."
+    ax.set_xticks([])
+    ax.set_yticks([])
+    for s in ax.spines.values():
+        s.set_visible(False)
+
 def show_images(
-    images,           # [N,C,H,W] floats in [0,1], C = 1 or 3
-    ncol: int = 10,   # Images per row
-    titles=None,      # One string per image, or per column if there are `ncol` of them
-    rows=None,        # One string per row, written at its left
-    scale: float = .9, # Inches per image
-    suptitle: str = None, # Title of the whole figure
-):
-    "Draw a grid of images and return the matplotlib figure."
+    images: Tensor,        # [N,C,H,W] floats in [0,1], C = 1 or 3
+    ncol: int = 10,        # Images per row
+    titles: Sequence[str] | None = None, # One per image, or one per column if there are `ncol`
+    rows: Sequence[str] | None = None,   # One per row, written at its left
+    scale: float = .9,     # Inches per image
+    suptitle: str | None = None, # Title of the whole figure
+) -> 'Figure':
+    "Draw a grid of images and return the matplotlib figure. ValueError for another shape."
     import matplotlib.pyplot as plt
     images = images.detach().cpu().float().clamp(0, 1)
     if images.ndim != 4 or images.shape[1] not in (1, 3):
-        raise ValueError(f"images: expected shape [N,1,H,W] or [N,3,H,W], got {list(images.shape)}")
-    n = len(images)
+        raise ValueError("images: expected shape [N,1,H,W] or [N,3,H,W], "
+                         f"got {list(images.shape)}")
+    n, (h, w) = len(images), images.shape[-2:]
     ncol = max(1, min(ncol, n))
     nrow = math.ceil(n/ncol)
-    h, w = images.shape[-2:]
-    fig, axs = plt.subplots(nrow, ncol, figsize=(ncol*scale*max(1, w/h), nrow*scale*max(1, h/w) + .25*(titles is not None) + .3*(suptitle is not None)),
-                            squeeze=False, layout='constrained')
+    wide, high = ncol*scale*max(1, w/h), nrow*scale*max(1, h/w)
+    high += .25*(titles is not None) + .3*(suptitle is not None)
+    fig, axs = plt.subplots(nrow, ncol, figsize=(wide, high), squeeze=False, layout='constrained')
     for i, ax in enumerate(axs.flat):
-        ax.set_xticks([])
-        ax.set_yticks([])
-        for s in ax.spines.values():
-            s.set_visible(False)
+        _bare(ax)
         if i >= n:
             continue
-        ax.imshow(images[i].permute(1, 2, 0).squeeze(-1), cmap='gray', vmin=0, vmax=1, interpolation='nearest')
+        ax.imshow(images[i].permute(1, 2, 0).squeeze(-1), cmap='gray', vmin=0, vmax=1,
+                  interpolation='nearest')
         if titles is not None and (len(titles) == n or i < ncol) and i < len(titles):
             ax.set_title(titles[i], fontsize=8)
         if rows is not None and i % ncol == 0:
@@ -187,7 +230,7 @@ def show_images(
 
 # %% ../nbs/00_core.ipynb #518f9aa3
 def save_figure(
-    fig,              # A matplotlib figure
+    fig: 'Figure',    # A matplotlib figure
     path: str | Path, # A PNG file
 ) -> Path:            # The file
     "Write a figure as PNG; the file is whole or the old one."
@@ -205,83 +248,117 @@ def _floats(v, name):
         raise ValueError(f"{name}: expected finite numbers, got {v}")
     return v
 
-def check_norm(norm, channels:int) -> tuple: # ((mean, ...), (std, ...)) as floats
-    "Check that `norm` is (mean, std) with one finite number per channel and std > 0."
+def check_norm(
+    norm: Any,     # ((mean, ...), (std, ...)), one number per channel, of pixels in [0,1]
+    channels: int, # How many there must be
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    "`norm` as floats. ValueError unless it is (mean, std), finite, one per channel and std > 0."
     try:
         mean, std = norm
     except (TypeError, ValueError):
         raise ValueError(f"norm: expected (mean, std), got {norm!r}") from None
     mean, std = _floats(mean, 'norm mean'), _floats(std, 'norm std')
     if len(mean) != channels or len(std) != channels:
-        raise ValueError(f"norm: expected {channels} means and stds, one per channel, got {len(mean)} and {len(std)}")
+        raise ValueError(f"norm: expected {channels} means and stds, one per channel, "
+                         f"got {len(mean)} and {len(std)}")
     if min(std) <= 0:
         raise ValueError(f"norm: expected every std > 0, got {std}")
     return mean, std
 
+# %% ../nbs/00_core.ipynb #43040889
 def check_soft(
-    soft,             # Numbers [n,C]
-    n: int,           # How many images there are
+    soft: Any,               # Numbers [n,num_classes]
+    n: int,                  # How many images there are
     num_classes: int,
-    kind: str = None, # 'logits', 'probabilities', or None: logits, unless they look like probabilities, which is an error
-    name: str = 'soft', # What the argument is called where it came in
-) -> torch.Tensor:    # float32 [n,C], logits
-    "Soft labels as logits, the one meaning they have in this library. Probabilities become log p, each row with mean 0: the logits up to the constant that a softmax forgets."
+    kind: str | None = None, # 'logits', 'probabilities'; None: logits, if they cannot be the other
+    name: str = 'soft',      # What the argument is called where it came in
+) -> Tensor:                 # float32 [n,num_classes], logits
+    """Soft labels as logits, the one meaning they have in this library. Probabilities become
+    log p, each row with mean 0: the logits up to the constant that a softmax forgets. ValueError
+    for another shape, NaN, and for what looks like probabilities while `kind` is None."""
     if kind not in (None, 'logits', 'probabilities'):
         raise ValueError(f"soft_kind: expected 'logits', 'probabilities' or None, got {kind!r}")
     soft = torch.as_tensor(soft).detach().float()
     if list(soft.shape) != [n, num_classes]:
-        raise ValueError(f"{name}: expected shape {[n, num_classes]}, one row per image, got {list(soft.shape)}")
+        raise ValueError(f"{name}: expected shape {[n, num_classes]}, one row per image, "
+                         f"got {list(soft.shape)}")
     if not soft.isfinite().all():
         raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
-    distribution = bool((soft >= 0).all() and (soft.sum(1) - 1).abs().max() < 1e-3) if n else False
+    distribution = n > 0 and _distributions(soft)
     if kind is None and distribution and num_classes > 1:
-        raise ValueError(f"{name}: every row is non-negative and sums to 1, so these look like probabilities; say soft_kind='probabilities' (or 'logits', if that is what they are)")
+        raise ValueError(f"{name}: every row is non-negative and sums to 1, so these look like "
+                         "probabilities; say soft_kind='probabilities' (or 'logits', if that is "
+                         "what they are)")
     if kind != 'probabilities':
         return soft
     if not distribution:
-        raise ValueError(f"{name}: expected probabilities, non-negative and with rows that sum to 1; got numbers from {soft.min():.3g} to {soft.max():.3g}, rows that sum to {soft.sum(1).min():.3g} to {soft.sum(1).max():.3g}")
+        sums = soft.sum(1)
+        raise ValueError(f"{name}: expected probabilities, non-negative and with rows that sum "
+                         f"to 1; got numbers from {soft.min():.3g} to {soft.max():.3g}, "
+                         f"rows that sum to {sums.min():.3g} to {sums.max():.3g}")
     z = soft.clamp_min(torch.finfo(torch.float32).tiny).log()
     return z - z.mean(1, keepdim=True)
 
-def check_labels(labels, n:int, num_classes:int=None, name='labels') -> torch.Tensor: # int64 [n]
-    "Check that `labels` are `n` whole numbers in 0..`num_classes`-1 and return them as int64."
+def _distributions(soft: Tensor) -> bool:
+    "Is every row non-negative, with sum 1?"
+    return bool((soft >= 0).all() and (soft.sum(1) - 1).abs().max() < 1e-3)
+
+# %% ../nbs/00_core.ipynb #bd956ad8
+def check_labels(
+    labels: Any,                    # Whole numbers
+    n: int,                         # How many there must be
+    num_classes: int | None = None, # Each below this; None: whatever there is
+    name: str = 'labels',           # What the argument is called where it came in
+) -> Tensor:                        # int64 [n]
+    "`labels` as int64. ValueError unless they are `n` whole numbers in 0..`num_classes`-1."
     labels = torch.as_tensor(labels)
     if labels.ndim != 1 or len(labels) != n:
-        raise ValueError(f"{name}: expected {n} of them, one per image, got shape {list(labels.shape)}")
+        raise ValueError(f"{name}: expected {n} of them, one per image, "
+                         f"got shape {list(labels.shape)}")
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise ValueError(f"{name}: expected integers, got {labels.dtype}")
     labels = labels.long()
     if n and labels.min() < 0:
-        raise ValueError(f"{name}: expected 0..C-1, got {labels.min().item()} at position {labels.argmin().item()}")
+        raise ValueError(f"{name}: expected 0..C-1, "
+                         f"got {labels.min().item()} at position {labels.argmin().item()}")
     if n and num_classes is not None and labels.max() >= num_classes:
-        raise ValueError(f"{name}: expected 0..{num_classes-1} for {num_classes} classes, got {labels.max().item()} at position {labels.argmax().item()}")
+        raise ValueError(f"{name}: expected 0..{num_classes-1} for {num_classes} classes, "
+                         f"got {labels.max().item()} at position {labels.argmax().item()}")
     return labels
 
 # %% ../nbs/00_core.ipynb #cd67abb2
+def _resident(field: str) -> int:
+    "Bytes of this process: 'VmRSS' now, 'VmHWM' at most so far; the latter where Linux is not."
+    try:
+        rows = Path('/proc/self/status').read_text().splitlines()
+        return next(int(l.split()[1])*1024 for l in rows if l.startswith(field))
+    except (OSError, StopIteration):
+        pass
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return 0
+    unit = 1 if sys.platform == 'darwin' else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss*unit
+
 class PeakMemory:
-    "By how much memory rises from now on: the GPU's if `device` is one, else the process's resident memory. One at a time; the latest counts."
-    def __init__(self, device='cpu'):
+    """By how much memory rises from now on: the GPU's if `device` is one, else the process's
+    resident memory. One at a time; the latest counts."""
+    def __init__(self, device: str | torch.device = 'cpu'):
         self.device = torch.device(device)
         if self.device.type == 'cuda':
             torch.cuda.reset_peak_memory_stats(self.device)
             self.base = torch.cuda.memory_allocated(self.device)
             return
         try:
-            import ctypes
-            ctypes.CDLL(None).malloc_trim(0)                       # what lies free would hide the rise
+            ctypes.CDLL(None).malloc_trim(0)        # what lies free would hide the rise
             Path('/proc/self/clear_refs').write_text('5')
-        except (OSError, AttributeError):
+        except (OSError, AttributeError, TypeError):
             pass
-        self.base = self._now('VmRSS')
-    def _now(self, field):
-        try:
-            return next(int(l.split()[1])*1024 for l in Path('/proc/self/status').read_text().splitlines() if l.startswith(field))
-        except (OSError, StopIteration):
-            try:
-                import resource
-                return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss*(1 if sys.platform == 'darwin' else 1024)
-            except ImportError:
-                return 0
+        self.base = _resident('VmRSS')
+
     def bytes(self) -> int:
         "The highest rise so far."
-        return max(0, (torch.cuda.max_memory_allocated(self.device) if self.device.type == 'cuda' else self._now('VmHWM')) - self.base)
+        gpu = self.device.type == 'cuda'
+        high = torch.cuda.max_memory_allocated(self.device) if gpu else _resident('VmHWM')
+        return max(0, high - self.base)
