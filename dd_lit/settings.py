@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['T', 'setting', 'fits', 'expected', 'check_setting', 'default_of', 'Settings', 'unknown', 'names_of', 'parse', 'merge',
-           'read_pairs', 'with_defaults', 'explain', 'explained']
+           'sort_out', 'read_pairs', 'with_defaults', 'explain', 'explained']
 
 # %% ../nbs/01_settings.ipynb #8ec621a3
 import ast
@@ -169,6 +169,26 @@ def merge(
 ) -> T:
     "The same settings but for those given, checked as in `parse`."
     return parse(type(settings), settings.to_dict() | given, of)
+
+# %% ../nbs/01_settings.ipynb #fcaf5294
+def sort_out(
+    given: dict[str, Any],     # name -> value
+    *classes: type[Settings],  # Whose settings these may be; the first that has a name gets it
+    of: str,                   # Who was given them, for the error
+) -> list[dict[str, Any]]:     # One dict for each class
+    "Settings of several kinds, told apart by their names; types and ranges are checked."
+    out: list[dict] = [{} for _ in classes]
+    known = [names_of(cls) for cls in classes]
+    for k, v in given.items():
+        home = next((i for i, names in enumerate(known) if k in names), None)
+        if home is None:
+            raise unknown(k, dict.fromkeys(n for names in known for n in names), of)
+        out[home][k] = v
+    for cls, own in zip(classes, out, strict=True):
+        for f in fields(cls): # type: ignore[arg-type]
+            if f.name in own:
+                check_setting(f, own[f.name])
+    return out
 
 # %% ../nbs/01_settings.ipynb #58cfcdce
 def read_pairs(
