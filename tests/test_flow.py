@@ -10,11 +10,11 @@ from pretend import NAME, PretendDevice, Rules
 from torch import nn
 from torchvision.ops import StochasticDepth
 
+import dd_lit.flow.features as F_
 from dd_lit.core import rng
 from dd_lit.data import ImageData, load_data
 from dd_lit.distill import distill, run
 from dd_lit.flow.features import FeatureNet, features, pretrain
-from dd_lit.flow.features import features as F_
 from dd_lit.flow.inherit import (
     INHERIT_MODES,
     Views,

@@ -50,10 +50,10 @@ from pathlib import Path
 
 from dd_lit.data import load_data
 from dd_lit.distill import distill
+from dd_lit.evaluate import evaluate
 from dd_lit.labels.soft import relabel
 from dd_lit.models import create_model
 from dd_lit.parallel import first, start, stop, world
-from dd_lit.train import evaluate
 
 start()
 out = Path(sys.argv[1])

@@ -1,5 +1,9 @@
 """Render the notebooks to _docs/ with pandoc: a preview for machines without Quarto.
 
+    python tools/preview_docs.py                    # all pages
+    python tools/preview_docs.py flow/sfm.ipynb     # those named
+    python tools/preview_docs.py --few 10           # ten from all over the site
+
 Sidebar, title and bibliography come from _quarto.yml, mathematics becomes MathML, citations are resolved. Quarto's own
 rendering is the real site. API pages are written from the functions' docments, one per module (`tools/api_pages.py`).
 """
@@ -170,7 +174,13 @@ def frame(k, order, titles, text):
     return PAGE.format(title=title, depth=depth, css=CSS, nav=nav, text=text, turn=turn)
 
 
-def main(only=None):
+def sample(pages, n) -> list: # The first page, two API pages, and others from all over the book
+    api = [p for p in pages if p.startswith('api/')]
+    rest = [p for p in pages[1:] if p not in api]
+    return [pages[0], *api[:2], *(rest[i*len(rest)//(n - 3)] for i in range(n - 3))]
+
+
+def main(only=(), few=0):
     shutil.rmtree(dst, ignore_errors=True)
     dst.mkdir()
     api = api_pages.write(src)
@@ -178,16 +188,20 @@ def main(only=None):
     order = [(s, p) for s, p in pages(site['sidebar']['contents']) if not p.startswith('api/')]
     order += [('API', p) for p in api]
     titles = {p: re.sub(r'^---.*?title:\s*', '', title(p)) for _, p in order}
+    todo = sample([p for _, p in order], few) if few else only or [p for _, p in order]
     for k, (_, page) in enumerate(order):
-        if only and page not in only:
+        if page not in todo:
             continue
         out = dst/Path(page).with_suffix('.html')
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(frame(k, order, titles, tidy(body(page, dst/'_tmp.ipynb'), '../'*page.count('/'))))
     (dst/'_tmp.ipynb').unlink(missing_ok=True)
     shutil.copy(root/'nbs'/'favicon.svg', dst/'favicon.svg')
-    print(f'{len(order)} pages in {dst}')
+    print(f'{len(todo)} pages in {dst}')
 
 
 if __name__ == '__main__':
-    main(sys.argv[1:])
+    if sys.argv[1:2] == ['--few']:
+        main(few=int(sys.argv[2]))
+    else:
+        main(sys.argv[1:])
