@@ -3,7 +3,6 @@ import inspect
 
 from IPython.display import Markdown
 
-
 def code(*objects) -> Markdown:
     "The source of functions and classes, as a page shows it."
     sources = (inspect.getsource(o).rstrip() for o in objects)

@@ -22,13 +22,11 @@ import dd_lit.orthogonal.pseudo_gradient as pseudo
 from dd_lit.augment import patch_crop
 from dd_lit.core import atomic_write, provenance, rng
 from dd_lit.data import load_data
-from dd_lit.method import get_method
+from dd_lit.distill import get_method
 from dd_lit.orthogonal.ogm import DirectionMatcher
 from dd_lit.orthogonal.polar import orthogonalize
 from dd_lit.orthogonal.pseudo_gradient import real_directions
-from dd_lit.teachers import squeeze
-from dd_lit.distill import run
-from dd_lit.settings import names_of
+from dd_lit.statistics.backbones import squeeze
 from harness import RESULTS, state_of_code
 
 OUT, LAST = RESULTS/'polar_rule.json', 'f675fef'             # the last commit whose table was made with the old rule
@@ -131,7 +129,7 @@ def distance(net, targets, images):
 def images(seeds=range(3)):
     from ogm_tables import BUDGET, O, data_of
     d, cfg, out = data_of('mnist'), BUDGET['mnist']['distill'] | O, []
-    cfg = {k: v for k, v in cfg.items() if k in names_of(get_method('ogm').settings)}
+    cfg = {k: v for k, v in cfg.items() if k in get_method('ogm').defaults}
     for seed in seeds:
         row = dict(data='mnist', seed=seed)
         m = get_method('ogm')(d, 10, seed=seed, **cfg)
@@ -140,7 +138,7 @@ def images(seeds=range(3)):
         row['directions'], row['start'] = sum(T.square().sum().item() for T in targets.values()), distance(net, targets, m.images)[0]
         for rule, scope in (('new', contextlib.nullcontext()), ('old', old_rule())):
             with scope:
-                made = run(get_method('ogm')(d, 10, seed=seed, **cfg))
+                made = get_method('ogm')(d, 10, seed=seed, **cfg).fit()
             row[rule], row[f'lost_{rule}'] = distance(net, targets, made.images)  # the true directions judge both
         out.append(row)
         print(row, flush=True)

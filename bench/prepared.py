@@ -1,0 +1,42 @@
+"""What the tables of runs start from: the data, a distilled set, the network that labels it, and its labels."""
+from functools import lru_cache
+
+from budgets import BUDGET, IPC, TRAIN, squeezing, views
+from dd_lit.core import DistilledSet
+from dd_lit.data import ImageData, load_data
+from dd_lit.distill import distill, get_method
+from dd_lit.labels.soft import relabel
+from dd_lit.statistics.backbones import squeeze
+
+whole_data = lru_cache(load_data)
+
+
+@lru_cache
+def data_of(name: str) -> ImageData:
+    "The data set with the training images that the budget allows."
+    d = load_data(name)
+    n = TRAIN.get(name)
+    if n is None:
+        return d
+    return ImageData(d.train_x[:n], d.train_y[:n], d.test_x, d.test_y, d.norm, d.classes, d.name)
+
+
+def settings_for(method: str, settings: dict) -> dict:
+    "Those of the settings that the method has: one budget serves all methods."
+    return {k: v for k, v in settings.items() if k in get_method(method).defaults}
+
+
+def distilled(data: str, method: str, seed: int, settings: dict) -> DistilledSet:
+    "Ten images per class, made with the budget of the data and the given settings on top."
+    known = settings_for(method, BUDGET[data]['distill'] | settings)
+    return distill(method, data_of(data), IPC, seed=seed, **known)
+
+
+def teacher_of(data: str):
+    "The narrow ResNet-18 that labels the sets: the very one that made them, where a method needs one."
+    return squeeze('resnet18', data_of(data), **squeezing(data))
+
+
+def labelled(images, teachers, data: str, **settings):
+    "Soft labels in batches of 50, for the views of the data's budget."
+    return relabel(images, teachers, batch_size=50, **views(data) | settings)

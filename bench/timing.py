@@ -1,0 +1,56 @@
+"""Time and memory of variants of one computation, side by side in one process."""
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+
+def rounds(names: Iterable[str], reps: int, warm: int = 1) -> Iterator[tuple[str, bool]]:
+    """All names in turn, so that a drift of the machine hits all alike; and whether this one counts: the first `warm`
+    rounds do not."""
+    names = list(names)
+    for r in range(reps + warm):
+        for n in names:
+            yield n, r >= warm
+
+
+def in_turn(variants: dict[str, Callable], reps: int, warm: int = 1) -> dict[str, list[float]]:
+    "Seconds that each function takes, `reps` times, measured in turn."
+    seconds = {n: [] for n in variants}
+    for n, counts in rounds(variants, reps, warm):
+        t = time.perf_counter()
+        variants[n]()
+        if counts:
+            seconds[n].append(time.perf_counter() - t)
+    return seconds
+
+
+def medians(seconds: dict[str, list[float]]) -> dict[str, float]:
+    return {n: statistics.median(v) for n, v in seconds.items()}
+
+
+def rounded(seconds: list[float], digits: int = 4) -> list[float]:
+    return [round(x, digits) for x in seconds]
+
+
+def step(method) -> None:
+    "One iteration of a method that was set up, to its end."
+    method.step()
+    method.k += 1
+    if method.device.type == 'cuda':
+        torch.cuda.synchronize()
+
+
+def saved_bytes(f: Callable) -> int:
+    "Most bytes that autograd holds for the backward pass while f runs."
+    state = dict(now=0, most=0)
+    class Held:
+        def __init__(self, t):
+            self.t = t
+            state['now'] += t.numel()*t.element_size()
+            state['most'] = max(state['most'], state['now'])
+        def __del__(self):
+            state['now'] -= self.t.numel()*self.t.element_size()
+    with torch.autograd.graph.saved_tensors_hooks(Held, lambda h: h.t):
+        f()
+    return state['most']
