@@ -2,13 +2,13 @@
 
     python bench/all_table.py            # about half an hour of one core -> bench/results/all_table.json
 
-What `dd_lit compare` does, over everything the library has. Each set is made once (interrupt and go on: finished sets and scores
-stay under runs/), labelled once by one teacher (for the soft losses), and trained on by every network with every optimiser and loss.
+What `dd_lit compare` does, over everything the library has. Each set is made once (interrupt and go on: finished sets
+and scores stay under runs/), labelled once by one teacher (for the soft losses), and trained on by every network with
+every optimiser and loss.
 """
 import argparse
 import json
 import sys
-from pathlib import Path
 
 from dd_lit.compare import compare
 from dd_lit.core import atomic_write, provenance
@@ -17,30 +17,58 @@ from dd_lit.distill import get_method, list_methods
 from dd_lit.report import table
 from dd_lit.statistics.backbones import squeeze
 from dd_lit.train import full_accuracy, named
+from harness import RESULTS
 
 IPC, SEED = 10, 0
 SQUEEZE = dict(squeeze_epochs=6, squeeze_augment='crop', width=16, crop=.5)
 GRADIENT = dict(iters=2, width=32, batch_real=64)                       # 20 matching steps
 FLOW = dict(iters=200, grow_every=33, lr=.03, noise=.1, width=32, crop=.7, pretrain=dict(epochs=20))
-METHODS = dict(random={}, herding={}, k_center={}, forgetting={}, dc=GRADIENT, dc_m=GRADIENT, dc_md=GRADIENT, dc_mdo=GRADIENT, dc_mda=GRADIENT,
-               sre2l=SQUEEZE | dict(iters=100, flip=False), gvbsm=SQUEEZE | dict(iters=100, flip=False, lr=.1, backbones=('resnet18', 'convnet3', 'wrn16_2')),
-               rded=SQUEEZE | dict(pool=100), ogm=SQUEEZE | dict(iters=30, lr=.05, pool=100), lgm=FLOW, sfm=FLOW)
+THREE = ('resnet18', 'convnet3', 'wrn16_2')
+METHODS = dict(
+    random={}, herding={}, k_center={}, forgetting={},
+    dc=GRADIENT, dc_m=GRADIENT, dc_md=GRADIENT, dc_mdo=GRADIENT, dc_mda=GRADIENT,
+    sre2l=SQUEEZE | dict(iters=100, flip=False),
+    gvbsm=SQUEEZE | dict(iters=100, flip=False, lr=.1, backbones=THREE),
+    rded=SQUEEZE | dict(pool=100), ogm=SQUEEZE | dict(iters=30, lr=.05, pool=100),
+    lgm=FLOW, sfm=FLOW)
 NETWORKS = [('convnet3', dict(width=32)), 'lenet']
 LOSSES = ['ce', ('kl', dict(scale=True)), 'gift']
 OPTIMISERS = [('sgd', dict(lr=.02)), ('adamw', dict(lr=.003))]
 LABELS = dict(crop=.5, flip=False, mix=False)
 EVALUATE = dict(repeats=3, epochs=60, batch_size=50, schedule='cosine')
+KEPT = ('name', 'ipc', 'model', 'loss', 'opt', 'seconds', 'peak_bytes', 'bytes')
 
-ap = argparse.ArgumentParser()
-ap.add_argument('--out', default=str(Path(__file__).parent/'results'/'all_table.json'))
-a = ap.parse_args()
-assert set(METHODS) == set(list_methods()), set(METHODS) ^ set(list_methods())          # a new method must not be forgotten
-d = load_data('digits')
-for m, kw in METHODS.items():
-    get_method(m)(d, IPC, **kw)                               # a wrong setting is wrong now, not after an hour
-teacher = squeeze('resnet18', d, epochs=6, augment='crop', width=16)
-full = {named(n)[2]: full_accuracy(d, named(n)[0], model_kw=named(n)[1]) for n in NETWORKS}
-rows = compare(list(METHODS), d, IPC, out='runs/all_table', seed=SEED, full=full, methods_kw=METHODS, model=NETWORKS, loss=LOSSES, opt=OPTIMISERS, teacher=teacher, label_kw=LABELS, **EVALUATE)
-keep = [{k: r[k] for k in ('name', 'ipc', 'model', 'loss', 'opt', 'seconds', 'peak_bytes', 'bytes')} | dict(scores={k: v for k, v in r['scores'].to_dict().items() if k != 'config'}) for r in rows]
-atomic_write(a.out, json.dumps(dict(what='all methods x losses x optimisers x networks, digits', ipc=IPC, seed=SEED, full=full, teacher=teacher.test_accuracy, methods=METHODS, evaluation=EVALUATE, labels=LABELS, rows=keep, made_with=provenance()), indent=0))
-print(table(rows))
+
+def stored(row: dict) -> dict:
+    "A row of the comparison as it is kept."
+    scores = {k: v for k, v in row['scores'].to_dict().items() if k != 'config'}
+    return {k: row[k] for k in KEPT} | dict(scores=scores)
+
+
+def full_accuracies(data) -> dict[str, float]:
+    "What each network reaches with all the data."
+    nets = {named(n)[2]: named(n) for n in NETWORKS}
+    return {label: full_accuracy(data, name, model_kw=kw) for label, (name, kw, _) in nets.items()}
+
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument('--out', default=str(RESULTS/'all_table.json'))
+    a = ap.parse_args()
+    assert set(METHODS) == set(list_methods()), 'a new method must not be forgotten'
+    d = load_data('digits')
+    for m, kw in METHODS.items():
+        get_method(m)(d, IPC, **kw)                               # a wrong setting is wrong now, not after an hour
+    teacher = squeeze('resnet18', d, epochs=6, augment='crop', width=16)
+    full = full_accuracies(d)
+    rows = compare(list(METHODS), d, IPC, out='runs/all_table', seed=SEED, full=full, methods_kw=METHODS,
+                   model=NETWORKS, loss=LOSSES, opt=OPTIMISERS, teacher=teacher, label_kw=LABELS, **EVALUATE)
+    atomic_write(a.out, json.dumps(dict(
+        what='all methods x losses x optimisers x networks, digits', ipc=IPC, seed=SEED, full=full,
+        teacher=teacher.test_accuracy, methods=METHODS, evaluation=EVALUATE, labels=LABELS,
+        rows=[stored(r) for r in rows], made_with=provenance()), indent=0))
+    print(table(rows))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

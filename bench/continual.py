@@ -1,4 +1,4 @@
-"""Classes that arrive in five and ten groups, learned from a distilled memory (GDumb): Figure 2 of GIFT, Figure 10 of G-VBSM.
+"""Classes that arrive in groups, learned from a distilled memory (GDumb): Figure 2 of GIFT, Figure 10 of G-VBSM.
 
     python bench/continual.py                # -> runs/continual, a file per set and seed
     python bench/continual.py --merge        # -> bench/results/continual.json

@@ -1,4 +1,4 @@
-"""Is GIFT behind KL with few classes because few classes mean few steps? The first of `continual.py`, five times as long.
+"""Is GIFT behind KL with few classes because few classes mean few steps? `continual.py`, five times as long.
 
     python bench/continual_epochs.py                # -> runs/continual_epochs, a file per dataset and seed
     python bench/continual_epochs.py --merge        # -> bench/results/continual_epochs.json

@@ -12,7 +12,7 @@ import json
 import statistics
 import sys
 import time
-from pathlib import Path
+from functools import partial
 
 import torch
 import torch.nn as nn
@@ -23,8 +23,10 @@ from dd_lit.data import load_data
 from dd_lit.gradient.dc import match_step, matched_params, mean_gradient, param_grads, plain_step
 from dd_lit.gradient.distance import grad_distance
 from dd_lit.models import ReluPool, create_model
+from harness import RESULTS
+from timing import rounds
 
-def plainify(model):
+def plainify(model: nn.Module) -> nn.Module:
     "The same network from torch's own layers: ReLU, then AvgPool2d."
     for name, m in list(model.named_modules()):
         if isinstance(m, ReluPool):
@@ -33,7 +35,7 @@ def plainify(model):
     return model
 
 
-def measured(f):
+def measured(f) -> tuple:
     "Seconds, rise of memory in MB, and the result of f()."
     gpu = torch.cuda.is_available()
     wait = torch.cuda.synchronize if gpu else lambda: None
@@ -45,17 +47,100 @@ def measured(f):
     return time.perf_counter() - t, memory.bytes()/2**20, r
 
 
-def all_params_sliced(net, images, real, n=32):
+# --- the variants: functions of (network, images, real images of each class) -> loss, gradient in the images ---
+
+def plain(net, images, real):
+    return plain_step(net, images, real)[:2]
+
+
+def all_params_sliced(net, images, real, n: int = 32):
     "Slices, but every parameter's gradient: what slicing alone gives."
     params, C = list(net.parameters()), len(real)
     ipc, loss = len(images)//C, 0.
     for c, x in enumerate(real):
         y = torch.full((max(len(x), ipc),), c, device=x.device)
-        loss = loss + grad_distance(param_grads(net, images[c*ipc:(c+1)*ipc], y[:ipc], params, create_graph=True), mean_gradient(net, x, y[:len(x)], params, n), 'angle')
+        ours = param_grads(net, images[c*ipc:(c+1)*ipc], y[:ipc], params, create_graph=True)
+        loss = loss + grad_distance(ours, mean_gradient(net, x, y[:len(x)], params, n), 'angle')
     return loss.detach(), torch.autograd.grad(loss, images)[0]
 
 
-def main():
+def channels_last(net, images, real):
+    return match_step(net, images, [x.contiguous(memory_format=torch.channels_last) for x in real])
+
+
+def compiled_step(compiled, images, real):
+    "Only the real side is compiled: torch.compile has no double backward."
+    net, ipc = compiled._orig_mod, len(images)//len(real)
+    params, loss, grads = matched_params(net), 0., []
+    for c, x in enumerate(real):
+        y = torch.full((len(x),), c, device=x.device)
+        g = mean_gradient(compiled, x, y, params)
+        s = images[c*ipc:(c+1)*ipc].detach().requires_grad_()
+        d = grad_distance(param_grads(net, s, y[:ipc], params, create_graph=True), g, 'angle')
+        grads.append(torch.autograd.grad(d, s)[0])
+        loss = loss + d.detach()
+    return loss, torch.cat(grads)
+
+
+def variants(make, batch: int, more: bool, compiled: bool) -> dict:
+    "Name -> (network, function). With `more`, also what else was tried."
+    torch_net, ours = plainify(make()), make()
+    out = {
+        'plain loop': (torch_net, plain),
+        'slices of 32': (torch_net, all_params_sliced),
+        '+ only matched parameters': (torch_net, match_step),
+        '+ relu_pool (ours)': (ours, match_step),
+        "ours, real_dtype='bfloat16'": (ours, partial(match_step, real_dtype='bfloat16'))}
+    if more:
+        sizes = (8, 16, 64, batch)
+        out |= {f'ours, slices of {n}': (ours, partial(match_step, slice_size=n)) for n in sizes}
+        last = plainify(make()).to(memory_format=torch.channels_last)
+        out['slices, channels_last'] = (last, channels_last)
+        if compiled:
+            out['slices, torch.compile'] = (torch.compile(torch_net), compiled_step)
+    return out
+
+
+def timed(steps: dict, images, real, ref_grad, reps: int) -> dict[str, dict]:
+    "Seconds and memory of each variant, and the error of its gradient in the images."
+    res = {k: dict(seconds=[], peak_mb=[]) for k in steps}
+    for k, counts in rounds(steps, reps):
+        net, f = steps[k]
+        s, mb, (_, grad) = measured(partial(f, net, images, real))
+        res[k]['image_error'] = ((grad - ref_grad).norm()/ref_grad.norm()).item()
+        if counts:
+            res[k]['seconds'].append(round(s, 3))
+            res[k]['peak_mb'].append(round(mb, 1))
+    return res
+
+
+def gradient_error(name: str, net, real, ref, batch: int) -> float:
+    "The largest relative error of any layer's real gradient, first and last class."
+    n = batch if name in ('plain loop', f'ours, slices of {batch}') else 32
+    params, worst = matched_params(getattr(net, '_orig_mod', net)), 0.
+    for c in (0, len(real) - 1):
+        y = torch.full((len(real[c]),), c, device=real[c].device)
+        g = mean_gradient(net, real[c], y, params, n, 'bfloat16' if 'bfloat16' in name else None)
+        want = [q for q in ref[c] if q.ndim > 1]
+        worst = max([worst, *(((p - q).norm()/q.norm()).item() for p, q in zip(g, want, strict=True))])
+    return worst
+
+
+def compared(steps: dict, images, real, a: argparse.Namespace, ipc: int) -> dict[str, dict]:
+    "Time, memory and errors of all variants against the plain loop."
+    _, ref_grad, ref = plain_step(steps['plain loop'][0], images, real)
+    res = timed(steps, images, real, ref_grad, a.reps)
+    base = statistics.median(res['plain loop']['seconds'])
+    for k, v in res.items():
+        seconds, mb = statistics.median(v['seconds']), statistics.median(v['peak_mb'])
+        v |= dict(error=gradient_error(k, steps[k][0], real, ref, a.batch), median_s=seconds, median_peak_mb=mb,
+                  speedup=round(base/seconds, 2))
+        print(f"ipc {ipc:2}  {k:28} {seconds:7.3f} s  {v['speedup']:5.2f}x  {mb:8.1f} MB  error {v['error']:.1e}  "
+              f"in images {v['image_error']:.1e}", flush=True)
+    return res
+
+
+def arguments() -> argparse.Namespace:
     ap = argparse.ArgumentParser()
     ap.add_argument('--data', default='mnist')
     ap.add_argument('--batch', type=int, default=256)
@@ -64,56 +149,34 @@ def main():
     ap.add_argument('--ipc', type=int, nargs='+', default=[1, 10])
     ap.add_argument('--seed', type=int, default=0)
     ap.add_argument('--compile', action='store_true', help='also torch.compile (needs a C++ compiler, takes a minute)')
-    ap.add_argument('--out', default=str(Path(__file__).parent/'results'/'dc_step.json'))
-    a = ap.parse_args()
+    ap.add_argument('--out', default=str(RESULTS/'dc_step.json'))
+    return ap.parse_args()
+
+
+def real_images(data, n: int, seed: int, device: str) -> list:
+    "n random images of each class."
+    out = []
+    for c, count in enumerate(data.counts().tolist()):
+        chosen = torch.randperm(int(count), generator=rng(seed, 'real', c))[:n]
+        out.append(data.normalize(data.train_x[data.train_y == c][chosen]).to(device))
+    return out
+
+
+def main():
+    a = arguments()
     data, device = load_data(a.data), 'cuda' if torch.cuda.is_available() else 'cpu'
-    real = [data.normalize(data.train_x[data.train_y == c][torch.randperm(int(data.counts()[c]), generator=rng(a.seed, 'real', c))[:a.batch]]).to(device) for c in range(data.num_classes)]
-    make = lambda: create_model('convnet3', data.num_classes, data.in_chans, data.size, seed=a.seed, width=a.width).to(device)
-    out = dict(what='seconds and peak memory of one matching step', data=a.data, batch=a.batch, width=a.width, reps=a.reps, seed=a.seed, made_with=provenance(), ipc={})
+    real = real_images(data, a.batch, a.seed, device)
+    def make():
+        net = create_model('convnet3', data.num_classes, data.in_chans, data.size, seed=a.seed, width=a.width)
+        return net.to(device)
+    about = {k: getattr(a, k) for k in ('data', 'batch', 'width', 'reps', 'seed')}
+    out = dict(what='seconds and peak memory of one matching step', **about, made_with=provenance(), ipc={})
     for ipc in a.ipc:
-        images = data.normalize(data.train_x[random_select(data.train_y, ipc, rng(a.seed, 'S'))]).to(device).requires_grad_()
-        plain, ours = plainify(make()), make()
-        variants = {'plain loop': (plain, lambda m: plain_step(m, images, real)[:2]),
-                    'slices of 32': (plain, lambda m: all_params_sliced(m, images, real)),
-                    '+ only matched parameters': (plain, lambda m: match_step(m, images, real)),
-                    '+ relu_pool (ours)': (ours, lambda m: match_step(m, images, real)),
-                    "ours, real_dtype='bfloat16'": (ours, lambda m: match_step(m, images, real, real_dtype='bfloat16'))}
-        if ipc == a.ipc[0]:                             # what else was tried, at the first size only
-            variants |= {f'ours, slices of {n}': (ours, lambda m, n=n: match_step(m, images, real, slice_size=n)) for n in (8, 16, 64, a.batch)}
-            variants['slices, channels_last'] = (plainify(make()).to(memory_format=torch.channels_last), lambda m: match_step(m, images, [x.contiguous(memory_format=torch.channels_last) for x in real]))
-            if a.compile:
-                # only the real side is compiled: torch.compile has no double backward
-                def compiled_step(m, net=plain):
-                    params, loss, grads = matched_params(net), 0., []
-                    for c, x in enumerate(real):
-                        y = torch.full((len(x),), c, device=x.device)
-                        g = mean_gradient(m, x, y, params)
-                        s = images[c*ipc:(c+1)*ipc].detach().requires_grad_()
-                        d = grad_distance(param_grads(net, s, y[:ipc], params, create_graph=True), g, 'angle')
-                        grads.append(torch.autograd.grad(d, s)[0])
-                        loss = loss + d.detach()
-                    return loss, torch.cat(grads)
-                variants['slices, torch.compile'] = (torch.compile(plain), compiled_step)
-        _, ref_grad, ref = plain_step(plain, images, real)
-        res = {k: dict(seconds=[], peak_mb=[]) for k in variants}
-        for r in range(a.reps + 1):                     # the first round warms up
-            for k, (net, f) in variants.items():
-                s, mb, (loss, grad) = measured(lambda: f(net))
-                res[k]['image_error'] = ((grad - ref_grad).norm()/ref_grad.norm()).item()
-                if r:
-                    res[k]['seconds'].append(round(s, 3))
-                    res[k]['peak_mb'].append(round(mb, 1))
-        for k, (net, _) in variants.items():
-            n = a.batch if k in ('plain loop', f'ours, slices of {a.batch}') else 32
-            src, params = net, matched_params(getattr(net, '_orig_mod', net))
-            worst = 0.
-            for c in (0, data.num_classes - 1):
-                g = mean_gradient(src, real[c], torch.full((len(real[c]),), c, device=device), params, n, 'bfloat16' if 'bfloat16' in k else None)
-                worst = max([worst, *(((p - q).norm()/q.norm()).item() for p, q in zip(g, [q for q in ref[c] if q.ndim > 1]))])
-            base = statistics.median(res['plain loop']['seconds'])
-            res[k] |= dict(error=worst, median_s=statistics.median(res[k]['seconds']), median_peak_mb=statistics.median(res[k]['peak_mb']), speedup=round(base/statistics.median(res[k]['seconds']), 2))
-            print(f"ipc {ipc:2}  {k:28} {res[k]['median_s']:7.3f} s  {res[k]['speedup']:5.2f}x  {res[k]['median_peak_mb']:8.1f} MB  error {res[k]['error']:.1e}  in images {res[k]['image_error']:.1e}", flush=True)
-        out['ipc'][str(ipc)] = res
+        chosen = random_select(data.train_y, ipc, rng(a.seed, 'S'))
+        images = data.normalize(data.train_x[chosen]).to(device).requires_grad_()
+        # what else was tried, at the first size only
+        steps = variants(make, a.batch, more=ipc == a.ipc[0], compiled=a.compile)
+        out['ipc'][str(ipc)] = compared(steps, images, real, a, ipc)
     atomic_write(a.out, json.dumps(out, indent=1))
 
 

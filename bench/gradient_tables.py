@@ -4,8 +4,8 @@
     python bench/gradient_tables.py --worker 1 --of 2
     python bench/gradient_tables.py --merge                  # -> bench/results/gradient_tables.json
 
-Every run distils one set and trains networks on it (DC's protocol; a third of its epochs at ipc 10). A finished run is a
-file under runs/ and is not repeated, so the command can be interrupted and given again. The budget is far below the
+Every run distils one set and trains networks on it (DC's protocol; a third of its epochs at ipc 10). A finished run is
+a file under runs/ and is not repeated, so the command can be interrupted and given again. The budget is far below the
 paper's (1000 iterations, width 128, 256 real images per class, 2 sets x 50 networks); it is written into every row.
 """
 import sys

@@ -1,13 +1,15 @@
 """What every table of runs needs: share the work, keep each finished run, never repeat one, collect them into one JSON.
 
-A run counts as finished if it has a file under runs/ or a row in results/<name>.json, so a fresh clone continues where the
-committed table ends. `--merge` adds the new files to the table and loses none of its rows.
+A run counts as finished if it has a file under runs/ or a row in results/<name>.json, so a fresh clone continues where
+the committed table ends. `--merge` adds the new files to the table and loses none of its rows.
 """
 import argparse
 import json
 import re
 import subprocess
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,29 +19,65 @@ from dd_lit.core import atomic_write, progress, provenance
 RESULTS = Path(__file__).parent/'results'
 
 
-def state_of_code():
-    "The commit of this checkout, with a + if dd_lit or bench differ from it; None outside git. Rows of one table should agree."
-    git = lambda *a: subprocess.run(['git', '-C', str(RESULTS), *a], capture_output=True, text=True, check=True).stdout.strip()
+def git(*args: str) -> str:
+    "What a git command in this checkout prints."
+    done = subprocess.run(['git', '-C', str(RESULTS), *args], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def state_of_code() -> str | None:
+    """The commit of this checkout, with a + if dd_lit or bench differ from it; None outside git.
+    Rows of one table should agree."""
     try:
-        return git('rev-parse', '--short', 'HEAD') + ('+' if git('status', '--porcelain', '--', ':/dd_lit', ':/bench/*.py') else '')
+        changed = git('status', '--porcelain', '--', ':/dd_lit', ':/bench/*.py')
+        return git('rev-parse', '--short', 'HEAD') + ('+' if changed else '')
     except (OSError, subprocess.CalledProcessError):
         return None
 
 
-def file_name(t):
-    return re.sub(r'[^\w.-]+', '_', '_'.join(f'{k}{v}' if k == 'seed' else str(v) for k, v in t.items()))
+def file_name(task: dict) -> str:
+    "The name of a run: the values of its task."
+    values = (f'{k}{v}' if k == 'seed' else str(v) for k, v in task.items())
+    return re.sub(r'[^\w.-]+', '_', '_'.join(values))
 
 
-def run_table(
-    name,     # results/<name>.json; runs are kept under runs/<name>
-    what,     # One sentence for the result file
-    tasks,    # (data names, seeds) -> list of dicts, the most telling first; their values name the run
-    run,      # task -> dict of results
-    data=('mnist', 'cifar10'), seeds=3,
-    rows='row',  # Key of a task that `--rows` selects by
-    **about   # Goes into the result file as it is (budgets)
-):
-    "The command line of a table."
+@dataclass
+class Table:
+    "A table of runs: its finished ones are in its file, or in a folder until they are merged."
+    name: str        # results/<name>.json
+    runs: Path       # folder
+    keys: list[str]  # of a task; their values name the run
+
+    @property
+    def file(self) -> Path:
+        return RESULTS/f'{self.name}.json'
+
+    def key(self, row: dict) -> str:
+        return file_name({k: row[k] for k in self.keys})
+
+    def rows(self, stored: bool = True) -> dict[str, dict]:
+        "Finished runs by name: those of the folder, and (before them) those of the file."
+        old = json.loads(self.file.read_text())['rows'] if stored and self.file.exists() else []
+        return {self.key(r): r for r in old} | {f.stem: json.loads(f.read_text()) for f in self.runs.glob('*.json')}
+
+    def merge(self, what: str, about: dict) -> int:
+        "Write all finished runs to the file; returns how many."
+        found = self.rows()
+        rows = [found[k] for k in sorted(found)]
+        atomic_write(self.file, json.dumps(dict(what=what, **about, rows=rows), indent=0))
+        return len(found)
+
+    def make(self, task: dict, run: Callable, commit: str | None, since: float) -> None:
+        "Do one run, and keep it in the folder."
+        f, t = self.runs/f'{self.key(task)}.json', time.perf_counter()
+        out = run(**task)
+        made = dict(seconds=round(time.perf_counter() - t, 1), made_with=provenance() | dict(commit=commit))
+        atomic_write(f, json.dumps(task | out | made))
+        numbers = (f'{k} {v:.1f}' for k, v in out.items() if isinstance(v, float))
+        print(f'{time.time() - since:6.0f} s  {f.stem:52}', *numbers, flush=True)
+
+
+def arguments(name: str, data, seeds: int) -> argparse.Namespace:
     ap = argparse.ArgumentParser()
     ap.add_argument('--data', nargs='+', default=list(data))
     ap.add_argument('--seeds', type=int, default=seeds)
@@ -51,30 +89,34 @@ def run_table(
     ap.add_argument('--merge', action='store_true', help='add the finished runs to the table')
     ap.add_argument('--todo', action='store_true', help='only say what is missing')
     ap.add_argument('--again', action='store_true', help='also make again what the committed table has')
-    a = ap.parse_args()
-    runs, t0 = Path(a.runs), time.time()
-    table = RESULTS/f'{name}.json'
+    return ap.parse_args()
+
+
+def run_table(
+    name: str,        # results/<name>.json; runs are kept under runs/<name>
+    what: str,        # one sentence for the result file
+    tasks: Callable,  # (data names, seeds) -> list of dicts, the most telling first; their values name the run
+    run: Callable,    # task -> dict of results
+    data=('mnist', 'cifar10'), seeds: int = 3,
+    rows: str = 'row',  # key of a task that `--rows` selects by
+    **about,          # goes into the result file as it is (budgets)
+) -> None:
+    "The command line of a table."
+    a, since = arguments(name, data, seeds), time.time()
     commit = state_of_code()                                    # at the start: that is what was imported
     todo = [t for t in tasks(a.data, range(a.seeds)) if a.rows is None or t[rows] in a.rows]
-    keys = list(todo[0])
-    key = lambda t: file_name({k: t[k] for k in keys})
-    rows_of = lambda old=True: {key(r): r for r in (json.loads(table.read_text())['rows'] if old and table.exists() else [])} | {f.stem: json.loads(f.read_text()) for f in runs.glob('*.json')}
+    table = Table(name, Path(a.runs), list(todo[0]))
     if a.merge:
-        found = rows_of()
-        atomic_write(table, json.dumps(dict(what=what, **about, rows=[found[k] for k in sorted(found)]), indent=0))
-        return print(len(found), 'rows')
-    done = rows_of(not a.again)
-    missing = [t for t in todo if key(t) not in done]
+        return print(table.merge(what, about), 'rows')
+    done = table.rows(stored=not a.again)
+    missing = [t for t in todo if table.key(t) not in done]
     if a.todo:
-        return print('\n'.join(map(key, missing)), f'\n{len(missing)} runs are missing, {len(done)} are there')
+        counts = f'{len(missing)} runs are missing, {len(done)} are there'
+        return print(*map(table.key, missing), counts, sep='\n')
     if a.of > 1:
         torch.set_num_threads(1)
-    mine = todo[a.worker::a.of]                                 # shared out before the finished ones are dropped: a restarted worker keeps its share
+    mine = todo[a.worker::a.of]   # shared out before the finished ones are dropped: a restarted worker keeps its share
     for t in progress([t for t in mine if t in missing], 'runs'):
-        f = runs/f'{key(t)}.json'
-        if f.exists() or time.time() - t0 > 60*a.minutes:
-            continue
-        t1 = time.perf_counter()
-        o = run(**t)
-        atomic_write(f, json.dumps(t | o | dict(seconds=round(time.perf_counter() - t1, 1), made_with=provenance() | dict(commit=commit))))
-        print(f"{time.time() - t0:6.0f} s  {f.stem:52}", *(f'{k} {v:.1f}' for k, v in o.items() if isinstance(v, float)), flush=True)
+        late = time.time() - since > 60*a.minutes
+        if not late and not (table.runs/f'{table.key(t)}.json').exists():
+            table.make(t, run, commit, since)

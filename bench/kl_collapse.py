@@ -1,4 +1,4 @@
-"""Is the collapse of KL under SGD and Adam the missing factor T^2? KL with and without, and GIFT, over many learning rates.
+"""Is the collapse of KL under SGD and Adam the missing factor T^2? KL with and without it, and GIFT, at many rates.
 
     python bench/kl_collapse.py                # -> runs/kl_collapse, a file per seed, optimiser and loss
     python bench/kl_collapse.py --merge        # -> bench/results/kl_collapse.json

@@ -3,11 +3,10 @@
     python bench/label_cost.py          # writes bench/results/label_cost.json
 """
 import argparse
+import itertools
 import json
-import statistics
 import sys
-import time
-from pathlib import Path
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -17,46 +16,45 @@ from dd_lit.labels.gift import refine_labels
 from dd_lit.labels.losses import get_loss
 from dd_lit.labels.theorem import infonce, repaired_bound, stated_bound
 from dd_lit.models import create_model
+from harness import RESULTS
+from timing import in_turn, medians
+
+def trial(C: int, tau: float, q: float, seed: int) -> tuple[bool, bool]:
+    "Do the stated and the repaired bound hold? 64 labels of C classes; outputs are q of them and the rest noise."
+    g = rng(seed, 'trial', C)
+    h = torch.randint(C, (64,), generator=g)
+    y = F.normalize(refine_labels(torch.randn(64, C, generator=g) + 3*F.one_hot(h, C), h), dim=1)
+    z = q*y + (1 - q)*F.normalize(torch.randn(64, C, generator=g), dim=1)
+    loss = infonce(z, y, tau).item()
+    return loss <= stated_bound(z, y, tau).item() - 1e-6, loss <= repaired_bound(z, y, tau).item() + 1e-5
+
 
 def theorem_trials() -> dict:
     "How often the stated and the repaired bound hold, on labels of 10 to 1000 classes."
-    held = repaired = n = 0
-    for C in (10, 100, 1000):
-        for tau in (.05, .1, .5, 1., 5., 20.):
-            for q in (0., .5, 1.):
-                for s in range(10):
-                    g = rng(s, 'trial', C)
-                    h = torch.randint(C, (64,), generator=g)
-                    y = F.normalize(refine_labels(torch.randn(64, C, generator=g) + 3*F.one_hot(h, C), h), dim=1)
-                    z = q*y + (1 - q)*F.normalize(torch.randn(64, C, generator=g), dim=1)
-                    l = infonce(z, y, tau).item()
-                    n += 1
-                    held += l <= stated_bound(z, y, tau).item() - 1e-6
-                    repaired += l <= repaired_bound(z, y, tau).item() + 1e-5
-    return dict(trials=n, holds=held, repaired=repaired)
+    cases = itertools.product((10, 100, 1000), (.05, .1, .5, 1., 5., 20.), (0., .5, 1.), range(10))
+    found = [trial(*case) for case in cases]
+    return dict(trials=len(found), holds=sum(a for a, _ in found), repaired=sum(b for _, b in found))
 
 
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument('--reps', type=int, default=60)
-    ap.add_argument('--out', default=str(Path(__file__).parent/'results'/'label_cost.json'))
+    ap.add_argument('--out', default=str(RESULTS/'label_cost.json'))
     a = ap.parse_args()
     net = create_model('convnet3', 10, 3, 32, seed=0)
     g = rng(0)
-    x, soft, hard = torch.randn(50, 3, 32, 32, generator=g), torch.randn(50, 10, generator=g), torch.randint(10, (50,), generator=g)
-    ts = {l: [] for l in ('kl', 'gift', 'mse')}
-    for r in range(a.reps + 3):
-        for l in ts:
-            t = time.perf_counter()
-            net.zero_grad()
-            get_loss(l)(net(x), soft, hard).backward()
-            if r > 2:
-                ts[l].append(time.perf_counter() - t)
-    rows = {l: statistics.median(v) for l, v in ts.items()}
+    x, soft = torch.randn(50, 3, 32, 32, generator=g), torch.randn(50, 10, generator=g)
+    hard = torch.randint(10, (50,), generator=g)
+    def training_step(loss):
+        net.zero_grad()
+        get_loss(loss)(net(x), soft, hard).backward()
+    rows = medians(in_turn({l: partial(training_step, l) for l in ('kl', 'gift', 'mse')}, a.reps, warm=3))
     print({l: f'{1e3*v:.2f} ms' for l, v in rows.items()})
     trials = theorem_trials()
     print(trials)
-    atomic_write(a.out, json.dumps(dict(what='step time of GIFT and KL (ConvNet-3, 50 images of 32 px); trials of Theorem 1', reps=a.reps, rows=rows, theorem=trials, made_with=provenance()), indent=1))
+    what = 'step time of GIFT and KL (ConvNet-3, 50 images of 32 px); trials of Theorem 1'
+    out = dict(what=what, reps=a.reps, rows=rows, theorem=trials, made_with=provenance())
+    atomic_write(a.out, json.dumps(out, indent=1))
 
 
 if __name__ == '__main__':

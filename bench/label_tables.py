@@ -4,8 +4,8 @@
     python bench/label_tables.py --worker 1 --of 2
     python bench/label_tables.py --merge               # -> bench/results/label_tables.json
 
-One run is one distilled set (10 images per class) with one set of stored soft labels (a narrow ResNet-18 as the teacher),
-on which every loss, optimiser and network is trained: so they differ in nothing else.
+One run is one distilled set (10 images per class) with one set of stored soft labels (a narrow ResNet-18 as the
+teacher), on which every loss, optimiser and network is trained: so they differ in nothing else.
 """
 import sys
 from functools import partial
@@ -60,7 +60,8 @@ def more(score, any_net, losses: dict) -> dict:
     optimizers = {o: {l: score(l, o) for l in few} for o in OPTS if o != 'adamw'} | dict(adamw=known(few))
     nets = {m: {l: any_net(l, model=m, model_kw=kw) for l in two} for m, kw in NETWORKS.items()}
     gamma = lambda g: losses['gift'] if g == .1 else score(('gift', dict(gamma=g)))
-    return dict(optimizers=optimizers, networks=nets | dict(convnet3=known(two)), gamma={str(g): gamma(g) for g in GAMMAS})
+    networks = nets | dict(convnet3=known(two))
+    return dict(optimizers=optimizers, networks=networks, gamma={str(g): gamma(g) for g in GAMMAS})
 
 
 def tasks(data, seeds) -> list[dict]:

@@ -4,16 +4,16 @@
     python bench/ogm_tables.py --worker 1 --of 2
     python bench/ogm_tables.py --merge                 # -> bench/results/ogm_tables.json
 
-Every set is trained on with hard and with soft labels. Mosaics (rded, ogm) are shown to the trained network through crops
-inside their patches, the other sets through crops of the whole image; 'hard_whole' is what mosaics reach when they are
-treated like the others. The budget is far below the paper's (ImageNet, ResNet-18 of full width, 300 epochs of
+Every set is trained on with hard and with soft labels. Mosaics (rded, ogm) are shown to the trained network through
+crops inside their patches, the other sets through crops of the whole image; 'hard_whole' is what mosaics reach when
+they are treated like the others. The budget is far below the paper's (ImageNet, ResNet-18 of full width, 300 epochs of
 evaluation); it is written into the file.
 """
 import sys
 from functools import lru_cache
 
 from budgets import BUDGET, METHODS, OGM, TRAIN
-from dd_lit.coreset.rded import patch_augment
+from dd_lit.augment import patch_augment
 from dd_lit.labels.losses import get_loss
 from dd_lit.train import evaluate
 from harness import run_table

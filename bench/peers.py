@@ -1,10 +1,10 @@
-"""Sets that others made with the reference implementation of DC, scored by our protocol: do we reach what they recorded?
+"""Sets that others made with the reference implementation of DC, scored by our protocol: is it what they recorded?
 
     DD_LIT_DATA=... python bench/peers.py           # about half an hour of two cores
     DD_LIT_DATA=... python bench/peers.py --merge   # -> bench/results/peers.json
 
-The files lie in the folder `peers` of DD_LIT_DATA (its README says where they come from and what was recorded). Each set
-of each file is scored as `dd_lit evaluate` scores it: protocol dc, four networks, the whole test set.
+The files lie in the folder `peers` of DD_LIT_DATA (its README says where they come from and what was recorded). Each
+set of each file is scored as `dd_lit evaluate` scores it: protocol dc, four networks, the whole test set.
 """
 import os
 import sys

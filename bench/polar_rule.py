@@ -1,24 +1,24 @@
-"""What the rank rule of the polar factor changes: numpy's rule in float32, which the first release used, against the rule of `rounding`.
+"""What the rank rule of the polar factor changes: numpy's in float32, of the first release, against that of `rounding`.
 
     python bench/polar_rule.py --ranks       # directions lost and errors, layer by layer
     python bench/polar_rule.py --images      # OGM's images under both rules, and their distance to the real directions
-    python bench/polar_rule.py --before      # the accuracies of the first release's table, out of git -> ogm_polar_before.json
+    python bench/polar_rule.py --before      # the first release's accuracies, out of git -> ogm_polar_before.json
 
-`--ranks` and `--images` write bench/results/polar_rule.json, each its own part. The old rule is kept here, and only here.
+`--ranks` and `--images` write bench/results/polar_rule.json, each its own part. The old rule is kept here, and only
+here.
 """
 import argparse
 import contextlib
 import json
-import subprocess
 import sys
 import time
-from pathlib import Path
 from unittest import mock
 
 import torch
 
 import dd_lit.orthogonal.ogm as ogm
 import dd_lit.orthogonal.pseudo_gradient as pseudo
+from budgets import BUDGET, OGM, squeezing
 from dd_lit.augment import patch_crop
 from dd_lit.core import atomic_write, provenance, rng
 from dd_lit.data import load_data
@@ -27,7 +27,8 @@ from dd_lit.orthogonal.ogm import DirectionMatcher
 from dd_lit.orthogonal.polar import orthogonalize
 from dd_lit.orthogonal.pseudo_gradient import real_directions
 from dd_lit.statistics.backbones import squeeze
-from harness import RESULTS, state_of_code
+from harness import RESULTS, git, state_of_code
+from prepared import data_of, settings_for
 
 OUT, LAST = RESULTS/'polar_rule.json', 'f675fef'             # the last commit whose table was made with the old rule
 VIEWS = 10
@@ -53,6 +54,7 @@ class FormerPolar(torch.autograd.Function):
         Q = former(G)
         ctx.save_for_backward(G, Q)
         return Q
+
     @staticmethod
     def backward(ctx, g):
         G, Q = (t.double() for t in ctx.saved_tensors)
@@ -63,7 +65,8 @@ class FormerPolar(torch.autograd.Function):
         s, V = torch.linalg.eigh(.5*(H + H.mT))
         s = torch.where(s > s[-1]*max(G.shape)*torch.finfo(torch.float32).eps, s, 0)
         inv = lambda d: torch.where(d > 0, 1/torch.where(d > 0, d, 1), 0)
-        out = Q @ (V @ ((V.mT @ (Qg - Qg.mT) @ V)*inv(s[:, None] + s[None]))@ V.mT) + (g.double() - Q @ Qg) @ (V*inv(s) @ V.mT)
+        turned = V @ ((V.mT @ (Qg - Qg.mT) @ V)*inv(s[:, None] + s[None])) @ V.mT
+        out = Q @ turned + (g.double() - Q @ Qg) @ (V*inv(s) @ V.mT)
         return (out if tall else out.mT).to(ctx.saved_tensors[0])
 
 
@@ -75,84 +78,92 @@ def old_rule():
         yield
 
 
-def count(Q):
+def count(Q) -> int:
+    "How many directions a polar factor kept."
     return int((torch.linalg.svdvals(Q.double()) > .5).sum())
 
 
-def ranks_of(net, data):
-    "Per layer: how many directions there are, how many each rule loses, and the squared error against float64."
-    out = []
-    for n, G in real_directions(net, data, svd=False).items():
-        s = torch.linalg.svdvals(G.double())
-        U, _, Vh = torch.linalg.svd(G.double(), full_matrices=False)
-        there = int((s > s[0]*max(G.shape)*torch.finfo(torch.float64).eps).sum())
-        want = U[:, :there] @ Vh[:there]
-        u, _, v = torch.linalg.svd(G, full_matrices=False)
-        forms = dict(old=former(G), new=orthogonalize(G, 'gram'), newton_schulz=orthogonalize(G, 'newton_schulz'), svd_float32=u @ v)
-        out.append(dict(layer=n, shape=list(G.shape), directions=there, smallest=(s[there - 1]/s[0]).item(),
-                        lost={k: there - count(Q) for k, Q in forms.items() if k in ('old', 'new', 'newton_schulz')},
-                        error={k: (Q.double() - want).square().sum().item() for k, Q in forms.items()}))
-    return out
+def layer_ranks(name: str, G) -> dict:
+    "How many directions a gradient has, how many each rule loses, and the squared error against float64."
+    s = torch.linalg.svdvals(G.double())
+    U, _, Vh = torch.linalg.svd(G.double(), full_matrices=False)
+    there = int((s > s[0]*max(G.shape)*torch.finfo(torch.float64).eps).sum())
+    want = U[:, :there] @ Vh[:there]
+    u, _, v = torch.linalg.svd(G, full_matrices=False)
+    newton = orthogonalize(G, 'newton_schulz')
+    forms = dict(old=former(G), new=orthogonalize(G, 'gram'), newton_schulz=newton, svd_float32=u @ v)
+    return dict(layer=name, shape=list(G.shape), directions=there, smallest=(s[there - 1]/s[0]).item(),
+                lost={k: there - count(forms[k]) for k in ('old', 'new', 'newton_schulz')},
+                error={k: (Q.double() - want).square().sum().item() for k, Q in forms.items()})
 
 
-def ranks():
-    from ogm_tables import BUDGET, data_of
-    s = BUDGET['mnist']['distill']
-    places = [('MNIST, the tables\' teacher', data_of('mnist'), dict(epochs=s['squeeze_epochs'], augment=s['squeeze_augment'], width=s['width']))]
+def ranks_at(place: str, data, settings: dict) -> dict:
+    "The same of all layers of a teacher, and their sums."
+    net = squeeze('resnet18', data, **settings)
+    layers = [layer_ranks(n, G) for n, G in real_directions(net, data, svd=False).items()]
+    total = lambda key: {k: sum(l[key][k] for l in layers) for k in layers[0][key]}
+    out = dict(place=place, teacher=net.test_accuracy, settings=settings,
+               directions=sum(l['directions'] for l in layers), lost=total('lost'), error=total('error'))
+    print(out, flush=True)
+    return out | dict(layers=layers)
+
+
+def ranks() -> list[dict]:
+    places = [("MNIST, the tables' teacher", data_of('mnist'), squeezing('mnist'))]
     places += [(f'digits, width {w}', load_data('digits'), dict(epochs=4, augment='crop', width=w)) for w in (16, 64)]
-    out = []
-    for name, data, kw in places:
-        net = squeeze('resnet18', data, **kw)
-        layers = ranks_of(net, data)
-        total = lambda key, k: sum(l[key][k] for l in layers)
-        out.append(dict(place=name, teacher=net.test_accuracy, settings=kw, directions=sum(l['directions'] for l in layers), lost={k: total('lost', k) for k in layers[0]['lost']}, error={k: total('error', k) for k in layers[0]['error']}, layers=layers))
-        print({k: v for k, v in out[-1].items() if k != 'layers'}, flush=True)
-    return out
+    return [ranks_at(*place) for place in places]
 
 
-def distance(net, targets, images):
-    "Sum over the layers after ten views of the mosaics, the same for every set of images; and how many of their directions each rule loses."
+def distance(net, targets: dict, images) -> tuple[float, dict]:
+    """Sum over the layers after ten views of the mosaics, the same for every set of images; and how many of their
+    directions each rule loses."""
     m = DirectionMatcher(net, targets)
     try:
         with torch.no_grad():
             for v in range(VIEWS):
                 net(patch_crop(images, rng(v)))
-                t = m.terms()
+                terms = m.terms()
     finally:
         m.close()
-    s = {n: torch.linalg.svdvals(G) for n, G in m.mean.mean.items()}
-    there = sum(int((v > v[0]*1e-12).sum()) for v in s.values())
-    lost = {k: there - sum(count(f(G)) for G in m.mean.mean.values()) for k, f in (('old', former), ('new', lambda G: orthogonalize(G, 'gram')))}
-    return sum(v.item() for v in t.values()), lost
+    means = m.mean.mean.values()
+    spectra = [torch.linalg.svdvals(G) for G in means]
+    there = sum(int((s > s[0]*1e-12).sum()) for s in spectra)
+    kept = dict(old=sum(count(former(G)) for G in means), new=sum(count(orthogonalize(G, 'gram')) for G in means))
+    return sum(v.item() for v in terms.values()), {k: there - n for k, n in kept.items()}
 
 
-def images(seeds=range(3)):
-    from ogm_tables import BUDGET, O, data_of
-    d, cfg, out = data_of('mnist'), BUDGET['mnist']['distill'] | O, []
-    cfg = {k: v for k, v in cfg.items() if k in get_method('ogm').defaults}
-    for seed in seeds:
-        row = dict(data='mnist', seed=seed)
-        m = get_method('ogm')(d, 10, seed=seed, **cfg)
-        m.setup()
-        net, targets = m.nets['resnet18'], m.matching['resnet18']['ogm'].targets
-        row['directions'], row['start'] = sum(T.square().sum().item() for T in targets.values()), distance(net, targets, m.images)[0]
-        for rule, scope in (('new', contextlib.nullcontext()), ('old', old_rule())):
-            with scope:
-                made = get_method('ogm')(d, 10, seed=seed, **cfg).fit()
-            row[rule], row[f'lost_{rule}'] = distance(net, targets, made.images)  # the true directions judge both
-        out.append(row)
-        print(row, flush=True)
-    return out
+def images_of(data, seed: int, settings: dict) -> dict:
+    "OGM's images under both rules; the true directions judge both."
+    row = dict(data=data.name, seed=seed)
+    m = get_method('ogm')(data, 10, seed=seed, **settings)
+    m.setup()
+    net, targets = m.nets['resnet18'], m.matching['resnet18']['ogm'].targets
+    row['directions'] = sum(T.square().sum().item() for T in targets.values())
+    row['start'] = distance(net, targets, m.images)[0]
+    for rule, scope in (('new', contextlib.nullcontext()), ('old', old_rule())):
+        with scope:
+            made = get_method('ogm')(data, 10, seed=seed, **settings).fit()
+        row[rule], row[f'lost_{rule}'] = distance(net, targets, made.images)
+    print(row, flush=True)
+    return row
 
 
-def before():
+def images(seeds=range(3)) -> list[dict]:
+    settings = settings_for('ogm', BUDGET['mnist']['distill'] | OGM)
+    return [images_of(data_of('mnist'), seed, settings) for seed in seeds]
+
+
+def before() -> None:
     "The table of the first release out of git, MNIST only."
-    text = subprocess.run(['git', '-C', str(RESULTS), 'show', f'{LAST}:bench/results/ogm_tables.json'], capture_output=True, text=True, check=True).stdout
-    old = json.loads(text)
-    rows = [{k: r[k] for k in ('data', 'row', 'seed', 'what', 'soft', 'hard', 'hard_whole') if k in r} | dict(made=r['made_with']['time'], dd_lit=r['made_with']['dd_lit']) for r in old['rows'] if r['data'] == 'mnist']
+    where = f'{LAST}:bench/results/ogm_tables.json'
+    old = json.loads(git('show', where))
+    keys = ('data', 'row', 'seed', 'what', 'soft', 'hard', 'hard_whole')
+    made = lambda r: dict(made=r['made_with']['time'], dd_lit=r['made_with']['dd_lit'])
+    rows = [{k: r[k] for k in keys if k in r} | made(r) for r in old['rows'] if r['data'] == 'mnist']
     atomic_write(RESULTS/'ogm_polar_before.json', json.dumps(dict(
         what='OGM on MNIST as stored before the polar factor kept all directions; a record, no verdict rests on it',
-        source=f'git show {LAST}:bench/results/ogm_tables.json', made_by='bench/polar_rule.py --before', evaluation=old['evaluation'], ogm=old['ogm'], rows=rows), indent=0))
+        source=f'git show {where}', made_by='bench/polar_rule.py --before', evaluation=old['evaluation'],
+        ogm=old['ogm'], rows=rows), indent=0))
     print(len(rows), 'rows')
 
 
@@ -164,12 +175,14 @@ def main():
     torch.set_num_threads(1)
     if a.before:
         before()
+    what = "numpy's rank rule in float32 (old) against the rule of `rounding` (new)"
     for k, f in (('ranks', ranks), ('images', images)):
         if not getattr(a, k):
             continue
         t, found = time.time(), f()
-        old = json.loads(OUT.read_text()) if OUT.exists() else dict(what='numpy\'s rank rule in float32 (old) against the rule of `rounding` (new)')
-        atomic_write(OUT, json.dumps(old | {k: found, f'{k}_made_with': provenance() | dict(commit=state_of_code(), seconds=round(time.time() - t))}, indent=0))
+        old = json.loads(OUT.read_text()) if OUT.exists() else dict(what=what)
+        made = provenance() | dict(commit=state_of_code(), seconds=round(time.time() - t))
+        atomic_write(OUT, json.dumps(old | {k: found, f'{k}_made_with': made}, indent=0))
 
 
 if __name__ == '__main__':

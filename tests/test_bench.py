@@ -1,12 +1,31 @@
-"""The benchmark runs, and the fast step's gradients are the plain step's. (Speed itself is not asserted: CI machines vary.)"""
+"""The benchmark runs, and the fast step's gradients are the plain step's. (Speed itself is not asserted: machines vary.)
+
+And what the scripts of bench/ share: budgets, prepared sets, timing, tables of runs.
+"""
+import ast
 import json
+import re
 import subprocess
 import sys
 
+import pytest
+import torch
 from conftest import ROOT
 
+from dd_lit.distill import list_methods
+
+sys.path.insert(0, str(ROOT/'bench'))
+import budgets
+import harness
+import prepared
+import timing
+
+BENCH = sorted((ROOT/'bench').glob('*.py'))
+
+
 def test_dc_step(tmp_path):
-    subprocess.run([sys.executable, ROOT/'bench'/'dc_step.py', '--data', 'digits', '--batch', '48', '--reps', '1', '--width', '32', '--out', tmp_path/'x.json'], check=True, capture_output=True)
+    options = ('--data', 'digits', '--batch', '48', '--reps', '1', '--width', '32', '--out', tmp_path/'x.json')
+    subprocess.run([sys.executable, ROOT/'bench'/'dc_step.py', *options], check=True, capture_output=True)
     r = json.loads((tmp_path/'x.json').read_text())
     for ipc in ('1', '10'):
         ours = r['ipc'][ipc]['+ relu_pool (ours)']
@@ -21,23 +40,88 @@ def test_stored_run_is_exact_and_complete():
     assert {'command', 'torch', 'cpu', 'time'} <= set(r['made_with'])
 
 
-def test_rows_say_which_code_made_them(tmp_path, monkeypatch):
-    "Rows of a table from two states of the code must be told apart."
-    sys.path.insert(0, str(ROOT/'bench'))
-    import harness
+# --- tables of runs ---
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    "The command line of a made-up table of three rows, its files in an empty folder."
     monkeypatch.setattr(harness, 'state_of_code', lambda: 'abc1234+')
     monkeypatch.setattr(harness, 'RESULTS', tmp_path)
-    monkeypatch.setattr(sys, 'argv', ['table.py', '--runs', str(tmp_path/'runs'), '--data', 'bit', '--seeds', '1'])
-    harness.run_table('table', 'nothing', lambda data, seeds: [dict(data=d, row='a', seed=s) for d in data for s in seeds], lambda **t: dict(hard=1.))
+    made = []
+    def run(data, row, seed):
+        made.append(row)
+        return dict(hard=1.)
+    def tasks(data, seeds):
+        return [dict(data=d, row=r, seed=s) for d in data for s in seeds for r in ('a', 'b', 'c, d')]
+    def command(*options):
+        made.clear()
+        argv = ['table.py', '--runs', str(tmp_path/'runs'), '--data', 'bit', '--seeds', '1', *options]
+        monkeypatch.setattr(sys, 'argv', argv)
+        harness.run_table('table', 'nothing', tasks, run, budget=7)
+        return list(made)
+    return command
+
+
+def test_rows_say_which_code_made_them(table, tmp_path):
+    "Rows of a table from two states of the code must be told apart."
+    assert table('--rows', 'a') == ['a']
     row = json.loads((tmp_path/'runs'/'bit_a_seed0.json').read_text())
     assert row['hard'] == 1. and row['made_with']['commit'] == 'abc1234+'
 
 
+def test_finished_runs_are_not_repeated(table, tmp_path, capsys):
+    "Neither those in the folder nor those in the file; workers share; a merge loses nothing."
+    assert table('--worker', '1', '--of', '2') == ['b']
+    assert table() == ['a', 'c, d'] and table() == []
+    table('--merge')
+    stored = json.loads((tmp_path/'table.json').read_text())
+    assert stored['what'] == 'nothing' and stored['budget'] == 7
+    assert [r['row'] for r in stored['rows']] == ['a', 'b', 'c, d']
+    for f in (tmp_path/'runs').glob('*.json'):
+        f.unlink()
+    assert table() == []
+    capsys.readouterr()
+    table('--todo', '--again')
+    assert capsys.readouterr().out.split('\n')[:3] == ['bit_a_seed0', 'bit_b_seed0', 'bit_c_d_seed0']
+    assert table('--again', '--rows', 'b') == ['b']
+    table('--merge')
+    assert len(json.loads((tmp_path/'table.json').read_text())['rows']) == 3
+
+
 def test_state_of_code():
     "The commit, and a plus where the code differs from it; None where there is no git."
-    sys.path.insert(0, str(ROOT/'bench'))
-    import re
-
-    from harness import state_of_code
-    s = state_of_code()
+    s = harness.state_of_code()
     assert s is None or re.fullmatch(r'[0-9a-f]{7,}\+?', s)
+
+
+# --- what the scripts share ---
+
+def test_no_script_imports_a_script():
+    "A script is what `python bench/x.py` runs; what two of them need is in a module of its own."
+    scripts = {f.stem for f in BENCH if "__name__ == '__main__'" in f.read_text()}
+    assert len(scripts) > 15 and not scripts & {'harness', 'budgets', 'prepared', 'timing', 'ledger', 'claims'}
+    for f in BENCH:
+        nodes = list(ast.walk(ast.parse(f.read_text())))
+        names = {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
+        names |= {n.module for n in nodes if isinstance(n, ast.ImportFrom)}
+        assert not names & scripts, f'{f.name} imports {names & scripts}'
+
+
+def test_settings_and_budgets():
+    "A method is given those settings of the budget that it has, and every row names a method."
+    budget = budgets.BUDGET['mnist']['distill']
+    assert prepared.settings_for('random', budget) == dict(iters=100)
+    assert prepared.settings_for('sre2l', budget) == budget
+    assert {m for m, _ in budgets.METHODS.values()} <= set(list_methods())
+    assert budgets.squeezing('cifar10') == dict(epochs=2, augment='crop_flip', width=16)
+    assert budgets.views('digits') == dict(crop=.5, flip=False, mix=False)
+
+
+def test_timing():
+    "Variants in turn, warm-up rounds not counted; what autograd keeps is counted to the byte."
+    seen = []
+    seconds = timing.in_turn(dict(a=lambda: seen.append('a'), b=lambda: seen.append('b')), reps=3, warm=2)
+    assert ''.join(seen) == 'ab'*5 and {k: len(v) for k, v in seconds.items()} == dict(a=3, b=3)
+    assert timing.medians(dict(a=[3., 1., 2.])) == dict(a=2.)
+    x = torch.ones(1000, requires_grad=True)
+    assert timing.saved_bytes(lambda: x.exp().sum().backward()) == 4000
