@@ -13,10 +13,10 @@ import sys
 from dd_lit.compare import compare
 from dd_lit.core import atomic_write, provenance
 from dd_lit.data import load_data
-from dd_lit.distill import get_method, list_methods
+from dd_lit.evaluate import full_accuracy, named
+from dd_lit.method import get_method, list_methods
 from dd_lit.report import table
-from dd_lit.statistics.backbones import squeeze
-from dd_lit.train import full_accuracy, named
+from dd_lit.teachers import squeeze
 from harness import RESULTS
 
 IPC, SEED = 10, 0

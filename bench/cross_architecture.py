@@ -13,8 +13,8 @@ import sys
 
 from dd_lit.core import atomic_write
 from dd_lit.data import ImageData, load_data
+from dd_lit.evaluate import named
 from dd_lit.study.cross_architecture import SIX, cross_architecture
-from dd_lit.train import named
 from harness import RESULTS
 
 SETTINGS = dict(convnet3=dict(width=64), vgg11=dict(lr_img=1e-5), resnet18=dict(lr_img=.01))

@@ -13,11 +13,12 @@ import torch
 import torch.nn.functional as F
 
 from budgets import TRAIN
-from dd_lit.core import DistilledSet, rng
+from dd_lit.core import rng
 from dd_lit.distill import distill
 from dd_lit.flow.features import features, pretrain
 from dd_lit.flow.inherit import INHERIT_MODES, evaluate_inherit, train_golden
 from dd_lit.flow.sfm import class_centers, flow
+from dd_lit.sets import DistilledSet
 from harness import run_table
 from prepared import data_of
 

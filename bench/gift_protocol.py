@@ -11,9 +11,9 @@ AdamW at 0.001, 1000 epochs in batches of 50, the rate cut at 2/3 and 5/6, each 
 import sys
 
 from budgets import BUDGET, METHODS, TRAIN
+from dd_lit.evaluate import PROTOCOLS, evaluate
 from dd_lit.labels.losses import get_loss
 from dd_lit.labels.soft import relabel
-from dd_lit.train import PROTOCOLS, evaluate
 from harness import run_table
 from prepared import data_of, distilled, teacher_of
 

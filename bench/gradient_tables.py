@@ -11,7 +11,7 @@ paper's (1000 iterations, width 128, 256 real images per class, 2 sets x 50 netw
 import sys
 
 from dd_lit.distill import distill
-from dd_lit.train import evaluate
+from dd_lit.evaluate import evaluate
 from harness import run_table
 from prepared import whole_data
 

@@ -7,8 +7,8 @@ import sys
 from functools import lru_cache
 
 from budgets import BUDGET
+from dd_lit.evaluate import evaluate
 from dd_lit.labels.losses import get_loss
-from dd_lit.train import evaluate
 from harness import run_table
 from prepared import data_of, distilled, labelled, teacher_of
 

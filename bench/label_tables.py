@@ -11,8 +11,8 @@ import sys
 from functools import partial
 
 from budgets import BUDGET, METHODS, TRAIN
+from dd_lit.evaluate import evaluate
 from dd_lit.labels.losses import get_loss
-from dd_lit.train import evaluate
 from harness import run_table
 from prepared import data_of, distilled, labelled, teacher_of
 

@@ -14,8 +14,8 @@ from functools import lru_cache
 
 from budgets import BUDGET, METHODS, OGM, TRAIN
 from dd_lit.augment import patch_augment
+from dd_lit.evaluate import evaluate
 from dd_lit.labels.losses import get_loss
-from dd_lit.train import evaluate
 from harness import run_table
 from prepared import data_of, distilled, labelled, teacher_of
 

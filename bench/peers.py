@@ -10,8 +10,8 @@ import os
 import sys
 from pathlib import Path
 
+from dd_lit.evaluate import evaluate
 from dd_lit.sets import read_sets
-from dd_lit.train import evaluate
 from harness import run_table
 from prepared import whole_data
 

@@ -22,11 +22,12 @@ from budgets import BUDGET, OGM, squeezing
 from dd_lit.augment import patch_crop
 from dd_lit.core import atomic_write, provenance, rng
 from dd_lit.data import load_data
-from dd_lit.distill import get_method
+from dd_lit.distill import run
+from dd_lit.method import get_method
 from dd_lit.orthogonal.ogm import DirectionMatcher
 from dd_lit.orthogonal.polar import orthogonalize
 from dd_lit.orthogonal.pseudo_gradient import real_directions
-from dd_lit.statistics.backbones import squeeze
+from dd_lit.teachers import squeeze
 from harness import RESULTS, git, state_of_code
 from prepared import data_of, settings_for
 
@@ -142,7 +143,7 @@ def images_of(data, seed: int, settings: dict) -> dict:
     row['start'] = distance(net, targets, m.images)[0]
     for rule, scope in (('new', contextlib.nullcontext()), ('old', old_rule())):
         with scope:
-            made = get_method('ogm')(data, 10, seed=seed, **settings).fit()
+            made = run(get_method('ogm')(data, 10, seed=seed, **settings))
         row[rule], row[f'lost_{rule}'] = distance(net, targets, made.images)
     print(row, flush=True)
     return row

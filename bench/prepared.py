@@ -2,11 +2,13 @@
 from functools import lru_cache
 
 from budgets import BUDGET, IPC, TRAIN, squeezing, views
-from dd_lit.core import DistilledSet
 from dd_lit.data import ImageData, load_data
-from dd_lit.distill import distill, get_method
+from dd_lit.distill import distill
 from dd_lit.labels.soft import relabel
-from dd_lit.statistics.backbones import squeeze
+from dd_lit.method import get_method
+from dd_lit.sets import DistilledSet
+from dd_lit.settings import names_of
+from dd_lit.teachers import squeeze
 
 whole_data = lru_cache(load_data)
 
@@ -23,7 +25,8 @@ def data_of(name: str) -> ImageData:
 
 def settings_for(method: str, settings: dict) -> dict:
     "Those of the settings that the method has: one budget serves all methods."
-    return {k: v for k, v in settings.items() if k in get_method(method).defaults}
+    known = names_of(get_method(method).settings)
+    return {k: v for k, v in settings.items() if k in known}
 
 
 def distilled(data: str, method: str, seed: int, settings: dict) -> DistilledSet:

@@ -13,10 +13,10 @@ import time
 from functools import lru_cache
 
 from budgets import BUDGET, GVBSM, THREE, TRAIN, TWO
+from dd_lit.evaluate import evaluate
 from dd_lit.labels.losses import get_loss
 from dd_lit.labels.soft import relabel
-from dd_lit.statistics.backbones import squeeze_all
-from dd_lit.train import evaluate
+from dd_lit.teachers import squeeze_all
 from harness import run_table
 from prepared import data_of, distilled
 

@@ -1,4 +1,4 @@
-"""The benchmark runs, and the fast step's gradients are the plain step's. (Speed itself is not asserted: machines vary.)
+"""The benchmark runs, and the fast step's gradients are the plain step's. (Speed is not asserted: machines vary.)
 
 And what the scripts of bench/ share: budgets, prepared sets, timing, tables of runs.
 """
@@ -12,7 +12,7 @@ import pytest
 import torch
 from conftest import ROOT
 
-from dd_lit.distill import list_methods
+from dd_lit.method import list_methods
 
 sys.path.insert(0, str(ROOT/'bench'))
 import budgets
