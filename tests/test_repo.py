@@ -1,10 +1,13 @@
 """What must stay true of the repository itself: exported code, notebooks, README."""
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
 
 import pytest
+import yaml
 from conftest import ROOT, notebooks
 
 BOOKS = [ROOT/b for b in notebooks()]
@@ -94,3 +97,58 @@ def test_every_export_is_described():
             o = getattr(mod, n)
             if inspect.isfunction(o) or inspect.isclass(o):
                 assert o.__doc__, f'{mod.__name__}.{n} has no docstring'
+
+
+# --- What a commit is checked for ---
+
+@pytest.fixture(scope='module')
+def committed(copy, tmp_path_factory):
+    "A repository of that copy, with the hooks' configuration, everything in order and committed."
+    tool(copy, 'nbdev.clean.nbdev_clean(); nbdev.doclinks.nbdev_export()')
+    d = tmp_path_factory.mktemp('hooks')/'repo'
+    shutil.copytree(copy, d)
+    for f in ('.pre-commit-config.yaml', '.gitignore'):
+        shutil.copy(ROOT/f, d/f)
+    for args in (('init', '-q'), ('add', '.'), ('-c', 'user.name=x', '-c', 'user.email=x@x', 'commit', '-qm', 'all')):
+        subprocess.run(['git', *args], cwd=d, check=True)
+    return d
+
+
+def hooks(d, *files):
+    "What the hooks say about the files."
+    env = os.environ | dict(PATH=f'{sys.prefix}/bin{os.pathsep}{os.environ["PATH"]}', PYTHONPATH=str(d))
+    env |= dict(PRE_COMMIT_HOME=str(d.parent/'home'), NO_PROXY='', HTTPS_PROXY='http://127.0.0.1:9')   # no network
+    cmd = [sys.executable, '-m', 'pre_commit', 'run', '--files', *files]
+    r = subprocess.run(cmd, cwd=d, env=env, capture_output=True, text=True)
+    return r.returncode, re.findall(r'^(.*?)\.{3,}.*(Passed|Failed|Skipped)', r.stdout, re.M), r.stdout + r.stderr
+
+
+def test_hooks_find_what_is_wrong(committed):
+    "A long line; a notebook that is not clean; a notebook that was not exported. What is in order passes."
+    ruff, clean, export = 'ruff', 'notebooks are clean', 'dd_lit is what the notebooks export'
+    book = min((b for b in BOOKS if '"#| export' in b.read_text()), key=lambda b: b.stat().st_size)
+    nb, name = committed/book.relative_to(ROOT), str(book.relative_to(ROOT))
+    code, said, text = hooks(committed, name, 'setup.py')
+    assert code == 0 and dict(said) == {ruff: 'Passed', clean: 'Passed', export: 'Passed'}, text
+    (committed/'tools'/'long.py').write_text('x = ' + '1 + '*40 + '1\n')
+    code, said, text = hooks(committed, 'tools/long.py')
+    assert code and dict(said) == {ruff: 'Failed', clean: 'Skipped', export: 'Skipped'} and 'E501' in text
+    old = nb.read_text()
+    raw = json.loads(old)
+    cell = next(c for c in raw['cells'] if re.search(r'^#\| *export$', ''.join(c['source']), re.M))
+    cell['execution_count'] = 7
+    nb.write_text(json.dumps(raw))
+    code, said, text = hooks(committed, name)
+    assert code and dict(said)[clean] == 'Failed' and nb.read_text() == old, text
+    cell['source'] = [*cell['source'], '\n', 'added_by_hand = 1']
+    nb.write_text(json.dumps(raw, indent=1, ensure_ascii=False, sort_keys=True) + '\n')
+    code, said, text = hooks(committed, name)
+    assert code and dict(said)[export] == 'Failed', text
+    assert any('added_by_hand' in p.read_text() for p in (committed/'dd_lit').rglob('*.py'))
+
+
+def test_hooks_are_local():
+    "None is fetched from anywhere."
+    config = yaml.safe_load((ROOT/'.pre-commit-config.yaml').read_text())
+    assert [r['repo'] for r in config['repos']] == ['local']
+    assert all(h['language'] == 'system' for r in config['repos'] for h in r['hooks'])
