@@ -6,7 +6,7 @@ RUN    := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python
 PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check
 export MPLBACKEND ?= Agg
 # test files that need no training: `make test-fast` runs them besides the notebooks that a change touches
-QUICK  := $(addprefix tests/test_,house repo packaging labels bench)
+QUICK  := $(addprefix tests/test_,house changed lint repo packaging labels bench)
 
 .PHONY: demo lab lint test test-fast test-all export notebooks readme docs clean help
 
@@ -57,7 +57,7 @@ lint: $(VENV)/.dev
 	$(RUN) -m pyright --pythonpath $(BIN)/python --project pyproject.toml dd_lit
 
 test-fast: $(VENV)/.dev
-	$(RUN) tools/test_notebooks.py --changed 75
+	$(RUN) tools/test_notebooks.py --changed 60
 	$(RUN) -m pytest -q -n logical --dist loadfile $(addsuffix .py,$(QUICK))
 
 test: $(VENV)/.dev

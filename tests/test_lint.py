@@ -1,0 +1,64 @@
+"""`make lint`: which rules are on, and that both tools look at what they should."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+WRONG = {
+    'E501': f'x = "{"a"*120}"\n',
+    'E701': 'if __name__: print()\n',
+    'E702': 'x = 1; y = 2\n',
+    'F401': 'import os\n',
+    'F821': 'print(nobody)\n',
+    'B905': 'for a, b in zip("a", "b"):\n    print(a, b)\n',
+    'B023': 'fs = []\nfor i in range(3):\n    fs.append(lambda: i)\n',
+    'B006': 'def f(x=[]):\n    return x\n',
+    'RUF013': 'def f(x: int = None):\n    return x\n',
+    'I001': 'import sys\nimport os\nprint(os, sys)\n',
+}
+
+
+def ruff(code, name):
+    cmd = [sys.executable, '-m', 'ruff', 'check', '--output-format', 'json', '--stdin-filename', name, '-']
+    said = subprocess.run(cmd, input=code, cwd=ROOT, capture_output=True, text=True).stdout
+    return {p['code'] for p in json.loads(said)}
+
+
+@pytest.mark.parametrize('rule', WRONG)
+def test_ruff_knows_the_rule(rule):
+    "Everywhere: in the package, the measurements, the tests and the tools."
+    for folder in ('dd_lit', 'bench', 'tests', 'tools'):
+        assert rule in ruff(WRONG[rule], f'{folder}/x.py'), folder
+
+
+def test_ruff_leaves_documented_arguments_alone():
+    "Columns of arguments with their comments, and lines of 120."
+    code = f'def f(\n    a,         # The first\n    size=3,    # The second\n):\n    return a, size, "{"a"*98}"\n'
+    assert max(map(len, code.splitlines())) == 120 and not ruff(code, 'dd_lit/x.py')
+
+
+def test_pyright_reads_the_package(tmp_path):
+    "In the Python that settings.ini calls the oldest, and not in the notebooks' folder."
+    (tmp_path/'dd_lit').mkdir()
+    (tmp_path/'bench').mkdir()
+    shutil.copy(ROOT/'pyproject.toml', tmp_path)
+    (tmp_path/'dd_lit'/'x.py').write_text('x: int = "a"\nfrom enum import StrEnum\n')     # 3.11 has it
+    (tmp_path/'bench'/'y.py').write_text('x: int = "a"\n')
+    cmd = [sys.executable, '-m', 'pyright', '--outputjson', '--pythonpath', sys.executable]
+    said = json.loads(subprocess.run(cmd, cwd=tmp_path, capture_output=True, text=True).stdout)
+    found = {(os.path.basename(d['file']), d['rule']) for d in said['generalDiagnostics'] if d['severity'] == 'error'}
+    assert found == {('x.py', 'reportAssignmentType'), ('x.py', 'reportAttributeAccessIssue')}
+
+
+def made_by(target):
+    cmd = ['make', '-n', '-o', f'{sys.prefix}/.dev', target, f'VENV={sys.prefix}']
+    return subprocess.run(cmd, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
+def test_lint_is_both_tools():
+    said = made_by('lint')
+    assert 'ruff check dd_lit bench tests tools setup.py' in said and 'pyright' in said and 'dd_lit\n' in said
