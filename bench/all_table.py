@@ -36,13 +36,13 @@ LOSSES = ['ce', ('kl', dict(scale=True)), 'gift']
 OPTIMISERS = [('sgd', dict(lr=.02)), ('adamw', dict(lr=.003))]
 LABELS = dict(crop=.5, flip=False, mix=False)
 EVALUATE = dict(repeats=3, epochs=60, batch_size=50, schedule='cosine')
-KEPT = ('name', 'ipc', 'model', 'loss', 'opt', 'seconds', 'peak_bytes', 'bytes')
 
 
-def stored(row: dict) -> dict:
+def stored(row: Row) -> dict:
     "A row of the comparison as it is kept."
-    scores = {k: v for k, v in row['scores'].to_dict().items() if k != 'config'}
-    return {k: row[k] for k in KEPT} | dict(scores=scores)
+    kept = {k: v for k, v in row.to_dict().items() if k != 'meta'}
+    del kept['scores']['config']
+    return kept
 
 
 def full_accuracies(data) -> dict[str, float]:

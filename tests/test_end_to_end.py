@@ -18,7 +18,7 @@ def test_dc_beats_herding_beats_random_on_digits():
     data, kw = load_data(), dict(width=32)
     rows = compare(['random', 'herding', 'dc'], data, 1, repeats=5, epochs=200, model_kw=kw,
                    methods_kw=dict(dc=dict(iters=60, **kw), herding=kw))
-    random, herding, dc = (r['scores'].mean for r in rows)
+    random, herding, dc = (r.scores.mean for r in rows)
     assert dc > herding > random
 
 

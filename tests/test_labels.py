@@ -118,7 +118,7 @@ def test_teachers_come_back_as_they_were(kind):
         ds = DistilledSet(x, torch.arange(6) % 3, ((.5,), (.2,)), list('abc'))
         gdumb(ds, data, 2, loss=get_loss('kl'), teachers=t, epochs=1, model_kw=dict(width=4))
     else:
-        s = relabel(x, t, **VIEWS) if kind == 'stored' else LiveLabels(x, t, 2, 4, crop=.5)
+        s = relabel(x, t, **VIEWS) if kind == 'stored' else LiveLabels(x, t, epochs=2, batch_size=4, crop=.5)
         v, z, _ = next(iter(s.epoch(0, x, torch.zeros(6, dtype=torch.long))))
         t.eval()
         with torch.no_grad():

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 
-from ..compare import _score_name
 from ..core import atomic_write, default_device, progress, provenance
 from ..data import fingerprint, load_data
 from ..distill import run
