@@ -17,6 +17,7 @@ from dd_lit.evaluate import full_accuracy, named
 from dd_lit.method import get_method, list_methods
 from dd_lit.report import table
 from dd_lit.teachers import squeeze
+from dd_lit.compare import Row
 from harness import RESULTS
 
 IPC, SEED = 10, 0

@@ -19,7 +19,7 @@ from .data import ImageData, fingerprint, load_data
 from .distill import distill
 from .evaluate import RECIPE_VERSION, Evaluation, Scores, evaluate, named, probe, recipe
 from .labels.losses import HARD_LOSSES, get_loss
-from .labels.soft import SoftLabels, Storage, ViewSettings, relabel
+from .labels.soft import LabelSettings, SoftLabels, relabel
 from .method import get_method, list_methods, plain, short_digest
 from .models import model_settings
 from .parallel import first
@@ -286,7 +286,7 @@ def _check_settings(items, grid: Grid) -> None:
         if m not in methods:
             raise unknown(m, methods, 'methods_kw')
         parse(get_method(m).settings, own, m)
-    sort_out(grid.label_kw or {}, ViewSettings, Storage, of='label_kw')
+    parse(LabelSettings, grid.label_kw or {}, 'label_kw')
 
 def compare(
     items,                   # Folders, `DistilledSet`s, or method names
