@@ -51,6 +51,8 @@ def test_wheel_from_sdist(tmp_path):
     assert 'Requires-Python: >=3.10' in meta and 'torch>=2.6' in meta.replace(' ', '')
     assert 'Provides-Extra: parquet' in meta
     assert 'dd_lit=dd_lit.cli:main' in read('entry_points.txt').replace(' ', '')
+    needs = [r for r in message_from_string(meta).get_all('Requires-Dist') if 'fastcore' in r]
+    assert needs == ['fastcore<2; extra == "dev"'], 'who has fastcore 2, for fastai, can have dd_lit'
 
 
 # What somebody writes into settings.ini, and what a user of the package then reads
