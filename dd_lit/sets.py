@@ -9,13 +9,16 @@ __all__ = ['DistilledSet', 'save_set', 'load_set', 'show_set', 'set_to_folder', 
 import codecs
 import io
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors
 import safetensors.torch
 import torch
 from PIL import Image
+from torch import Tensor
 
 from dd_lit.core import (
     atomic_write,
@@ -26,58 +29,75 @@ from dd_lit.core import (
     save_figure,
     show_images,
 )
-from .data import load_data
+from .data import ImageData, load_data
 
 # %% ../nbs/03_sets.ipynb #59ad669e
 _FORMAT = 'dd_lit.DistilledSet/1'
 
+def _checked_images(images) -> Tensor: # float32 [N,C,H,W]
+    "A copy of the images: the set must not change when a method goes on."
+    if not isinstance(images, Tensor) or not images.is_floating_point():
+        got = getattr(images, 'dtype', type(images).__name__)
+        raise ValueError(f"images: expected a float tensor in model space, got {got}")
+    if images.ndim != 4 or 0 in images.shape:
+        raise ValueError("images: expected shape [N,C,H,W] with nothing empty, "
+                         f"got {list(images.shape)}")
+    images = images.detach().cpu().float().clone().contiguous()
+    bad = ~images.flatten(1).isfinite().all(1)
+    if bad.any():
+        raise ValueError(f"images: {int(bad.sum())} of {len(bad)} contain NaN or infinity, "
+                         f"the first at position {int(bad.nonzero()[0])}")
+    return images
+
 class DistilledSet:
     "A few images per class, their labels, how to show them and how they were made."
     def __init__(self,
-        images: torch.Tensor, # float32 [N,C,H,W] in model space (normalised)
-        labels: torch.Tensor, # int64 [N] in 0..C-1
-        norm: tuple,          # (mean, std), one number per channel: pixel = image*std + mean
-        classes: list | None = None, # Class names; default '0', '1', ...
-        soft: torch.Tensor | None = None, # Soft labels [N, num_classes], if there are any; kept as logits, see `check_soft`
-        soft_kind: str | None = None, # What `soft` is: 'logits', 'probabilities', or None: logits, unless they look like probabilities
-        patches: int = 1,     # Each image is a mosaic of patches x patches crops, to be shown patch by patch
-        meta: dict | None = None,    # How it was made: method, configuration, data name, seed, versions, seconds
+        images: Tensor,              # float32 [N,C,H,W] in model space (normalised)
+        labels: Any,                 # int64 [N] in 0..num_classes-1
+        norm: Any,                   # (mean, std), one number per channel: pixel = image*std + mean
+        classes: Iterable | None = None,  # Class names; default '0', '1', ...
+        soft: Any = None,            # Soft labels [N,num_classes] if any; kept as logits
+        soft_kind: str | None = None, # 'logits', 'probabilities' or None, see `check_soft`
+        patches: int = 1,            # Mosaics of patches x patches crops, shown patch by patch
+        meta: dict | None = None,    # How it was made: method, configuration, data, seed, versions
     ):
-        if not isinstance(images, torch.Tensor) or not images.is_floating_point():
-            raise ValueError(f"images: expected a float tensor in model space, got {getattr(images, 'dtype', type(images).__name__)}")
-        if images.ndim != 4 or 0 in images.shape:
-            raise ValueError(f"images: expected shape [N,C,H,W] with nothing empty, got {list(images.shape)}")
-        images = images.detach().cpu().float().clone().contiguous()   # a copy: the set must not change when a method goes on
-        bad = ~images.flatten(1).isfinite().all(1)
-        if bad.any():
-            raise ValueError(f"images: {int(bad.sum())} of {len(bad)} contain NaN or infinity, the first at position {int(bad.nonzero()[0])}")
-        self.images, self.norm = images, check_norm(norm, images.shape[1])
-        self.labels = check_labels(labels, len(images), len(classes) if classes is not None else None).cpu().clone()
-        self.classes = [str(c) for c in classes] if classes is not None else [str(i) for i in range(int(self.labels.max())+1)]
+        self.images = _checked_images(images)
+        self.norm: tuple = check_norm(norm, self.images.shape[1])
+        known = None if classes is None else [str(c) for c in classes]
+        count = None if known is None else len(known)
+        n, most = len(self.images), min(self.images.shape[2:])
+        self.labels: Tensor = check_labels(labels, n, count).cpu().clone()
+        if known is None:
+            known = [str(i) for i in range(int(self.labels.max()) + 1)]
+        self.classes: list[str] = known
         if soft is not None:
-            soft = check_soft(soft, len(images), len(self.classes), soft_kind).cpu().clone().contiguous()
-        if isinstance(patches, bool) or not isinstance(patches, int) or not 1 <= patches <= min(images.shape[2:]):
-            raise ValueError(f"patches: expected a number per side from 1 to {min(images.shape[2:])}, got {patches!r}")
-        self.soft, self.patches, self.meta = soft, patches, dict(meta or {})
+            soft = check_soft(soft, n, len(known), soft_kind).cpu().clone().contiguous()
+        self.soft: Tensor | None = soft
+        if isinstance(patches, bool) or not isinstance(patches, int) or not 1 <= patches <= most:
+            raise ValueError(f"patches: expected a number per side from 1 to {most}, "
+                             f"got {patches!r}")
+        self.patches, self.meta = patches, dict(meta or {})
 
     def __len__(self):
         return len(self.images)
     @property
-    def num_classes(self):
+    def num_classes(self) -> int:
         return len(self.classes)
     @property
-    def ipc(self):
-        "Images per class, as a number if all classes have the same and as (smallest, largest) if not."
+    def ipc(self) -> int | tuple[int, int]:
+        "Images per class: a number if all classes have as many, else (smallest, largest)."
         n = torch.bincount(self.labels, minlength=self.num_classes)
         lo, hi = int(n.min()), int(n.max())
         return lo if lo == hi else (lo, hi)
     def __repr__(self):
         n, c, h, w = self.images.shape
-        return (f"DistilledSet({self.meta.get('method', '?')} on {self.meta.get('data', '?')}: {n} images, {self.num_classes} classes, "
-                f"ipc {self.ipc}, {c}x{h}x{w}"
-                f"{f', mosaics of {self.patches}x{self.patches}' if self.patches > 1 else ''}{', soft labels' if self.soft is not None else ''})")
+        who, on = self.meta.get('method', '?'), self.meta.get('data', '?')
+        mosaics = f', mosaics of {self.patches}x{self.patches}' if self.patches > 1 else ''
+        soft = ', soft labels' if self.soft is not None else ''
+        return (f"DistilledSet({who} on {on}: {n} images, {self.num_classes} classes, "
+                f"ipc {self.ipc}, {c}x{h}x{w}{mosaics}{soft})")
 
-    def pixels(self) -> torch.Tensor: # float32 [N,C,H,W] in [0,1]
+    def pixels(self) -> Tensor: # float32 [N,C,H,W] in [0,1]
         "The images as pixels: de-normalised and clipped to [0,1]."
         mean, std = (torch.tensor(o).view(1, -1, 1, 1) for o in self.norm)
         return (self.images*std + mean).clamp(0, 1)
@@ -90,7 +110,8 @@ class DistilledSet:
     def load(cls, path: str | Path) -> 'DistilledSet':
         "Read a folder, see `load_set`."
         return load_set(path)
-    def show(self, per_class: int = 10, classes: int = 20, path: str | Path | None = None, **kw):
+    def show(self, per_class: int = 10, classes: int = 20, path: str | Path | None = None,
+             **kw: Any):
         "Draw the set, see `show_set`."
         return show_set(self, per_class, classes, path, **kw)
     def to_folder(self, path: str | Path) -> Path:
@@ -105,7 +126,8 @@ def save_set(
     ds: DistilledSet,
     path: str | Path, # A folder; created if it is not there, other files in it are left alone
 ) -> Path:            # The folder
-    "Write `data.safetensors` and `meta.json`; an earlier set there stays whole until the new one is complete."
+    """Write `data.safetensors` and `meta.json`; an earlier set there stays whole until the new one
+    is complete."""
     path = Path(path)
     if path.exists() and not path.is_dir():
         raise ValueError(f"path: expected a folder, {str(path)!r} is a file")
@@ -152,7 +174,8 @@ def _numbers(data: Path) -> tuple[dict, dict]:
 def load_set(
     path: str | Path, # A folder written by `save_set`
 ) -> DistilledSet:
-    "Read a folder written by `save_set`; a damaged or foreign one raises a ValueError that says what is wrong."
+    """Read a folder written by `save_set`; a damaged or foreign one raises a ValueError that says
+    what is wrong."""
     path = Path(path)
     data, side = path/'data.safetensors', path/'meta.json'
     if not path.exists():
@@ -169,9 +192,10 @@ def load_set(
     # another digest: a save was cut between its two renames
     meta = twin if isinstance(twin, dict) and twin.get('digest') == own['digest'] else own
     try:
-        patches = meta.get('patches', meta['meta'].get('patches', 1))   # older sets have it in there
+        patches = meta.get('patches', meta['meta'].get('patches', 1))   # where older sets have it
+        kind = meta.get('soft_kind') or 'logits'
         return DistilledSet(tensors['images'], tensors['labels'], meta['norm'], meta['classes'],
-                            tensors.get('soft'), meta.get('soft_kind') or 'logits', patches, meta['meta'])
+                            tensors.get('soft'), kind, patches, meta['meta'])
     except (KeyError, TypeError, AttributeError) as e:
         raise ValueError(f"{str(side)!r} is damaged: {e!r}") from None
 
@@ -181,7 +205,7 @@ def show_set(
     per_class: int = 10,            # At most so many images of each class
     classes: int = 20,              # At most so many classes
     path: str | Path | None = None, # Also save the picture here (PNG)
-    **kw                            # Passed to `show_images`
+    **kw: Any                       # Passed to `show_images`
 ):                                  # The matplotlib figure
     "Draw the set, one class per column."
     shown = range(min(classes, ds.num_classes))
@@ -190,27 +214,31 @@ def show_set(
     blank = torch.ones(1, *ds.images.shape[1:])
     px = torch.cat([ds.pixels(), blank])                 # index -1 is the blank
     index = [i[r] if r < len(i) else -1 for r in rows for i in order]
-    fig = show_images(px[index], ncol=len(order), titles=[s[:12] for s in ds.classes[:len(order)]], **kw)
+    titles = [s[:12] for s in ds.classes[:len(order)]]
+    fig = show_images(px[index], ncol=len(order), titles=titles, **kw)
     if path is not None:
         save_figure(fig, path)
     return fig
 
 # %% ../nbs/03_sets.ipynb #4fa229ad
+def _file_name(s: str) -> str:
+    return ''.join(ch if ch.isalnum() or ch in '-_ ' else '_' for ch in s).strip() or '_'
+
 def _folder_names(classes) -> list[str]:
     "Class names as file names: nothing of them can leave the folder; equal ones are numbered."
-    def safe(s):
-        return ''.join(ch if ch.isalnum() or ch in '-_ ' else '_' for ch in s).strip() or '_'
-    names = [safe(s) for s in classes]
+    names = [_file_name(s) for s in classes]
     return names if len(set(names)) == len(names) else [f'{i}_{s}' for i, s in enumerate(names)]
 
 def set_to_folder(
     ds: DistilledSet,
     path: str | Path, # The folder to make; one sub-folder per class
 ) -> Path:            # The folder
-    "Write every image as PNG, `path/CLASS/0000.png`: any tool that reads image folders reads this."
+    """Write every image as PNG, `path/CLASS/0000.png`: any tool that reads image folders reads this.
+    ValueError if the folder has something in it, or for other than 1 or 3 channels."""
     path = Path(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise ValueError(f"path: expected a new or empty folder, {str(path)!r} has something in it")
+        raise ValueError(f"path: expected a new or empty folder, "
+                         f"{str(path)!r} has something in it")
     px = (ds.pixels()*255).round().byte().permute(0, 2, 3, 1).numpy()
     if px.shape[-1] not in (1, 3):
         raise ValueError(f"images: PNG holds 1 or 3 channels, this set has {px.shape[-1]}")
@@ -226,44 +254,55 @@ def set_bytes(
     ds: DistilledSet,
 ) -> dict[str, int]: # Bytes of images, labels, soft_labels and total
     "Bytes as stored: float32 images, int64 labels, float32 soft labels."
-    size = lambda t: 0 if t is None else t.numel()*t.element_size()
+    def size(t):
+        return 0 if t is None else t.numel()*t.element_size()
     parts = dict(images=size(ds.images), labels=size(ds.labels), soft_labels=size(ds.soft))
     return parts | dict(total=sum(parts.values()))
 
 # %% ../nbs/03_sets.ipynb #e16d3e8f
-# accuracies that the reference implementation keeps beside the sets are numpy's numbers: these few names, and no others
-_SCALAR = np.float64(0).__reduce__()[0]
-_NUMBERS = [_SCALAR, (_SCALAR, 'numpy.core.multiarray.scalar'), np.dtype, codecs.encode, *(type(np.dtype(t)) for t in ('float64', 'float32', 'int64'))]
+# the accuracies beside the sets are numpy's numbers: these few names are let in, and no others
+_SCALAR: Any = np.float64(0).__reduce__()[0]
+_DTYPES = [type(np.dtype(t)) for t in ('float64', 'float32', 'int64')]
+_NUMBERS = [_SCALAR, (_SCALAR, 'numpy.core.multiarray.scalar'), np.dtype, codecs.encode, *_DTYPES]
 
-def read_sets(
-    path,     # A .pt file of the reference implementation: {'data': [[images, labels], ...]}
-    data,     # An `ImageData`, or a name or path for `load_data`: the dataset that was distilled
-) -> list:    # One `DistilledSet` for each entry
-    "Read sets that the reference implementation of DC saved; numbers only, nothing is executed."
-    path, data = Path(path), load_data(data)
+def _content(path: Path) -> Any:
+    "What a .pt file holds, if it is numbers only."
     if not path.is_file():
         raise ValueError(f"path: {str(path)!r} is not a file")
     try:
         with torch.serialization.safe_globals(_NUMBERS):
-            content = torch.load(path, weights_only=True, map_location='cpu')
+            return torch.load(path, weights_only=True, map_location='cpu')
     except OSError:
         raise
     except Exception:
-        raise ValueError(f"path: {str(path)!r} is damaged, or holds more than tensors (nothing that would have to be executed is read)") from None
+        raise ValueError(f"path: {str(path)!r} is damaged, or holds more than tensors (nothing "
+                         "that would have to be executed is read)") from None
+
+def read_sets(
+    path: str | Path, # A .pt file of the reference implementation: {'data': [[images, labels], ...]}
+    data: str | Path | ImageData, # The dataset that was distilled, or its name for `load_data`
+) -> list[DistilledSet]:          # One for each entry
+    """Read sets that the reference implementation of DC saved; numbers only, nothing is executed.
+    ValueError that says which entry is wrong, and how."""
+    path, data = Path(path), load_data(data)
+    content = _content(path)
     entries = content.get('data') if isinstance(content, dict) else None
     if not isinstance(entries, (list, tuple)) or not entries:
-        raise ValueError(f"path: expected {{'data': [[images, labels], ...]}} in {str(path)!r}, got {type(content).__name__}" + (f" with {', '.join(map(str, content))[:200]}" if isinstance(content, dict) else ''))
+        names = ', '.join(map(str, content))[:200] if isinstance(content, dict) else ''
+        raise ValueError(f"path: expected {{'data': [[images, labels], ...]}} in {str(path)!r}, "
+                         f"got {type(content).__name__}" + (f' with {names}' if names else ''))
     return [_entry(e, k, data, path) for k, e in enumerate(entries)]
 
-def _entry(entry, k, data, path):
-    "One repetition of the experiment as a `DistilledSet`."
-    where = f"{str(path)!r}, entry {k}"
+def _entry(entry: Any, k: int, data: ImageData, path: Path) -> DistilledSet:
+    "One repetition of the experiment as a set."
+    where, shape = f"{str(path)!r}, entry {k}", data.train_x.shape[1:]
     if not isinstance(entry, (list, tuple)) or len(entry) < 2:
         raise ValueError(f"path: expected [images, labels] in {where}, got {type(entry).__name__}")
     images, labels = entry[:2]
-    if not isinstance(images, torch.Tensor) or images.shape[1:] != data.train_x.shape[1:]:
-        got = list(images.shape[1:]) if isinstance(images, torch.Tensor) else type(images).__name__
-        raise ValueError(f"path: expected images of {list(data.train_x.shape[1:])} as in {data.name} in {where}, got {got}")
+    if not isinstance(images, Tensor) or images.shape[1:] != shape:
+        got = list(images.shape[1:]) if isinstance(images, Tensor) else type(images).__name__
+        raise ValueError(f"path: expected images of {list(shape)} as in {data.name} in {where}, "
+                         f"got {got}")
     meta = dict(method='imported', data=data.name, source=path.name, entry=k)
     try:
         ds = DistilledSet(images, labels, data.norm, data.classes, meta=meta)
@@ -271,5 +310,6 @@ def _entry(entry, k, data, path):
         raise ValueError(f"path: {where}: {e}") from None
     mean, std = (torch.tensor(o).view(1, -1, 1, 1) for o in ds.norm)
     pixels = ds.images*std + mean
-    ds.meta['outside'] = ((pixels < 0) | (pixels > 1)).float().mean().item()    # share of the pixels beyond black and white
+    beyond = (pixels < 0) | (pixels > 1)                 # black and white
+    ds.meta['outside'] = beyond.float().mean().item()    # a share of the pixels
     return ds
