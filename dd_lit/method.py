@@ -183,6 +183,11 @@ def _told(cls: type[Method]) -> None:
     text = (cls.__dict__.get('__doc__') or '').split('\n\nSettings:')[0]
     cls.__doc__ = f'{text}\n\nSettings:\n{explained(cls.settings)}'
 
+def _own_page(name: str, cls: type[Method]) -> bool:
+    "Is it the page of a built-in method, run as a notebook, that makes its class again?"
+    here = cls.__module__ == '__main__' and name in _HOME
+    return here and get_method(name).__qualname__ == cls.__qualname__
+
 def register(
     name: str # What `distill` shall call it
 ) -> Callable[[type[M]], type[M]]:
@@ -190,15 +195,18 @@ def register(
     def add(cls):
         if not (isinstance(cls, type) and issubclass(cls, Method)):
             raise ValueError(f"register: expected a subclass of Method, got {cls!r}")
+        page = _own_page(name, cls)    # it knows its name; `distill` goes on with the library's
         old = _METHODS.get(name)
         same = old is not None and (old.__module__, old.__qualname__) == (cls.__module__, cls.__qualname__)
-        if not same and (old is not None or _HOME.get(name, cls.__module__) != cls.__module__):
+        taken = old is not None or _HOME.get(name, cls.__module__) != cls.__module__
+        if taken and not same and not page:
             warnings.warn(f"register: the name {name!r} is taken and stays as it is; "
                           f"{cls.__qualname__} is not registered", stacklevel=2)
             return cls
         cls.name = name
         _told(cls)
-        _METHODS[name] = cls
+        if not page:
+            _METHODS[name] = cls
         return cls
     return add
 
