@@ -4,17 +4,22 @@
 
 # %% auto #0
 __all__ = ['SCHEDULES_NET', 'param_grads', 'batch_sizes', 'plain_step', 'matched_params', 'precision', 'mean_gradient',
-           'match_step', 'has_batchnorm', 'settle_norm', 'DCSettings', 'DC', 'DCM', 'DCMD', 'DCMDO', 'DCMDA']
+           'match_step', 'has_batchnorm', 'settle_norm', 'DCSettings', 'real_start', 'DC', 'DCM', 'DCMD', 'DCMDO',
+           'DCMDA']
 
 # %% ../../nbs/gradient/dc.ipynb #5ddfc52e
 import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from operator import add
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from ..augment import DSA
 from ..core import local_seed, rng, seed_of
+from ..data import ImageData
 from ..method import Method, MethodSettings, register
 from ..models import create_model, model_settings, predict
 from ..parallel import shared_map
@@ -24,117 +29,177 @@ from .multilevel import MODES, multilevel_loss
 from .schedule import OverfitDetector, zeta_adaptive, zeta_constant
 
 # %% ../../nbs/gradient/dc.ipynb #4b1f47d7
-def param_grads(model, x, y, params, **kw):
+def param_grads(
+    model: nn.Module,
+    x: Tensor,                  # [B,C,H,W]
+    y: Tensor,                  # int64 [B]
+    params: Sequence[Tensor],
+    **kw                        # create_graph, see `torch.autograd.grad`
+) -> tuple[Tensor, ...]:        # One tensor per parameter
     "Gradients of the mean cross-entropy on (x, y) with respect to `params`."
     return torch.autograd.grad(F.cross_entropy(model(x), y), params, **kw)
 
-def batch_sizes(images, real) -> dict: # sizes_syn and sizes_real for `multilevel_loss`
+def batch_sizes(
+    images: Tensor,             # [C*ipc,C,H,W] synthetic images, class by class
+    real: Sequence[Tensor],     # One real batch per class
+) -> dict[str, list[int]]:      # sizes_syn and sizes_real for `multilevel_loss`
     "How many images are behind each class's gradient (Eq. 5 of `dc.txt`)."
     C = len(real)
     return dict(sizes_syn=[len(images)//C]*C, sizes_real=[len(x) for x in real])
 
+# %% ../../nbs/gradient/dc.ipynb #4b1f47d8
 def plain_step(
-    model,         # A network
-    images,        # [C*ipc,C,H,W] synthetic images, class by class, requiring gradients
-    real,          # One real batch per class, [B_c,C,H,W]
-    mode: str = 'intra', # What is matched, see `multilevel_loss`
-    kind: str = 'angle', # How it is compared, see `grad_distance`
-    **kw           # lam, step, l2_weight, vectors, sizes_syn, sizes_real, see `multilevel_loss`; the sizes are those of the batches
-):                 # (loss, gradient of the loss in `images`, the real gradients per class)
-    "One matching step, class by class, each real batch in one piece: the reference that faster versions must equal."
+    model: nn.Module,
+    images: Tensor,         # [C*ipc,C,H,W] synthetic images, class by class, requiring gradients
+    real: Sequence[Tensor], # One real batch per class, [B_c,C,H,W]
+    mode: str = 'intra',    # What is matched, see `multilevel_loss`
+    kind: str = 'angle',    # How it is compared, see `grad_distance`
+    **kw                    # lam, step, l2_weight, vectors, sizes_*, see `multilevel_loss`
+) -> tuple[Tensor, Tensor, list[tuple[Tensor, ...]]]: # (loss, its gradient in `images`, real ones)
+    """One matching step, class by class, each real batch in one piece (DC, Eq. 4 of `dc.txt`).
+
+    The reference that faster versions must equal. Sizes are those of the batches."""
     params, C = list(model.parameters()), len(real)
-    ipc, g_syn, g_real = len(images)//C, [], []
-    for c in range(C):
-        y = torch.full((max(len(real[c]), ipc),), c, device=images.device)
-        g_real.append(param_grads(model, real[c], y[:len(real[c])], params))
-        g_syn.append(param_grads(model, images[c*ipc:(c + 1)*ipc], y[:ipc], params, create_graph=True))
-    loss = multilevel_loss(g_syn, g_real, mode=mode, kind=kind, **batch_sizes(images, real) | kw)
+    g_syn, g_real = [], []
+    for c, s in enumerate(images.split(len(images)//C)):
+        x = real[c]
+        y = torch.full((max(len(x), len(s)),), c, device=images.device)
+        g_real.append(param_grads(model, x, y[:len(x)], params))
+        g_syn.append(param_grads(model, s, y[:len(s)], params, create_graph=True))
+    how: dict = batch_sizes(images, real) | kw
+    loss = multilevel_loss(g_syn, g_real, mode=mode, kind=kind, **how)
     return loss.detach(), torch.autograd.grad(loss, images)[0], g_real
 
 # %% ../../nbs/gradient/dc.ipynb #22370f10
-def matched_params(model, vectors:bool=False):
-    "The parameters that enter the distance: matrices and convolutions, with `vectors` all of them."
+def matched_params(
+    model: nn.Module,
+    vectors: bool = False # All of them?
+) -> list[nn.Parameter]:
+    "The parameters that enter the distance: matrices and convolutions, with `vectors` all."
     return [p for p in model.parameters() if vectors or p.ndim > 1]
 
-def precision(dtype, device):
-    "Autocast to `dtype`; None changes nothing."
+def precision(
+    dtype: str | None,    # None changes nothing
+    device: torch.device
+) -> contextlib.AbstractContextManager:
+    "Autocast to `dtype`; a `ValueError` for all but 'bfloat16'."
     if dtype not in (None, 'bfloat16'):
         raise ValueError(f"real_dtype: expected None or 'bfloat16', got {dtype!r}")
-    return torch.autocast(device.type, torch.bfloat16) if dtype else contextlib.nullcontext()
+    if dtype is None:
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)
+
+def _slice(x: Tensor) -> int:
+    "Images at a time: 32 of 32 px on a CPU, more if they are smaller; elsewhere all of them."
+    if x.device.type != 'cpu':
+        return len(x)
+    return 32*max(1, 1024//(x.shape[-1]*x.shape[-2]))
 
 def mean_gradient(
-    model,        # A network in which images do not influence each other (batch norm frozen)
-    x,            # [B,C,H,W]
-    y,            # int64 [B]
-    params,       # Parameters
-    slice_size: int = None, # Images at a time; default 32 on a CPU (more if they are smaller than 32 px), all of them elsewhere
-    dtype: str = None, # 'bfloat16': run the network in this precision where it is safe (autocast); sums and result stay float32
-) -> list:        # One tensor per parameter
-    "Gradient of the mean cross-entropy, accumulated over slices of the batch: the same number, a fraction of the memory."
-    n = slice_size or (32*max(1, 1024//(x.shape[-1]*x.shape[-2])) if x.device.type == 'cpu' else len(x))
-    total = None
-    for xs, ys in zip(x.split(n), y.split(n)):
+    model: nn.Module, # Images must not influence each other in it (batch norm frozen)
+    x: Tensor,        # [B,C,H,W]
+    y: Tensor,        # int64 [B]
+    params: Sequence[Tensor],
+    slice_size: int | None = None, # Images at a time; None: 32 of 32 px on a CPU, else all
+    dtype: str | None = None,      # 'bfloat16': autocast; sums and result stay float32
+) -> list[Tensor]:    # One tensor per parameter
+    """Gradient of the mean cross-entropy, accumulated over slices of the batch (Eq. 5).
+
+    The same number, a fraction of the memory."""
+    n, total = slice_size or _slice(x), []
+    for xs, ys in zip(x.split(n), y.split(n), strict=True):
         with precision(dtype, x.device):
             logits = model(xs).to(x.dtype)
-        g = torch.autograd.grad(F.cross_entropy(logits, ys, reduction='sum')/len(x), params)
-        total = list(g) if total is None else [a.add_(b) for a, b in zip(total, g)]
+        loss = F.cross_entropy(logits, ys, reduction='sum')/len(x)
+        g = torch.autograd.grad(loss, params)
+        total = [a.add_(b) for a, b in zip(total, g, strict=True)] if total else list(g)
     return total
 
+# %% ../../nbs/gradient/dc.ipynb #22370f11
+def _scope(seed: int | None, *what) -> contextlib.AbstractContextManager:
+    "For what a network draws itself: the draws do not depend on which process makes them."
+    return contextlib.nullcontext() if seed is None else local_seed(seed, *what)
+
+class _Sides:
+    "The gradients of one step, class by class, on both sides."
+    def __init__(self, model: nn.Module, images: Tensor, real: Sequence[Tensor],
+                 params: Sequence[Tensor], seed: int | None):
+        self.model, self.real, self.params, self.seed = model, real, params, seed
+        self.images, self.ipc = images, len(images)//len(real)
+    def labels(self, c: int, n: int) -> Tensor:
+        return torch.full((n,), c, device=self.images.device)
+    def reals(self, slice_size: int | None, dtype: str | None) -> Iterable:
+        "Each class's real gradient in one process, if there are several (dd_lit.parallel)."
+        def one(c):
+            x = self.real[c]
+            with _scope(self.seed, 'real', c):
+                y = self.labels(c, len(x))
+                return mean_gradient(self.model, x, y, self.params, slice_size, dtype)
+        return shared_map(one, len(self.real), self.params)
+    def synthetic(self, c: int, own_graph: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
+        "The images of a class and the gradient on them, with its graph."
+        s = self.images[c*self.ipc:(c + 1)*self.ipc]
+        if own_graph:
+            s = s.detach().requires_grad_()
+        with _scope(self.seed, 'synthetic', c):
+            y = self.labels(c, len(s))
+            return s, param_grads(self.model, s, y, self.params, create_graph=True)
+
+def _class_by_class(sides: _Sides, reals, **kw) -> tuple[Tensor, Tensor]:
+    "Each class's graph is freed before the next is built."
+    losses, grads = [], []
+    for c, g_real in enumerate(reals):
+        s, g_syn = sides.synthetic(c, own_graph=True)
+        d = multilevel_loss([g_syn], [g_real], mode='intra', **kw)
+        grads.append(torch.autograd.grad(d, s)[0])
+        losses.append(d.detach())
+    return reduce(add, losses), torch.cat(grads)
+
+# %% ../../nbs/gradient/dc.ipynb #22370f12
 def match_step(
-    model,         # A network in which images do not influence each other (batch norm frozen)
-    images,        # [C*ipc,C,H,W] synthetic images, class by class, requiring gradients
-    real,          # One real batch per class, [B_c,C,H,W]
+    model: nn.Module,        # Images must not influence each other in it (batch norm frozen)
+    images: Tensor,          # [C*ipc,C,H,W] synthetic images, class by class, requiring gradients
+    real: Sequence[Tensor],  # One real batch per class, [B_c,C,H,W]
     mode: str = 'intra',     # What is matched, see `multilevel_loss`
     kind: str = 'angle',     # How it is compared, see `grad_distance`
-    vectors: bool = False,   # Do one-dimensional parameters count?
     step: int = 0,           # For mode 'interleaved'
-    slice_size: int = None,  # See `mean_gradient`
-    real_dtype: str = None,  # Precision of the real gradients, see `mean_gradient`; the synthetic side needs second derivatives in full
-    seed: int = None,        # What the network itself draws (dropout) comes from it, class by class; None: from torch's global generator
-    **kw           # lam, l2_weight, sizes_syn, sizes_real, see `multilevel_loss`; the sizes are those of the batches
-):                 # (loss, gradient of the loss in `images`)
-    "The same as `plain_step`, in slices and with as little graph as possible."
-    params, C = matched_params(model, vectors), len(real)
-    ipc, labels = len(images)//C, lambda c, n: torch.full((n,), c, device=images.device)
-    classwise = mode == 'intra' or mode == 'interleaved' and step % 2 == 0
-    kw |= dict(kind=kind, vectors=vectors)
-    g_real, g_syn, loss, grads = [], [], 0., []
-    # a scope for each class and side: the draws do not depend on which process makes them
-    own = lambda *what: contextlib.nullcontext() if seed is None else local_seed(seed, *what)
-    def real_gradient(c):
-        with own('real', c):
-            return mean_gradient(model, real[c], labels(c, len(real[c])), params, slice_size, real_dtype)
-    # each class's real gradient in one process, if there are several (dd_lit.parallel)
-    for c, g in enumerate(shared_map(real_gradient, C, params)):
-        g_real.append(g)
-        s = images[c*ipc:(c + 1)*ipc]
-        if classwise:
-            s = s.detach().requires_grad_()
-        with own('synthetic', c):
-            g_syn.append(param_grads(model, s, labels(c, ipc), params, create_graph=True))
-        if classwise:      # this class's graph is done with: use it and let it go
-            d = multilevel_loss(g_syn, g_real, mode='intra', **kw)
-            grads.append(torch.autograd.grad(d, s)[0])
-            loss = loss + d.detach()
-            g_syn, g_real = [], []
-    if classwise:
-        return loss, torch.cat(grads)
-    loss = multilevel_loss(g_syn, g_real, mode=mode, step=step, **batch_sizes(images, real) | kw)
+    seed: int | None = None, # Of what the network draws itself; None: the global generator
+    **how # vectors, lam, l2_weight, sizes_* of `multilevel_loss`; slice_size, real_dtype
+) -> tuple[Tensor, Tensor]:  # (loss, gradient of the loss in `images`)
+    """The same as `plain_step`, in slices and with as little graph as possible.
+
+    `slice_size` and `real_dtype` are those of `mean_gradient` (the synthetic side needs its
+    second derivatives in full). Sizes are those of the batches."""
+    slice_size, dtype = how.pop('slice_size', None), how.pop('real_dtype', None)
+    how['kind'] = kind
+    params = matched_params(model, how.get('vectors', False))
+    sides = _Sides(model, images, real, params, seed)
+    reals = sides.reals(slice_size, dtype)
+    if mode == 'intra' or mode == 'interleaved' and step % 2 == 0:
+        return _class_by_class(sides, reals, **how)
+    both = [(g, sides.synthetic(c, own_graph=False)[1]) for c, g in enumerate(reals)]
+    g_real, g_syn = [g for g, _ in both], [g for _, g in both]
+    how = {**batch_sizes(images, real), **how}
+    loss = multilevel_loss(g_syn, g_real, mode=mode, step=step, **how)
     return loss.detach(), torch.autograd.grad(loss, images)[0]
 
 # %% ../../nbs/gradient/dc.ipynb #b06e2690
 _BN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
-def has_batchnorm(model) -> bool:
+def has_batchnorm(
+    model: nn.Module
+) -> bool:
     "Is there a layer in which images of a batch see each other?"
     return any(isinstance(m, _BN) for m in model.modules())
 
 @torch.no_grad()
 def settle_norm(
-    model, # Changed in place: in training mode afterwards, its batch norms frozen
-    x,     # Real images of all classes, [B,C,H,W]
-):
-    "One update of batch norm's running statistics by `x`, with each layer's own momentum (0.1), then freeze them: the reference's way."
+    model: nn.Module, # Changed in place: in training mode afterwards, its batch norms frozen
+    x: Tensor,        # Real images of all classes, [B,C,H,W]
+) -> None:
+    """One update of batch norm's running statistics by `x`, then freeze them.
+
+    With each layer's own momentum (0.1): the reference's way."""
     model.train()
     model(x)
     for m in model.modules():
@@ -148,26 +213,60 @@ class DCSettings(MethodSettings):
     "Gradient matching: what is compared, how, and where."
     iters: int = setting(1000, 'outer iterations, K; each draws a network', low=1)
     mode: str = setting('intra', 'what is matched', among=MODES)
-    distance: str = setting('angle', 'how it is compared: angle, l2, sse, mse, or angle+ one of these')
-    schedule: str = setting('constant', 'where: constant, adaptive (Eq. 12), overfit (stop when the real loss rises)', among=SCHEDULES_NET)
-    lam: float | None = setting(None, 'weight of the inter-class term; None: the number of classes', low=0)
+    distance: str = setting(
+        'angle', 'how it is compared: angle, l2, sse, mse, or angle+ one of these')
+    schedule: str = setting(
+        'constant', 'where: constant, adaptive (Eq. 12), overfit (stop when the real loss rises)',
+        among=SCHEDULES_NET)
+    lam: float | None = setting(
+        None, 'weight of the inter-class term; None: the number of classes', low=0)
     l2_weight: float = setting(1., 'weight of the second part of a summed distance', low=0)
     vectors: bool = setting(False, 'do biases and norms enter the distance?')
-    union: str = setting('batch', "weights of the classes in the union: 'batch' (Eq. 5) or 'data' (of the real classes)", among=('batch', 'data'))
+    union: str = setting(
+        'batch', "weights of classes in the union: 'batch' (Eq. 5) or 'data' (of the real classes)",
+        among=('batch', 'data'))
     model: str = setting('convnet3', 'network to match on')
-    width: int | None = setting(None, 'its width, if it has one; None: its own (ConvNets 128, resnet18 64)', low=1)
+    width: int | None = setting(
+        None, 'its width, if it has one; None: its own (ConvNets 128, resnet18 64)', low=1)
     norm: str | None = setting(None, 'its normalisation, if it has a choice; None: instance')
-    init: str = setting('real', "where the images start: 'real' or 'noise' (the paper)", among=('real', 'noise'))
+    init: str = setting(
+        'real', "where the images start: 'real' or 'noise' (the paper)", among=('real', 'noise'))
     lr_img: float = setting(.1, 'SGD on the images', low=0)
     momentum_img: float = setting(.5, 'of that', low=0, below=1)
     lr_net: float = setting(.01, 'SGD on the network, between matching steps', low=0)
     batch_real: int = setting(256, 'real images per class and step', low=1)
     batch_net: int = setting(256, "batch size of the network's training on S", low=1)
-    augment: str = setting('', "siamese augmentation, e.g. 'color_crop_cutout_flip_scale_rotate' (DSA)")
-    slice_size: int | None = setting(None, 'real images at a time; None: 32 of 32 px on a CPU, all on a GPU', low=1)
-    real_dtype: str | None = setting(None, 'bfloat16: real gradients in half the bytes, a percent off, a third to a half less time', among=('bfloat16',))
-    def check(self):
+    augment: str = setting(
+        '', "siamese augmentation, e.g. 'color_crop_cutout_flip_scale_rotate' (DSA)")
+    slice_size: int | None = setting(
+        None, 'real images at a time; None: 32 of 32 px on a CPU, all on a GPU', low=1)
+    real_dtype: str | None = setting(
+        None, 'bfloat16: real gradients in half the bytes, a percent off, up to half the time less',
+        among=('bfloat16',))
+    def check(self) -> None:
         check_kind(self.distance, 'distance')
+
+# %% ../../nbs/gradient/dc.ipynb #b0e18c3d
+def real_start(
+    data: ImageData,
+    ipc: int,              # Images per class; a class may hold fewer
+    gen: torch.Generator,  # Where the random numbers come from
+) -> Tensor:               # [C*ipc,C,H,W] in model space, class by class
+    """Random real images of each class, as a set begins.
+
+    Where there are too few, all of them as often as needed."""
+    picked, again = [], []
+    for k, n in enumerate(data.counts().tolist()):
+        i, rounds = (data.train_y == k).nonzero().flatten(), -(-ipc//n)
+        rows = [i[torch.randperm(n, generator=gen)] for _ in range(rounds)]
+        picked.append(torch.cat(rows)[:ipc])
+        again.append(torch.arange(ipc) >= n)
+    x, copies = data.normalize(data.train_x[torch.cat(picked)]), torch.cat(again)
+    # equal images have equal gradients and would stay equal for ever: a tenth of the pixels'
+    # spread sets copies apart
+    if copies.any():
+        x[copies] += .1*torch.randn(x[copies].shape, generator=gen)
+    return x
 
 @register('dc')
 class DC(Method):
@@ -181,88 +280,107 @@ class DC(Method):
         has = model_settings(c.model, width=c.width, norm=norm)
         self.cfg = merge(c, dict(width=has.get('width'), norm=has.get('norm')))
 
-    def setup(self):
+    def setup(self) -> None:
         d, c = self.data, self.cfg
         self.counts = [int(n) for n in d.counts()]
         self.aug = DSA(c.augment) if c.augment else None
         self.labels = torch.arange(d.num_classes).repeat_interleave(self.ipc)
+        gen = rng(self.seed, 'init')
         if c.init == 'real':
-            x = self.real_start()
+            x = real_start(d, self.ipc, gen)
         else:
-            x = torch.randn(len(self.labels), *d.train_x.shape[1:], generator=rng(self.seed, 'init'))
+            x = torch.randn(len(self.labels), *d.train_x.shape[1:], generator=gen)
         self.images = x.to(self.device).requires_grad_()
         self.optimizers = [torch.optim.SGD([self.images], c.lr_img, momentum=c.momentum_img)]
         # bytes of each class, ready to be drawn from (on the device: MNIST is 47 MB)
         self.by_class = [d.train_x[d.train_y == k].to(self.device) for k in range(d.num_classes)]
         self.T, self.zeta = zeta_constant(self.ipc)
 
-    def real_start(self) -> torch.Tensor:
-        "Random real images of each class, as the set begins; where there are too few, all of them as often as needed."
-        d, gen, picked, again = self.data, rng(self.seed, 'init'), [], []
-        for k, n in enumerate(self.counts):
-            i, rounds = (d.train_y == k).nonzero().flatten(), -(-self.ipc//n)
-            picked.append(torch.cat([i[torch.randperm(n, generator=gen)] for _ in range(rounds)])[:self.ipc])
-            again.append(torch.arange(self.ipc) >= n)
-        x = d.normalize(d.train_x[torch.cat(picked)])
-        # equal images have equal gradients and would stay equal for ever: a tenth of the pixels' spread sets copies apart
-        copies = torch.cat(again)
-        if copies.any():
-            x[copies] += .1*torch.randn(x[copies].shape, generator=gen)
-        return x
-
     def network(self) -> nn.Module:
         "The network of iteration `k`."
         d, c = self.data, self.cfg
-        seed = seed_of(self.seed, 'theta', self.k)
-        net = create_model(c.model, d.num_classes, d.in_chans, d.size, seed=seed, width=c.width, norm=c.norm)
+        how = dict(seed=seed_of(self.seed, 'theta', self.k), width=c.width, norm=c.norm)
+        net = create_model(c.model, d.num_classes, d.in_chans, d.size, **how)
         return net.to(self.device).train()
 
-    def real_batches(self, gen, n=None) -> list:
+    def real_batches(self, gen: torch.Generator, n: int | None = None) -> list[Tensor]:
         "One normalised real batch per class."
         n = n or self.cfg.batch_real
-        return [self.data.normalize(x[torch.randperm(len(x), generator=gen)[:n].to(x.device)]) for x in self.by_class]
+        def draw(x):
+            return x[torch.randperm(len(x), generator=gen)[:n].to(x.device)]
+        return [self.data.normalize(draw(x)) for x in self.by_class]
 
-    def update_images(self, net, gen, t) -> float:
-        "One matching step: move the images downhill, return the loss."
-        c, real, images = self.cfg, self.real_batches(gen), self.images
-        kw = dict(mode=c.mode, kind=c.distance, lam=c.lam, l2_weight=c.l2_weight, vectors=c.vectors, slice_size=c.slice_size, real_dtype=c.real_dtype, step=self.k*self.T + t)
-        kw |= dict(seed=seed_of(self.seed, 'match', self.k, t))
+    def augmented(self,
+        aug: DSA, real: list[Tensor], gen: torch.Generator
+    ) -> tuple[Tensor, list[Tensor]]: # (synthetic, with its graph; real)
+        "Each class its own transformation, the same for its real and its synthetic images."
+        drawn = [aug.draw(1, self.images.shape[-2:], gen) for _ in real]
+        syn = self.images.split(self.ipc)
+        return (torch.cat([DSA.apply(s, q) for s, q in zip(syn, drawn, strict=True)]),
+                [DSA.apply(x, q) for x, q in zip(real, drawn, strict=True)])
+
+    def matching(self, t: int) -> dict:
+        "What `match_step` is told at matching step `t`."
+        c = self.cfg
+        names = 'mode', 'lam', 'l2_weight', 'vectors', 'slice_size', 'real_dtype'
+        how = {n: getattr(c, n) for n in names}
+        how |= dict(kind=c.distance, step=self.k*self.T + t)
+        how |= dict(seed=seed_of(self.seed, 'match', self.k, t))
         if c.union == 'data':
-            kw |= dict(sizes_syn=self.counts, sizes_real=self.counts)
+            how |= dict(sizes_syn=self.counts, sizes_real=self.counts)
+        return how
+
+    def update_images(self, net: nn.Module, gen: torch.Generator, t: int) -> float:
+        "One matching step: move the images downhill, return the loss."
+        real, images = self.real_batches(gen), self.images
         if self.aug is None:
-            loss, grad = match_step(net, images, real, **kw)
+            loss, grad = match_step(net, images, real, **self.matching(t))
         else:
-            # each class its own transformation, the same for its real and its synthetic images
-            drawn = [self.aug.draw(1, images.shape[-2:], gen) for _ in real]
-            moved = torch.cat([DSA.apply(s, q) for s, q in zip(images.split(self.ipc), drawn)])
-            loss, g = match_step(net, moved.detach().requires_grad_(), [DSA.apply(x, q) for x, q in zip(real, drawn)], **kw)
+            moved, real = self.augmented(self.aug, real, gen)
+            syn = moved.detach().requires_grad_()
+            loss, g = match_step(net, syn, real, **self.matching(t))
             grad, = torch.autograd.grad(moved, images, g)      # back through the augmentation
         images.grad = grad
         self.optimizers[0].step()
         return loss.item()
 
-    def update_net(self, net, opt, t, gen) -> int:
-        "Train the network on the synthetic images after matching step `t`; return the epochs it took."
-        c, x, y = self.cfg, self.images.detach(), self.labels.to(self.device)
-        epochs = zeta_adaptive(t) if c.schedule == 'adaptive' else self.zeta
-        if c.schedule == 'overfit':
-            n = -(-c.batch_net//self.data.num_classes)
-            real = self.real_batches(gen, n)
-            rx = torch.cat(real)
-            ry = torch.cat([torch.full((len(b),), k, device=self.device) for k, b in enumerate(real)])
-            real_loss = lambda: F.cross_entropy(predict(net, rx), ry.cpu())
-            rose = OverfitDetector(real_loss())        # the paper compares the first update, too
+    def real_loss(self, net: nn.Module, gen: torch.Generator) -> Callable[[], Tensor]:
+        "What the detector watches: the loss on a real batch, now and later."
+        real = self.real_batches(gen, -(-self.cfg.batch_net//self.data.num_classes))
+        x, n = torch.cat(real), torch.tensor([len(b) for b in real])
+        y = torch.arange(len(real)).repeat_interleave(n)
+        return lambda: F.cross_entropy(predict(net, x), y)
+
+    def train_epoch(self,
+        net: nn.Module, opt: torch.optim.Optimizer, gen: torch.Generator
+    ) -> None:
+        "Once through the synthetic images."
+        x, y = self.images.detach(), self.labels.to(self.device)
         net.train()                                    # norms included, as in the reference
-        for e in range(epochs):
-            for i in torch.randperm(len(x), generator=gen).split(c.batch_net):
-                i = i.to(x.device)
-                xb = x[i] if self.aug is None else self.aug(x[i], gen)
-                opt.zero_grad()
-                F.cross_entropy(net(xb), y[i]).backward()
-                opt.step()
-            if c.schedule == 'overfit' and rose(real_loss()):
-                break
-        return e + 1
+        for i in torch.randperm(len(x), generator=gen).split(self.cfg.batch_net):
+            i = i.to(x.device)
+            xb = x[i] if self.aug is None else self.aug(x[i], gen)
+            opt.zero_grad()
+            F.cross_entropy(net(xb), y[i]).backward()
+            opt.step()
+
+    def update_net(self,
+        net: nn.Module, opt: torch.optim.Optimizer, t: int, gen: torch.Generator
+    ) -> int:
+        "Train the network on the synthetic images after step `t`; return the epochs it took."
+        schedule = self.cfg.schedule
+        epochs = zeta_adaptive(t) if schedule == 'adaptive' else self.zeta
+        if schedule != 'overfit':
+            for _ in range(epochs):
+                self.train_epoch(net, opt, gen)
+            return epochs
+        loss = self.real_loss(net, gen)
+        rose = OverfitDetector(loss().item())          # the paper compares the first update, too
+        for e in range(1, epochs + 1):
+            self.train_epoch(net, opt, gen)
+            if rose(loss().item()):
+                return e
+        return epochs
 
     def step(self) -> float:
         "One outer iteration; returns the mean loss per class and matching step."
@@ -270,7 +388,7 @@ class DC(Method):
         with local_seed(self.seed, 'network', self.k):
             return self._step()
 
-    def _step(self):
+    def _step(self) -> float:
         gen, net, total, epochs = rng(self.seed, 'step', self.k), self.network(), 0., 0
         opt = torch.optim.SGD(net.parameters(), self.cfg.lr_net)
         for t in range(self.T):
@@ -282,6 +400,7 @@ class DC(Method):
         self.log = dict(net_epochs=epochs)
         return total/(self.T*self.data.num_classes)
 
+# %% ../../nbs/gradient/dc.ipynb #b0e18c3e
 @register('dc_m')
 class DCM(DC):
     "DC with multi-level matching (M)."

@@ -59,15 +59,16 @@ def multilevel_loss(
     mode: str = 'multi',      # intra (DC), inter, interleaved, multi
     kind: str = 'angle+l2',   # See `grad_distance`
     step: int = 0,            # For interleaved: even steps are intra, odd ones inter
-    sizes_syn: Sequence[float] | None = None,  # Images behind each class's gradient,
-    sizes_real: Sequence[float] | None = None, # if they differ
-    **kw                      # l2_weight and vectors, see `grad_distance`
+    **kw                      # sizes_syn, sizes_real, and those of `grad_distance`
 ) -> torch.Tensor:            # Scalar
     """Distance within classes plus `lam` times the distance of their unions (Eq. 4-6 of `dc.txt`).
 
-    A `ValueError` names an unknown mode or kind, and the class whose gradients do not fit."""
+    `sizes_syn` and `sizes_real` are the images behind each class's gradient, if they differ; see
+    `union_gradient`. A `ValueError` names an unknown mode or kind, and the class whose gradients
+    do not fit."""
     check_mode(mode)
     check_kind(kind)
+    sizes_syn, sizes_real = kw.pop('sizes_syn', None), kw.pop('sizes_real', None)
     n = len(g_syn)
     if n != len(g_real) or not n:
         got = len(g_real)

@@ -6,8 +6,14 @@
 __all__ = ['DirectionMatcher', 'OGMSettings', 'OGM']
 
 # %% ../../nbs/orthogonal/ogm.ipynb #1af02817
+from collections.abc import Mapping
+from functools import reduce
+from operator import add
+from typing import Any
+
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
 
 from ..augment import patch_crop
 from ..coreset.rded import RDED
@@ -21,42 +27,54 @@ from .pseudo_gradient import PseudoReader, RunningMean, readable, real_direction
 
 # %% ../../nbs/orthogonal/ogm.ipynb #48b96ea1
 class DirectionMatcher:
-    "Distance of the layers' directions from the real ones; call `loss()` after each forward pass, `reset()` before each round of batches."
+    """Distance of the layers' directions from the real ones (OGM).
+
+    Call `loss()` after each forward pass, `reset()` before each round of batches."""
     def __init__(self,
-        model,            # A trained network, frozen
-        targets: dict,    # From `real_directions`, for the same `svd`
-        mode: str = 'im2col', svd: bool = True,
-        ema: bool = True, # Running mean over the batches of a round
-        method: str = 'gram' # See `orthogonalize`
+        model: nn.Module,            # A trained network, frozen
+        targets: Mapping[str, Tensor], # From `real_directions`, for the same `svd`
+        mode: str = 'im2col',        # See `pseudo_gradient`
+        svd: bool = True,            # Orthogonalise?
+        ema: bool = True,            # Running mean over the batches of a round
+        method: str = 'gram'         # See `orthogonalize`
     ):
-        self.reader, self.targets, self.svd, self.ema, self.method, self.mean = PseudoReader(model, list(targets), mode), targets, svd, ema, method, RunningMean()
-        self.device = device_of(model)
-    def reset(self):
+        self.reader, self.targets = PseudoReader(model, list(targets), mode), targets
+        self.svd, self.ema, self.method = svd, ema, method
+        self.mean, self.device = RunningMean(), device_of(model)
+    def reset(self) -> None:
+        "Begin the running mean anew."
         self.mean = RunningMean()
-    def terms(self) -> dict:
+    def _term(self, name: str, G: Tensor) -> Tensor:
+        if self.ema:
+            G = self.mean(name, G)
+        T = self.targets[name].to(G)
+        apart = (orthogonalize(G, self.method) if self.svd else G) - T
+        return apart.square().sum().float().to(self.device)
+    def terms(self) -> dict[str, Tensor]: # name -> scalar
         "Squared distance of every layer."
-        out = {}
-        for n, G in self.reader.read().items():
-            if self.ema:
-                G = self.mean(n, G)
-            T = self.targets[n].to(G)
-            out[n] = ((orthogonalize(G, self.method) if self.svd else G) - T).square().sum().float().to(self.device)
-        return out
-    def loss(self):
+        return {n: self._term(n, G) for n, G in self.reader.read().items()}
+    def loss(self) -> Tensor: # Scalar
         "Sum of `terms()`."
-        return sum(self.terms().values())
-    def close(self):
+        return reduce(add, self.terms().values())
+    def close(self) -> None:
+        "Remove the hooks."
         self.reader.close()
-    def state_dict(self):
+    def state_dict(self) -> dict:
+        "The running mean."
         return self.mean.state_dict()
-    def load_state_dict(self, s):
+    def load_state_dict(self, s: Mapping) -> None:
+        "Go on from what `state_dict` gave."
         self.mean.load_state_dict(s)
 
+# %% ../../nbs/orthogonal/ogm.ipynb #48b96ea2
 class OGMSettings(SRe2LSettings):
     "Directions of the layers, and the mosaics they start from."
-    loop: str = setting('reorder', 'all images of a few classes per batch, or one of each', among=('original', 'reorder'))
+    loop: str = setting(
+        'reorder', 'all images of a few classes per batch, or one of each',
+        among=('original', 'reorder'))
     lr: float = setting(.05, 'of Adam, betas 0.5 and 0.9, cosine', low=0)
-    bn_weight: float = setting(0., "OGM has no statistics term; a weight above 0 adds SRe2L's", low=0)
+    bn_weight: float = setting(
+        0., "OGM has no statistics term; a weight above 0 adds SRe2L's", low=0)
     init: str = setting('rded', 'where the images start', among=('noise', 'real', 'rded'))
     gamma: float = setting(.05, 'weight of the directions', low=0)
     svd: bool = setting(True, 'orthogonalise? False: compare the pseudo-gradients as they are')
@@ -68,51 +86,67 @@ class OGMSettings(SRe2LSettings):
     factor: int = setting(2, "RDED's: factor x factor crops to an image", low=1)
     pool: int = setting(300, "RDED's: real images of each class to cut from", low=1)
     tries: int = setting(5, "RDED's: crops of each", low=1)
-    start_crop: float = setting(.5, "RDED's smallest share of an image's area in a crop; its release has .08, where a quarter of a small image shows nothing", above=0, high=1)
+    # where a quarter of a small image shows nothing, RDED's .08 would be of no use
+    start_crop: float = setting(
+        .5, "RDED's smallest share of an image's area in a crop (its release: .08)",
+        above=0, high=1)
 
+# %% ../../nbs/orthogonal/ogm.ipynb #48b96ea3
 @register('ogm')
 class OGM(SRe2L):
-    "Orthogonal gradient matching: RDED's images, moved towards the real data's layer directions."
+    "Orthogonal gradient matching: RDED's images, moved towards the real data's directions."
     settings = OGMSettings
-    def setup(self):
-        c, d = self.cfg, self.data
-        self.layers = {}
-        if c.init != 'rded':
+    def setup(self) -> None:
+        self.layers: dict[str, list[str]] = {}
+        if self.cfg.init != 'rded':
             return super().setup()
         self.check_networks()
-        start = RDED(d, self.ipc, self.seed, self.device, factor=c.factor, pool=min(c.pool, int(d.counts().min())), tries=c.tries,
-                     crop=c.start_crop, backbone=next(iter(self.nets)), soft_labels=False)      # the first network is the teacher
+        start = self.mosaics()
+        super().setup()
+        self.patches = self.cfg.factor
+        with torch.no_grad():
+            self.images.copy_(start.to(self.device).clamp(self.low, self.high))
+            for i, p in zip(self.index, self.parts, strict=True):
+                p.copy_(self.images[i.to(self.device)])
+    def mosaics(self) -> Tensor:
+        "RDED's images; the first network is the teacher."
+        c, d = self.cfg, self.data
+        how = dict(factor=c.factor, pool=min(c.pool, int(d.counts().min())), tries=c.tries,
+                   crop=c.start_crop, backbone=next(iter(self.nets)), soft_labels=False)
+        start = RDED(d, self.ipc, self.seed, self.device, **how)
         start.setup()
         start.step()
-        super().setup()
-        self.patches = c.factor
-        with torch.no_grad():
-            self.images.copy_(start.images.to(self.device).clamp(self.low, self.high))
-            for i, p in zip(self.index, self.parts):
-                p.copy_(self.images[i.to(self.device)])
-    def usable(self, name, layers, net):
+        return start.images
+    def usable(self, name: str, layers: Mapping[str, nn.Module], net: nn.Module) -> None:
         super().usable(name, layers, net)
         self.layers[name] = self.layers_of(name, net)         # before anything is trained
-    def layers_of(self, name, net) -> list:
+    def layers_of(self, name: str, net: nn.Module) -> list[str]:
         "The layers to match; an error says why a network cannot be read."
         c, layers = self.cfg, readable(net, self.data.train_x.shape[1:], self.cfg.mode)
         if not 0 <= c.skip < len(layers):
-            raise ValueError(f"skip: expected fewer than the {len(layers)} layers of {name}, got {c.skip}")
+            raise ValueError(f"skip: expected fewer than the {len(layers)} layers of {name}, "
+                             f"got {c.skip}")
         return layers[c.skip:]
-    def matchers(self, name, net):
+    def matchers(self, name: str, net: nn.Module) -> dict[str, Any]:
         c, layers = self.cfg, self.layers[name]
         targets = real_directions(net, self.data, layers, c.mode, c.svd, method=c.polar)
+        out: dict[str, Any]
         out = dict(ogm=DirectionMatcher(net, targets, c.mode, c.svd, c.ema, c.polar))
-        return out | (dict(bn=BNMatcher(net, c.alpha, c.first_weight)) if c.bn_weight else {})
-    def terms(self, name, logits, images, x, y, gen):
+        if c.bn_weight:
+            out['bn'] = BNMatcher(net, c.alpha, c.first_weight)
+        return out
+    def terms(self,
+        name: str, logits: Tensor, images: Tensor, x: Tensor, y: Tensor, gen: torch.Generator
+    ) -> dict[str, Tensor]:
         m = self.matching[name]
         out = dict(ce=F.cross_entropy(logits, y), ogm=self.cfg.gamma*m['ogm'].loss())
         return out | (dict(bn=self.cfg.bn_weight*m['bn'].loss()) if 'bn' in m else {})
-    def augment(self, x, gen):
-        return patch_crop(x, gen, self.cfg.factor, (self.cfg.crop, 1.)) if self.cfg.patch else super().augment(x, gen)
-    def independent(self):
+    def augment(self, x: Tensor, gen: torch.Generator) -> Tensor:
+        c = self.cfg
+        return patch_crop(x, gen, c.factor, (c.crop, 1.)) if c.patch else super().augment(x, gen)
+    def independent(self) -> bool:
         return super().independent() and not self.cfg.ema
-    def step(self):
+    def step(self) -> float:
         for m in self.matching.values():
             m['ogm'].reset()
         return super().step()

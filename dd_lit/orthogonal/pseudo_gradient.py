@@ -312,7 +312,7 @@ _OTHER = (nn.Conv1d, nn.Conv3d, nn.modules.conv._ConvTransposeNd, nn.RNNBase, nn
 
 def readable(
     model: nn.Module,           # A network, trained or not; it comes back as it was
-    shape: tuple[int, int, int], # (C, H, W) of its images
+    shape: Sequence[int],       # [C,H,W] of its images
     mode: str = 'im2col'        # See `pseudo_gradient`
 ) -> list[str]:                 # Names of the layers
     """The layers that a `PseudoReader` reads, found with two random images.

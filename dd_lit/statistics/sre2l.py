@@ -8,49 +8,57 @@ __all__ = ['class_batches', 'SRe2LSettings', 'SRe2L']
 # %% ../../nbs/statistics/sre2l.ipynb #360bbfe5
 import contextlib
 import math
-from functools import cached_property
+from collections.abc import Iterable, Mapping
+from functools import cached_property, reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
 
 from ..augment import crop_resize, draw_boxes
 from ..core import local_seed, rng
 from ..coreset.select import random_select
 from ..data import check_ipc
 from ..method import Method, MethodSettings, register
-from ..models import predict, weights_digest
+from ..models import model_settings, predict, weights_digest
 from ..parallel import shared_map, world
 from ..sets import DistilledSet
 from ..settings import merge, setting
-from dd_lit.teachers import (
-    IMAGENET_NORM,
-    Backbones,
-    imagenet_backbones,
-    squeeze_all,
-    takes_width,
-    untrained,
-)
+from ..teachers import IMAGENET_NORM, Backbones, imagenet_backbones, squeeze_all, untrained
 from .bn_matching import BNMatcher, bn_layers
 
 # %% ../../nbs/statistics/sre2l.ipynb #c23b173d
-def class_batches(
-    labels,            # int64 [N]
-    loop: str,         # 'original': one image of every class per batch; 'reorder': all images of some classes
-    batch_size: int = None # Reorder: aim at so many images per batch; None: 50
-) -> list:             # Index tensors; together every image once
-    "Partition of the synthetic images into batches."
-    labels = torch.as_tensor(labels)
+def _of_each_class(labels: Tensor) -> list[Tensor]:
+    "Indices of the images of every class."
     of = [(labels == c).nonzero().flatten() for c in range(int(labels.max()) + 1)]
     for c, i in enumerate(of):
         if not len(i):
             raise ValueError(f"labels: class {c} has no image, so no batch could hold it")
+    return of
+
+def _one_of_each(of: list[Tensor]) -> list[Tensor]:
+    "The original loop's batches."
+    least, most = min(map(len, of)), max(map(len, of))
+    if least < most:
+        raise ValueError("labels: the original loop needs as many images of every class, "
+                         f"got {least} to {most}; use loop='reorder'")
+    return [torch.cat([i[j:j + 1] for i in of]) for j in range(most)]
+
+def class_batches(
+    labels: Tensor, # int64 [N]
+    loop: str,      # 'original': one image of every class per batch; 'reorder': all of some
+    batch_size: int | None = None # Reorder: aim at so many images per batch; None: 50
+) -> list[Tensor]:  # Indices; together every image once
+    """Partition of the synthetic images into batches.
+
+    A `ValueError` for another loop, for a class without images, and for the original loop if
+    classes differ in size."""
+    of = _of_each_class(torch.as_tensor(labels))
     if loop == 'original':
-        n = max(map(len, of))
-        if min(map(len, of)) < n:
-            raise ValueError(f"labels: the original loop needs as many images of every class, got {min(map(len, of))} to {n}; use loop='reorder'")
-        return [torch.cat([i[j:j + 1] for i in of]) for j in range(n)]
+        return _one_of_each(of)
     if loop != 'reorder':
         raise ValueError(f"loop: expected 'original' or 'reorder', got {loop!r}")
     out, now, want = [], [], batch_size or 50
@@ -64,58 +72,90 @@ def class_batches(
 # %% ../../nbs/statistics/sre2l.ipynb #ad4b0bb3
 class SRe2LSettings(MethodSettings):
     "Networks to ask, and what their statistics weigh."
-    iters: int = setting(1000, 'steps; each moves every batch once (the published runs: 4000 or 1000)', low=1)
+    iters: int = setting(
+        1000, 'steps; each moves every batch once (the published runs: 4000 or 1000)', low=1)
     backbones: str | tuple = setting(('resnet18',), 'networks to ask, trained on the data')
-    teachers: Any = setting(None, "trained networks to ask instead, by name; 'torchvision': its ImageNet weights of `backbones`")
-    pick: str = setting('uniform', 'one of them per batch and step', among=('uniform', 'round_robin'))
+    teachers: Any = setting(
+        None, "trained networks to ask instead, by name; 'torchvision': its weights of `backbones`")
+    pick: str = setting(
+        'uniform', 'one of them per batch and step', among=('uniform', 'round_robin'))
     squeeze_epochs: int = setting(5, 'training of the backbones, see `squeeze`', low=1)
     squeeze_lr: float = setting(.05, 'its learning rate', low=0)
     squeeze_batch_size: int = setting(64, 'its images a step', low=1)
     squeeze_augment: str = setting('crop_flip', 'its augmentation')
-    width: int | None = setting(None, "their width, where there is a choice; `meta['backbones']` says what was built", low=1)
-    loop: str = setting('original', 'one image of each class per batch, or all images of some classes', among=('original', 'reorder'))
+    width: int | None = setting(
+        None, "their width, if there is a choice; `meta['backbones']` says what was built", low=1)
+    loop: str = setting(
+        'original', 'one image of each class per batch, or all images of some classes',
+        among=('original', 'reorder'))
     batch_size: int | None = setting(50, "for 'reorder'", low=1)
     alpha: float = setting(0., 'memory of the statistics', low=0, below=1)
     bn_weight: float = setting(.01, 'r, weight of L_BN', low=0)
-    first_weight: float = setting(1., 'weight of the first batch norm within it (the ImageNet release: 10)', low=0)
+    first_weight: float = setting(
+        1., 'weight of the first batch norm within it (the ImageNet release: 10)', low=0)
     lr: float = setting(.1, 'of Adam, betas 0.5 and 0.9, cosine', low=0)
     init: str = setting('noise', 'where the images start', among=('noise', 'real'))
-    crop: float = setting(.08, 'smallest share of the area in a random crop; 1 for no crops', above=0, high=1)
-    crop_factor: int = setting(1, 'above 1: crops inside one of so many patches a side (for mosaics)', low=1)
+    crop: float = setting(
+        .08, 'smallest share of the area in a random crop; 1 for no crops', above=0, high=1)
+    crop_factor: int = setting(
+        1, 'above 1: crops inside one of so many patches a side (for mosaics)', low=1)
     flip: bool = setting(True, 'mirror at random')
-    jitter: int = setting(0, 'random shift in pixels, wrapped round (the ImageNet release: 32)', low=0)
+    jitter: int = setting(
+        0, 'random shift in pixels, wrapped round (the ImageNet release: 32)', low=0)
     soft_labels: bool = setting(True, "give the result the backbones' logits as soft labels")
-    cache: str | Path | None = setting(None, 'folder for backbones; None: $DD_LIT_CACHE or ~/.cache/dd_lit')
+    cache: str | Path | None = setting(
+        None, 'folder for backbones; None: $DD_LIT_CACHE or ~/.cache/dd_lit')
+
+# %% ../../nbs/statistics/sre2l.ipynb #ad4b0bb4
+def _passed_by(net: nn.Module, images: Tensor) -> tuple[Tensor, set[str]]:
+    "What a network answers, and the names of its layers that the images passed."
+    passed: set[str] = set()
+    def note(name):
+        return lambda module, args: passed.add(name)
+    hooks = [m.register_forward_pre_hook(note(n)) for n, m in net.named_modules()]
+    try:
+        with torch.no_grad():
+            return net(images), passed
+    finally:
+        for h in hooks:
+            h.remove()
 
 @register('sre2l')
 class SRe2L(Method):
-    "Squeeze, recover, relabel (Yin et al. 2023): images from a trained network's labels and batch-norm statistics."
+    """Squeeze, recover, relabel (Yin et al. 2023).
+
+    Images from a trained network's labels and batch-norm statistics."""
     settings = SRe2LSettings
+    TERMS = ('ce', 'bn', 'conv', 'dd', 'ogm')      # what a loss may consist of
+
     def __init__(self, *args, **kw):
         super().__init__(*args, **kw)
         t = self.cfg.teachers
         if isinstance(t, str) and t != 'torchvision':
-            raise ValueError(f"teachers: expected trained networks by name, or 'torchvision', got {t!r}")
+            raise ValueError("teachers: expected trained networks by name, or 'torchvision', "
+                             f"got {t!r}")
         if t is not None and not isinstance(t, str):
             self.cfg = merge(self.cfg, dict(teachers=Backbones(t).models))
 
-    def setup(self):
+    def setup(self) -> None:
         d, c = self.data, self.cfg
         check_ipc(self.ipc, d, selecting=c.init == 'real')
         self.check_networks()
         self.labels = torch.arange(d.num_classes).repeat_interleave(self.ipc)
+        gen = rng(self.seed, 'init')
         if c.init == 'real':
-            x = d.normalize(d.train_x[random_select(d.train_y, self.ipc, rng(self.seed, 'init'))])
+            x = d.normalize(d.train_x[random_select(d.train_y, self.ipc, gen)])
         else:
-            x = torch.randn(len(self.labels), *d.train_x.shape[1:], generator=rng(self.seed, 'init'))
+            x = torch.randn(len(self.labels), *d.train_x.shape[1:], generator=gen)
         mean, std = (torch.tensor(o, device=self.device).view(1, -1, 1, 1) for o in d.norm)
-        self.low, self.high = (0 - mean)/std, (1 - mean)/std              # what a pixel can be, in model space
+        self.low, self.high = (0 - mean)/std, (1 - mean)/std   # what a pixel can be, in model space
         self.images = x.to(self.device).clamp(self.low, self.high)
         self.index = class_batches(self.labels, c.loop, c.batch_size)
         self.parts = [self.images[i.to(self.device)].clone().requires_grad_() for i in self.index]
         self.optimizers = [torch.optim.Adam([p], c.lr, betas=(.5, .9)) for p in self.parts]
         self.matching = {n: self.matchers(n, m) for n, m in self.nets.models.items()}
 
+    # The networks
     @cached_property
     def nets(self) -> Backbones:
         "The networks that are asked: frozen, in evaluation mode, this run's own."
@@ -128,110 +168,143 @@ class SRe2L(Method):
             return self.imagenet()
         if c.teachers is not None:
             return Backbones(c.teachers).frozen(self.device)
-        return squeeze_all(c.backbones, self.data, epochs=c.squeeze_epochs, lr=c.squeeze_lr, batch_size=c.squeeze_batch_size, augment=c.squeeze_augment,
-                           width=c.width, seed=self.seed, device=self.device, cache=c.cache)
+        how = dict(epochs=c.squeeze_epochs, lr=c.squeeze_lr, batch_size=c.squeeze_batch_size,
+                   augment=c.squeeze_augment, width=c.width, seed=self.seed, cache=c.cache)
+        return squeeze_all(c.backbones, self.data, device=self.device, **how)
 
     def imagenet(self) -> Backbones:
         "torchvision's networks, for data that is normalised as they were trained."
-        for ours, theirs, what in zip(self.data.norm, IMAGENET_NORM, ('means', 'standard deviations')):
-            if len(ours) != 3 or max(abs(a - b) for a, b in zip(ours, theirs)) > .02:
-                raise ValueError(f"norm: torchvision's networks expect {what} {theirs}, {self.data.name} has {ours}; make the data with norm=IMAGENET_NORM")
+        kinds = zip(self.data.norm, IMAGENET_NORM, ('means', 'standard deviations'), strict=True)
+        for ours, theirs, what in kinds:
+            near = [abs(a - b) < .02 for a, b in zip(ours, theirs, strict=False)]
+            if len(ours) != 3 or not all(near):
+                raise ValueError(f"norm: torchvision's networks expect {what} {theirs}, "
+                                 f"{self.data.name} has {ours}; "
+                                 "make the data with norm=IMAGENET_NORM")
         return imagenet_backbones(self.cfg.backbones, device=self.device)
 
-    def check_networks(self):
-        "Send two blank images through every network, untrained if it is to be trained: does it fit the data, is there something to match?"
-        names = (self.cfg.backbones,) if isinstance(self.cfg.backbones, str) else self.cfg.backbones
-        nets = self.nets.models if self.cfg.teachers is not None else {n: untrained(n, self.data, self.seed, self.cfg.width if takes_width(n) else None).eval() for n in names}
+    def asked(self) -> Mapping[str, nn.Module]:
+        "The networks by name; untrained where they are to be trained."
+        c = self.cfg
+        if c.teachers is not None:
+            return self.nets.models
+        def new(name):
+            width = c.width if 'width' in model_settings(name) else None
+            return untrained(name, self.data, self.seed, width)
+        names = (c.backbones,) if isinstance(c.backbones, str) else c.backbones
+        return {n: new(n).eval() for n in names}
+
+    def check_networks(self) -> None:
+        """Send two blank images through every network, before anything is trained.
+
+        Does it fit the data, is there something to match?"""
+        shape, want = (2, *self.data.train_x.shape[1:]), [2, self.data.num_classes]
         self.passed = {}                                   # name -> the layers that images pass
-        for name, net in nets.items():
-            passed = set()
-            hooks = [m.register_forward_pre_hook(lambda m, a, n=n: passed.add(n)) for n, m in net.named_modules()]
-            try:
-                with torch.no_grad(), local_seed(self.seed, 'check', name):
-                    out = net(torch.zeros(2, *self.data.train_x.shape[1:], device=next(net.parameters()).device))
-            finally:
-                for h in hooks:
-                    h.remove()
-            if tuple(out.shape) != (2, self.data.num_classes):
-                raise ValueError(f"teachers: {name} answers {list(out.shape)} for two images, expected {[2, self.data.num_classes]}, one logit for each class of {self.data.name}")
+        for name, net in self.asked().items():
+            with local_seed(self.seed, 'check', name):
+                blank = torch.zeros(shape, device=next(net.parameters()).device)
+                out, passed = _passed_by(net, blank)
+            if list(out.shape) != want:
+                raise ValueError(f"teachers: {name} answers {list(out.shape)} for two images, "
+                                 f"expected {want}, one logit for each class of {self.data.name}")
             self.passed[name] = {n: m for n, m in net.named_modules() if n in passed}
             self.usable(name, self.passed[name], net)
 
-    def usable(self, name, layers, net):
-        "Raise a ValueError if there is nothing to match; `layers` are those of `net` that images pass."
+    # What a subclass may change
+    def usable(self, name: str, layers: Mapping[str, nn.Module], net: nn.Module) -> None:
+        "A ValueError if there is nothing to match; `layers` are those of `net` that images pass."
         if self.cfg.bn_weight and not set(bn_layers(net)) & set(layers):
-            raise ValueError(f"backbones: expected batch normalisation with running statistics, {name} has none that images pass")
+            raise ValueError("backbones: expected batch normalisation with running statistics, "
+                             f"{name} has none that images pass")
 
-    def matchers(self, name, net) -> dict:
+    def matchers(self, name: str, net: nn.Module) -> dict[str, Any]:
         "What listens to `net`: name -> matcher."
-        return dict(bn=BNMatcher(net, self.cfg.alpha, self.cfg.first_weight)) if self.cfg.bn_weight else {}
+        c = self.cfg
+        return dict(bn=BNMatcher(net, c.alpha, c.first_weight)) if c.bn_weight else {}
 
-    def terms(self, name, logits, images, x, y, gen) -> dict:
-        "Parts of the loss of one batch: `images` as they are, `x` as the network saw them."
+    def terms(self,
+        name: str,       # The network that was asked
+        logits: Tensor,  # Its answer
+        images: Tensor,  # The batch as it is
+        x: Tensor,       # The batch as the network saw it
+        y: Tensor,       # Its labels
+        gen: torch.Generator
+    ) -> dict[str, Tensor]:
+        "Parts of the loss of one batch."
         out = dict(ce=F.cross_entropy(logits, y))
         if 'bn' in self.matching[name]:
             out['bn'] = self.cfg.bn_weight*self.matching[name]['bn'].loss()
         return out
 
-    def before(self, name, gen):
+    def before(self, name: str, gen: torch.Generator) -> None:
         "Called before each forward pass."
 
-    def augment(self, x, gen):
+    def augment(self, x: Tensor, gen: torch.Generator) -> Tensor:
         "A fresh view of every image."
         c, n = self.cfg, len(x)
         if c.jitter:
-            x = x.roll(tuple(int(torch.randint(-c.jitter, c.jitter + 1, (), generator=gen)) for _ in range(2)), (2, 3))
+            way = -c.jitter, c.jitter + 1
+            shift = tuple(int(torch.randint(*way, (), generator=gen)) for _ in range(2))
+            x = x.roll(shift, (2, 3))
         if c.crop < 1 or c.crop_factor > 1:
             x = crop_resize(x, draw_boxes(n, gen, scale=(c.crop, 1.), factor=c.crop_factor))
         if c.flip:
-            x = torch.where((torch.rand(n, generator=gen) < .5).view(-1, 1, 1, 1).to(x.device), x.flip(-1), x)
+            mirrored = (torch.rand(n, generator=gen) < .5).view(-1, 1, 1, 1).to(x.device)
+            x = torch.where(mirrored, x.flip(-1), x)
         return x
 
     def independent(self) -> bool:
         "Can the batches of a step be worked out in any order? Then several processes share them."
         return self.cfg.alpha == 0
 
-    def view(self, j, gen):
+    # A step
+    def view(self, j: int, gen: torch.Generator) -> tuple[str, Tensor]:
         "The network to ask about batch `j`, and what it sees."
         name = self.nets.pick(self.k*len(self.index) + j, gen, self.cfg.pick)
         self.before(name, gen)
         return name, self.augment(self.parts[j], gen)
 
-    def gradient(self, j, gen) -> list:
-        "Gradient of batch `j`'s loss, and the parts of the loss (NaN: this network has no such part)."
+    def gradient(self, j: int, gen: torch.Generator) -> list[Tensor]:
+        "Gradient of batch `j`'s loss, and its parts (NaN: this network has no such part)."
         name, x = self.view(j, gen)
+        y = self.labels[self.index[j]].to(self.device)
         with contextlib.ExitStack() as now:
             for m in self.matching[name].values():
                 if hasattr(m, '__enter__'):
-                    now.enter_context(m)                 # it listens from here to the end of the block
-            now.enter_context(local_seed(self.seed, 'network', self.k, j))       # for a network that draws by itself
-            parts = self.terms(name, self.nets[name](x), self.parts[j], x, self.labels[self.index[j]].to(self.device), gen)
+                    now.enter_context(m)          # it listens from here to the end of the block
+            # for a network that draws by itself
+            now.enter_context(local_seed(self.seed, 'network', self.k, j))
+            parts = self.terms(name, self.nets[name](x), self.parts[j], x, y, gen)
         if not set(parts) <= set(self.TERMS):
-            raise ValueError(f"terms: expected parts named {', '.join(self.TERMS)}, got {', '.join(parts)}; a subclass with others extends TERMS")
-        grad, = torch.autograd.grad(sum(parts.values()), self.parts[j])
+            raise ValueError(f"terms: expected parts named {', '.join(self.TERMS)}, "
+                             f"got {', '.join(parts)}; a subclass with others extends TERMS")
+        grad, = torch.autograd.grad(reduce(add, parts.values()), self.parts[j])
         nan = grad.new_full((), math.nan)
         return [grad, torch.stack([parts[k].detach() if k in parts else nan for k in self.TERMS])]
 
-    TERMS = ('ce', 'bn', 'conv', 'dd', 'ogm')      # what a loss may consist of
+    def gradients(self, gen: torch.Generator) -> Iterable:
+        "`gradient` of every batch; several processes share them if they can."
+        n, states = len(self.index), []
+        if world()[1] == 1 or not self.independent():
+            return (self.gradient(j, gen) for j in range(n))
+        # each process needs the random numbers of its own batches: run through all of them once,
+        # without the network
+        with torch.no_grad():
+            for j in range(n):
+                states.append(gen.get_state())
+                self.view(j, gen)
+        def shared(j):
+            gen.set_state(states[j])
+            return self.gradient(j, gen)
+        parts = torch.empty(len(self.TERMS), device=self.device)
+        return shared_map(shared, n, lambda j: [self.parts[j], parts])
 
     def step(self) -> float:
         "Move every batch once; returns the mean loss."
-        gen, n, log, states = rng(self.seed, 'step', self.k), len(self.index), [], []
+        gen, log = rng(self.seed, 'step', self.k), []
         factor = .5*(1 + math.cos(math.pi*self.k/self.cfg.iters))
-        def own(j):
-            return self.gradient(j, gen)
-        work = (own(j) for j in range(n))
-        if world()[1] > 1 and self.independent():
-            # each process needs the random numbers of its own batches: run through all of them once, without the network
-            with torch.no_grad():
-                for j in range(n):
-                    states.append(gen.get_state())
-                    self.view(j, gen)
-            def shared(j):
-                gen.set_state(states[j])
-                return self.gradient(j, gen)
-            work = shared_map(shared, n, lambda j: [self.parts[j], torch.empty(len(self.TERMS), device=self.device)])
-        for i, part, opt, (grad, parts) in zip(self.index, self.parts, self.optimizers, work):
+        batches = zip(self.index, self.parts, self.optimizers, self.gradients(gen), strict=True)
+        for i, part, opt, (grad, parts) in batches:
             opt.param_groups[0]['lr'] = self.cfg.lr*factor
             part.grad = grad
             opt.step()
@@ -240,13 +313,17 @@ class SRe2L(Method):
                 self.images[i.to(self.device)] = part
             log.append(parts)
         log = torch.stack(log).cpu()
-        mean = log.double().nansum(0)/n
-        self.log = {k: v for k, v, seen in zip(self.TERMS, mean.tolist(), (~log.isnan()).any(0).tolist()) if seen}
+        mean, seen = log.double().nansum(0)/len(log), (~log.isnan()).any(0)
+        named = zip(self.TERMS, mean.tolist(), seen.tolist(), strict=True)
+        self.log = {k: v for k, v, there in named if there}
         return mean.sum().item()
 
-    def built(self) -> dict:
+    # What is recorded and saved
+    def built(self) -> dict[str, dict]:
         "What the networks are, for the record."
-        return {n: dict(parameters=sum(p.numel() for p in m.parameters()), digest=weights_digest(m)) for n, m in self.nets.models.items()}
+        def about(m):
+            return dict(parameters=sum(p.numel() for p in m.parameters()), digest=weights_digest(m))
+        return {n: about(m) for n, m in self.nets.models.items()}
 
     def result(self) -> DistilledSet:
         ds = super().result()
@@ -256,12 +333,14 @@ class SRe2L(Method):
                 ds.soft = torch.stack([predict(m, ds.images) for m in self.nets]).mean(0)
         return ds
 
-    def state_dict(self):
-        return super().state_dict() | dict(totals={n: {k: m.state_dict() for k, m in ms.items()} for n, ms in self.matching.items()})
-    def load_state_dict(self, s):
+    def state_dict(self) -> dict:
+        totals = {n: {k: m.state_dict() for k, m in ms.items()} for n, ms in self.matching.items()}
+        return super().state_dict() | dict(totals=totals)
+
+    def load_state_dict(self, s: dict) -> None:
         super().load_state_dict(s)
         with torch.no_grad():
-            for i, p in zip(self.index, self.parts):
+            for i, p in zip(self.index, self.parts, strict=True):
                 p.copy_(self.images[i.to(self.device)])
         for n, ms in self.matching.items():
             for k, m in ms.items():
