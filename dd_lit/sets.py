@@ -233,8 +233,8 @@ def set_to_folder(
     ds: DistilledSet,
     path: str | Path, # The folder to make; one sub-folder per class
 ) -> Path:            # The folder
-    """Write every image as PNG, `path/CLASS/0000.png`: any tool that reads image folders reads this.
-    ValueError if the folder has something in it, or for other than 1 or 3 channels."""
+    """Write every image as PNG, `path/CLASS/0000.png`, which any tool reads. ValueError if the
+    folder has something in it, or for other than 1 or 3 channels."""
     path = Path(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise ValueError(f"path: expected a new or empty folder, "
@@ -279,7 +279,7 @@ def _content(path: Path) -> Any:
                          "that would have to be executed is read)") from None
 
 def read_sets(
-    path: str | Path, # A .pt file of the reference implementation: {'data': [[images, labels], ...]}
+    path: str | Path, # A .pt file: {'data': [[images, labels], ...]}
     data: str | Path | ImageData, # The dataset that was distilled, or its name for `load_data`
 ) -> list[DistilledSet]:          # One for each entry
     """Read sets that the reference implementation of DC saved; numbers only, nothing is executed.
