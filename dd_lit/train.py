@@ -7,10 +7,11 @@ __all__ = ['OPTIMIZERS', 'SCHEDULES', 'accuracy', 'topk_accuracy', 'make_optimiz
 
 # %% ../nbs/07_train.ipynb #8953987f
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Generator, Tensor, nn
 
 from .augment import make_augment
 from .core import check_soft, local_seed, progress, rng
@@ -21,32 +22,35 @@ from .settings import Settings, parse, setting
 
 # %% ../nbs/07_train.ipynb #bb446662
 def accuracy(
-    model,          # A network
-    x,              # Images, bytes or model space
-    y,              # int64 [N]
-    normalize=None, # For bytes: `data.normalize`
-    topk=(1, 5),    # Is the label among the k largest logits?
-    **kw            # batch_size, see `predict`
-) -> tuple:         # Percent, one number per k
+    model: nn.Module,
+    x: Tensor,                       # Images [N,C,H,W], bytes or model space
+    y: Tensor,                       # int64 [N]
+    normalize: Callable[[Tensor], Tensor] | None = None, # For bytes: `data.normalize`
+    topk: tuple[int, ...] = (1, 5),  # Is the label among the k largest logits?
+    batch_size: int | None = None,   # See `predict`
+) -> tuple[float, ...]:              # Percent, one number per k
     "Top-k accuracy in percent; k larger than the number of classes counts as that number."
-    logits = predict(model, x, normalize=normalize, **kw)
-    return topk_accuracy(logits, y, topk)
+    return topk_accuracy(predict(model, x, batch_size, normalize), y, topk)
 
-def topk_accuracy(logits, y, topk=(1, 5)) -> tuple: # Percent, one number per k
+def topk_accuracy(
+    logits: Tensor,                  # [N,num_classes]
+    y: Tensor,                       # int64 [N]
+    topk: tuple[int, ...] = (1, 5),
+) -> tuple[float, ...]:              # Percent, one number per k
     "Share of rows whose label is among the k largest logits, in percent."
     top = logits.topk(min(max(topk), logits.shape[1]), 1).indices == y.cpu()[:, None]
     return tuple(100*top[:, :k].any(1).float().mean().item() for k in topk)
 
 # %% ../nbs/07_train.ipynb #11ce8d31
 def make_optimizer(
-    params,                 # Parameters or parameter groups
-    opt: str | Callable = 'sgd', # 'sgd', 'adam', 'adamw', 'muon' (needs `model`), or a function params -> optimiser
+    params: Iterable,               # Parameters or parameter groups
+    opt: str | Callable = 'sgd',    # One of `OPTIMIZERS`, or a function params -> optimiser
     lr: float = .01,
-    momentum: float = .9,   # Of 'sgd'; Muon has its own, 0.95
+    momentum: float = .9,           # Of 'sgd'; Muon has its own, 0.95
     weight_decay: float = 5e-4,
     model: nn.Module | None = None, # For 'muon', which treats layers differently
 ) -> torch.optim.Optimizer:
-    "An optimiser by name."
+    "An optimiser by name; ValueError for another, and for 'muon' without `model`."
     if callable(opt):
         return opt(params)
     if opt == 'sgd':
@@ -57,21 +61,25 @@ def make_optimizer(
         return torch.optim.AdamW(params, lr, weight_decay=weight_decay)
     if opt == 'muon' and model is not None:
         return muon(model, lr=lr, weight_decay=weight_decay)
-    names = ', '.join(OPTIMIZERS[:-1])
-    raise ValueError(f"opt: expected one of {names}, muon or a function of the parameters, got {opt!r}")
+    names = ', '.join(OPTIMIZERS)
+    raise ValueError(f"opt: expected one of {names} or a function of the parameters, got {opt!r}")
 
 OPTIMIZERS = ('sgd', 'adam', 'adamw', 'muon')
 
-SCHEDULES = dict(constant=lambda e, n: 1., step=lambda e, n: 1. if e <= n//2 else .1,
-                 multistep=lambda e, n: .2**((e >= 2*n//3) + (e >= 5*n//6)),
+# %% ../nbs/07_train.ipynb #76652d3f
+# name -> (epoch e of n) -> factor
+SCHEDULES = dict(constant=lambda e, n: 1.,
+                 step=lambda e, n: 1. if e <= n//2 else .1,                      # DC
+                 multistep=lambda e, n: .2**((e >= 2*n//3) + (e >= 5*n//6)),     # GIFT
                  cosine=lambda e, n: .5*(1 + math.cos(math.pi*e/n)))
 
 def lr_factor(
-    schedule: str, # constant; step: x0.1 after half (DC); cosine; multistep: x0.2 at 2n//3 and at 5n//6 (GIFT)
+    schedule: str, # A name in `SCHEDULES`
     epoch: int,    # 0..epochs-1
     epochs: int
 ) -> float:
-    "What the learning rate is multiplied with in `epoch`."
+    """What the learning rate is multiplied with in `epoch`. 'step' is DC's, a tenth after half of
+    the epochs; 'multistep' is GIFT's, a fifth at two thirds and again at five sixths."""
     if schedule not in SCHEDULES:
         raise ValueError(f"schedule: expected one of {', '.join(SCHEDULES)}, got {schedule!r}")
     return SCHEDULES[schedule](epoch, epochs)
@@ -79,39 +87,48 @@ def lr_factor(
 # %% ../nbs/07_train.ipynb #3033b0b0
 class Training(Settings):
     "How a network is trained."
-    opt: str | Callable = setting('sgd', 'sgd, adam, adamw, muon, or a function of the parameters', among=OPTIMIZERS)
+    opt: str | Callable = setting('sgd', 'sgd, adam, adamw, muon, or a function of the parameters',
+                                  among=OPTIMIZERS)
     lr: float = setting(.01, 'learning rate', low=0)
     momentum: float = setting(.9, 'of sgd', low=0, below=1)
     weight_decay: float = setting(5e-4, 'as the optimiser understands it', low=0)
     epochs: int = setting(300, 'passes over the images', low=1)
     batch_size: int = setting(256, 'images a step', low=1)
     schedule: str = setting('step', 'of the learning rate, see `lr_factor`', among=SCHEDULES)
-    augment: str | Callable | None = setting(None, 'a name for `make_augment`, or a function (batch, generator) -> batch')
+    augment: str | Callable | None = setting(
+        None, 'a name for `make_augment`, or a function (batch, generator) -> batch')
 
-def _labels_for(x, y, soft, soft_kind, loss, augment, epochs):
-    "Check the labels against images and loss; rows of soft labels come back as logits where the images are."
+_Batches = Iterator[tuple[Tensor, Tensor | None, Tensor]]    # (images, soft labels, hard labels)
+
+def _labels_for(x, y, soft, soft_kind, loss, augment, epochs) -> Any:
+    """Check the labels against images and loss; rows of soft labels come back as logits where the
+    images are."""
     if soft is None and isinstance(loss, str) and loss not in HARD_LOSSES:
         raise ValueError(f"soft: loss {loss!r} needs soft labels, the set has none")
     if len(x) != len(y):
         raise ValueError(f"y: expected {len(x)} labels, one per image, got {len(y)}")
+    if soft is None:
+        return None
     if hasattr(soft, 'epoch'):
         if augment is not None:
-            raise ValueError("augment: these labels bring their own views; give it to `relabel` or `LiveLabels`")
+            raise ValueError("augment: these labels bring their own views; give it to `relabel` "
+                             "or `LiveLabels`")
         soft.check(x, epochs)
-    elif soft is not None:
-        if soft.ndim != 2 or len(soft) != len(x):
-            raise ValueError(f"soft: expected logits [{len(x)}, classes], one row per image, got {list(soft.shape)}")
-        return check_soft(soft, *soft.shape, soft_kind).to(x.device)
-    return soft
+        return soft
+    if soft.ndim != 2 or len(soft) != len(x):
+        raise ValueError(f"soft: expected logits [{len(x)}, classes], one row per image, "
+                         f"got {list(soft.shape)}")
+    return check_soft(soft, len(soft), soft.shape[1], soft_kind).to(x.device)
 
-def _batches(x, y, soft, batch_size, normalize, augment, gen):
-    "One epoch: (images as the network sees them, soft labels or None, hard labels), in an order drawn from `gen`."
+def _batches(x, y, soft, batch_size, normalize, augment, gen: Generator) -> _Batches:
+    "One epoch, in an order drawn from `gen`: images as the network sees them, and their labels."
     for i in torch.randperm(len(x), generator=gen).split(batch_size):
         i = i.to(x.device)
         xb = x[i] if normalize is None else normalize(x[i])
-        yield xb if augment is None else augment(xb, gen), None if soft is None else soft[i], y[i]
+        xb = xb if augment is None else augment(xb, gen)
+        yield xb, None if soft is None else soft[i], y[i]
 
-def _epoch(model, batches, loss, optim) -> float:
+def _epoch(model, batches: _Batches, loss, optim) -> float:
     "Train on the batches; returns the sum of the losses of all images."
     total = 0.
     for xb, tb, yb in batches:
@@ -122,37 +139,47 @@ def _epoch(model, batches, loss, optim) -> float:
         total += l.item()*len(xb)
     return total
 
+def _scheduled(optim, t: Training) -> Iterator[int]:
+    "The epochs, each with its learning rate."
+    base = [g['lr'] for g in optim.param_groups]
+    for e in range(t.epochs):
+        for g, b in zip(optim.param_groups, base, strict=True):
+            g['lr'] = b*lr_factor(t.schedule, e, t.epochs)
+        yield e
+
+# %% ../nbs/07_train.ipynb #a0f3cd0b
 def fit(
-    model: nn.Module,     # Trained in place
-    x: torch.Tensor,      # float [N,C,H,W] in model space, or bytes together with `normalize`
-    y: torch.Tensor,      # int64 [N]
-    soft=None,            # Soft labels [N,num_classes], or a `LabelSource`, which brings its own batches of views of `x`
-    soft_kind: str | None = None, # What `soft` is: 'logits', 'probabilities' or None, see `check_soft`
-    loss: str | Callable = 'ce', # A name in `LOSSES` or a function (student_logits, teacher_logits, hard)
-    normalize: Callable | None = None, # Applied to each batch first, e.g. `data.normalize`
-    seed: int = 0,        # Order, augmentation, and whatever the network draws (dropout, stochastic depth)
-    on_epoch: Callable | None = None, # Called as on_epoch(epoch, model) after each epoch
-    desc: str | None = None, # Progress bar's text; None: no bar
-    **training            # See `Training`: opt, lr, momentum, weight_decay, epochs, batch_size, schedule, augment
-) -> list[float]:         # Mean training loss of each epoch
-    "Train `model` on images `x` and labels `y`."
+    model: nn.Module,                # Trained in place
+    x: Tensor,                       # float [N,C,H,W] in model space, or bytes with `normalize`
+    y: Tensor,                       # int64 [N]
+    soft: Any = None,                # Soft labels [N,num_classes], or a `LabelSource`
+    soft_kind: str | None = None,    # 'logits', 'probabilities' or None, see `check_soft`
+    loss: str | Callable = 'ce',     # In `LOSSES`, or a function of (student, teacher, hard labels)
+    normalize: Callable[[Tensor], Tensor] | None = None, # For each batch, e.g. `data.normalize`
+    seed: int = 0,                   # Order, augmentation, and what the network draws (dropout)
+    on_epoch: Callable[[int, nn.Module], object] | None = None, # Called after each epoch
+    desc: str | None = None,         # Progress bar's text; None: no bar
+    **training: Any                  # See `Training`: opt, lr, epochs, batch_size, ...
+) -> list[float]:                    # Mean training loss of each epoch
+    """Train `model` on images `x` and labels `y`. ValueError for labels that do not fit images and
+    loss, for settings that do not exist, and when the loss is no longer finite."""
     t = parse(Training, training, 'training')
-    lossf, aug, device = loss if callable(loss) else get_loss(loss), make_augment(t.augment), device_of(model)
+    lossf = loss if callable(loss) else get_loss(loss)
+    aug, device = make_augment(t.augment), device_of(model)
     x, y = x.to(device), y.to(device)
     soft = _labels_for(x, y, soft, soft_kind, loss, aug, t.epochs)
     params = [p for p in model.parameters() if p.requires_grad]
     optim = make_optimizer(params, t.opt, t.lr, t.momentum, t.weight_decay, model)
-    base = [g['lr'] for g in optim.param_groups]
-    gen, history = rng(seed, 'fit'), []
+    gen, history, epochs = rng(seed, 'fit'), [], _scheduled(optim, t)
     model.train()
-    for e in range(t.epochs) if desc is None else progress(range(t.epochs), desc):
-        for g, b in zip(optim.param_groups, base, strict=True):
-            g['lr'] = b*lr_factor(t.schedule, e, t.epochs)
-        own = soft.epoch(e, x, y) if hasattr(soft, 'epoch') else _batches(x, y, soft, t.batch_size, normalize, aug, gen)
-        with local_seed(seed, 'fit', e):              # dropout and its kind can only draw from the global generators
+    for e in epochs if desc is None else progress(epochs, desc, t.epochs):
+        own = (soft.epoch(e, x, y) if hasattr(soft, 'epoch')
+               else _batches(x, y, soft, t.batch_size, normalize, aug, gen))
+        with local_seed(seed, 'fit', e):       # dropout can only draw from the global generators
             history.append(_epoch(model, own, lossf, optim)/len(x))
         if not math.isfinite(history[-1]):
-            raise ValueError(f"loss: became {history[-1]} in epoch {e} of {t.epochs}; lower lr={t.lr}")
+            raise ValueError(f"loss: became {history[-1]} in epoch {e} of {t.epochs}; "
+                             f"lower lr={t.lr}")
         if on_epoch:
             on_epoch(e, model)
     return history
