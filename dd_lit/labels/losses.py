@@ -35,8 +35,10 @@ def _refine_kl(s, t, hard, T=20., scale=False, gamma=.1, alpha=.1):
     return _kl(s, r*(_length(t)/r.norm(dim=1, keepdim=True).clamp_min(1e-12)), hard, T, scale)
 
 # a loss that is added here is known to `fit`, `evaluate` and the command line
-LOSSES = dict(ce=_ce, soft_ce=_soft_ce, cosine=cosine_loss, gift=gift_loss, refine_kl=_refine_kl, kd=kd_loss, wsld=wsld_loss, dkd=dkd_loss, nkd=nkd_loss, kl=_kl, mse=_mse)
-LOSSES |= {f'{n}_ce': partial(_mixed, LOSSES[n]) for n in ('soft_ce', 'kl', 'mse')}
+LOSSES = dict(
+    ce=_ce, soft_ce=_soft_ce, cosine=cosine_loss, gift=gift_loss, refine_kl=_refine_kl, kd=kd_loss,
+    wsld=wsld_loss, dkd=dkd_loss, nkd=nkd_loss, kl=_kl, mse=_mse,
+    soft_ce_ce=partial(_mixed, _soft_ce), kl_ce=partial(_mixed, _kl), mse_ce=partial(_mixed, _mse))
 HARD_LOSSES = ('ce',)         # losses that do not look at the teacher
 _NEED_HARD = set(LOSSES) - {'soft_ce', 'kl', 'mse', 'cosine'}
 _LOGITS = {'mse', 'mse_ce', 'cosine', 'gift', 'refine_kl'}     # compare the logits themselves, not their probabilities
