@@ -376,7 +376,8 @@ class Reproduce(Command):
 # %% ../nbs/15_cli.ipynb #69edad95
 def _source(module: str) -> ast.Module:
     "A module of this package as a syntax tree, without running it."
-    path = Path(__file__).parent.joinpath(*module.split('.')).with_suffix('.py')
+    import dd_lit
+    path = Path(dd_lit.__path__[0]).joinpath(*module.split('.')).with_suffix('.py')
     return ast.parse(path.read_text(encoding='utf-8'))
 
 def _value(module: str, name: str) -> ast.expr:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from .core import atomic_write, default_device, progress, rng
+from .core import atomic_write, callable_module, default_device, progress, rng
 from .data import ImageData, fingerprint, load_data
 from .distill import distill
 from .evaluate import RECIPE_VERSION, Evaluation, Scores, evaluate, named, probe, recipe
@@ -323,3 +323,6 @@ def compare(
 if compare.__doc__ is not None:               # python -OO has none
     kinds = {'Grid': Grid, 'Scoring': Evaluation, 'Training': Training}
     compare.__doc__ += ''.join(f'\n\n{k}:\n{explained(v)}' for k, v in kinds.items())
+
+# %% ../nbs/12_compare.ipynb #7fdb11f7
+callable_module(__name__, compare)   # `dd_lit.compare(...)` works, whichever of the two was imported

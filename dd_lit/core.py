@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['seed_of', 'rng', 'local_seed', 'default_device', 'progress', 'atomic_write', 'digest', 'provenance', 'show_images',
-           'save_figure', 'check_norm', 'check_soft', 'check_labels', 'PeakMemory']
+           'save_figure', 'check_norm', 'check_soft', 'check_labels', 'callable_module', 'PeakMemory']
 
 # %% ../nbs/00_core.ipynb #76f2112b
 import ctypes
@@ -32,6 +32,9 @@ import dd_lit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+import inspect
+import types
+from collections.abc import Callable
 
 # %% ../nbs/00_core.ipynb #2d1afe6a
 def seed_of(
@@ -97,6 +100,10 @@ def _known_device(device) -> torch.device:
                          f"got {device!r}") from None
     if d.type == 'cuda' and not torch.cuda.is_available():
         raise ValueError(f"device: {device!r} was asked for, but torch sees no CUDA GPU here")
+    if d.type == 'cuda' and d.index is not None and d.index >= torch.cuda.device_count():
+        raise ValueError(f"device: {device!r} was asked for, there are {torch.cuda.device_count()}")
+    if d.type == 'mps' and not torch.backends.mps.is_available():
+        raise ValueError(f"device: {device!r} was asked for, but torch sees no Apple GPU here")
     return d
 
 # %% ../nbs/00_core.ipynb #c98f8644
@@ -325,6 +332,22 @@ def check_labels(
         raise ValueError(f"{name}: expected 0..{num_classes-1} for {num_classes} classes, "
                          f"got {labels.max().item()} at position {labels.argmax().item()}")
     return labels
+
+# %% ../nbs/00_core.ipynb #fb8a1305
+def callable_module(
+    name: str,      # `__name__` of the module
+    func: Callable, # What calling it calls
+) -> None:
+    "Make a module callable: `dd_lit.distill(...)` is `dd_lit.distill.distill(...)`."
+    module = sys.modules.get(name)
+    if module is None or module.__name__ == '__main__':     # a notebook is nobody's module
+        return
+    class Module(types.ModuleType):
+        "A module that can be called like the function it is named for."
+        def __call__(self, *args, **kw):
+            return func(*args, **kw)
+    module.__class__ = Module
+    module.__signature__ = inspect.signature(func) # type: ignore[attr-defined]
 
 # %% ../nbs/00_core.ipynb #cd67abb2
 def _resident(field: str) -> int:

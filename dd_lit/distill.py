@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from .core import PeakMemory, atomic_write, local_seed, progress
+from .core import PeakMemory, atomic_write, callable_module, local_seed, progress
 from .method import Method, get_method
 from .parallel import first, wait
 from .sets import DistilledSet
@@ -172,3 +172,6 @@ def distill(
     "Distil `data` to `ipc` images per class."
     made = get_method(method)(data, ipc, seed=seed, device=device, **settings)
     return run(made, out, resume, checkpoint_seconds)
+
+# %% ../nbs/11_distill.ipynb #c7ae13ae
+callable_module(__name__, distill)   # `dd_lit.distill(...)` works, whichever of the two was imported

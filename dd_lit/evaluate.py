@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .augment import make_augment, patch_augment
-from .core import check_soft, default_device, local_seed, progress, seed_of
+from .core import callable_module, check_soft, default_device, local_seed, progress, seed_of
 from .data import ImageData, load_data
 from .labels.losses import HARD_LOSSES, LOSSES
 from .models import create_model
@@ -303,3 +303,6 @@ def full_accuracy(
         m, how['desc'] = m.to(device), f'full data, {model}'
         fit(m, data.train_x, data.train_y, normalize=data.normalize, seed=s, **how)
         return accuracy(m, data.test_x, data.test_y, normalize=data.normalize)[0]
+
+# %% ../nbs/08_evaluate.ipynb #44cb5430
+callable_module(__name__, evaluate)   # `dd_lit.evaluate(...)` works, whichever of the two was imported
