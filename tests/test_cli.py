@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dd_lit.distill import load_checkpoint
+from dd_lit.distill import distill, load_checkpoint
 from dd_lit.sets import DistilledSet
 
 SMALL = ['--set', 'width=8', 'batch_real=20']
@@ -130,12 +130,12 @@ def test_wrong_arguments(cli, call, tmp_path):
             ('distill dc --ipc -1', 'ipc'),
             ('distill random --ipc 5000', 'ipc: expected at most 139'),
             ('distill dc --set widht=8', "did you mean 'width'"),
-            ('distill dc --set lr_img=big', 'lr_img: expected float'),
+            ('distill dc --set lr_img=big', 'lr_img: expected a number', "got 'big'"),
             ('distill dc --data mnst', "did you mean 'mnist'"),
             ('distill dc --size -3', 'size'),
             ('distill dc --device gpu', 'device: expected'),
             ('distill dc --set model=convnet33x --iters 1', 'unknown network'),
-            ('distill dc --iters 0', 'iters: expected at least 1'),
+            ('distill dc --iters 0', 'iters: expected a whole number, at least 1'),
             ('evaluate nowhere', 'does not exist'),
             ('show .', 'not a distilled set'),
             ('compare nothing', 'items: expected'),
@@ -143,6 +143,32 @@ def test_wrong_arguments(cli, call, tmp_path):
         one_line(call(*bad.split()), *words)
     one_line(cli('distill', 'dc', '--ipc', 0), 'ipc: expected at least 1')        # as a process, too
     assert not (tmp_path/'runs').exists() or not list((tmp_path/'runs').rglob('*.safetensors'))
+
+
+@pytest.fixture(scope='module')
+def made(tmp_path_factory):
+    "A small set's folder."
+    distill('random', 'digits', 1, out=(folder := tmp_path_factory.mktemp('made')/'a'))
+    return folder
+
+
+@pytest.mark.parametrize('bad, words', [
+    ('evaluate a --set epohcs=1', ['epohcs', "did you mean 'epochs'"]),
+    ('compare a random --set epohcs=1', ['epohcs', "did you mean 'epochs'"]),
+    ('evaluate a --set epochs=big', ['epochs: expected a whole number', "got 'big'"]),
+    ('evaluate a --set epochs=1.5', ['epochs: expected a whole number', 'got 1.5']),
+    ('compare a --opt sgd:lrr=.1', ['lrr', "did you mean 'lr'"]),
+    ('compare a --loss kl:temp=3', ['temp', 'It has T']),
+    ('compare a --model convnet3:wdith=8', ['wdith', "did you mean 'width'"]),
+    ('evaluate a --model lenet --set width=8', ['width', 'lenet']),
+    ('distill rded --set width=abc', ['width: expected a whole number', "got 'abc'"]),
+    ('distill sre2l --set cache=3', ['cache: expected text', 'got 3']),
+    ('distill dc --set lam=x', ['lam: expected a number', "got 'x'"]),
+    ('distill dc --set width=0', ['width: expected a whole number, at least 1', 'got 0']),
+])
+def test_a_setting_that_is_not_one(call, made, bad, words):
+    "It is named, with what came and what was expected, or with the nearest name."
+    one_line(call(*(made if w == 'a' else w for w in bad.split())), *words)
 
 
 def test_debug_shows_the_traceback(cli):
