@@ -6,8 +6,11 @@
 __all__ = ['linear_gradient', 'angle_loss', 'LGMSettings', 'LGM']
 
 # %% ../../nbs/flow/linear_gradient.ipynb #7113d5c0
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from ..method import register
 from ..settings import setting
@@ -15,52 +18,70 @@ from .pyramid import FeatureMethod, FeatureSettings
 
 # %% ../../nbs/flow/linear_gradient.ipynb #bfe15bb3
 def linear_gradient(
-    z,        # [N,D] features
-    y,        # int64 [N]
-    W,        # [C,D] the head's weights
-    b=None,   # [C] its bias; None: no bias
-) -> tuple:   # ([C,D], [C])
-    "Gradient of the mean cross-entropy in a linear head, in closed form; differentiable in `z` (spec: flow, setting)."
+    z: Tensor,               # [N,D] features
+    y: Tensor,               # int64 [N] labels
+    W: Tensor,               # [C,D] the head's weights
+    b: Tensor | None = None, # [C] its bias; None: no bias
+) -> tuple[Tensor, Tensor]:  # ([C,D], [C])
+    """Gradient of the mean cross-entropy in a linear head, in closed form; differentiable in `z`
+    (LGM). ValueError for shapes that do not fit, and labels that are no class."""
     if z.ndim != 2 or z.shape[1] != W.shape[1]:
         raise ValueError(f"z: expected [N,{W.shape[1]}], as wide as W, got {list(z.shape)}")
     if len(y) != len(z):
         raise ValueError(f"y: expected {len(z)} labels, one per feature vector, got {len(y)}")
     if len(y) and not 0 <= int(y.min()) <= int(y.max()) < len(W):
-        raise ValueError(f"y: expected classes 0 to {len(W) - 1}, got {int(y.min())} to {int(y.max())}")
+        raise ValueError(f"y: expected classes 0 to {len(W) - 1}, "
+                         f"got {int(y.min())} to {int(y.max())}")
     E = F.linear(z, W, b).softmax(1) - F.one_hot(y, len(W)).to(z.dtype)
     return E.T @ z/len(z), E.mean(0)
 
 # %% ../../nbs/flow/linear_gradient.ipynb #105b4b9a
 def _unit_scale(v):
-    "The vector times the power of two that brings its largest entry to 0.5..1: floats need a moderate length, an angle none."
+    """The vector times the power of two that brings its largest entry to 0.5..1: floats need a
+    moderate length, an angle none."""
     e = v.detach().abs().max().frexp()[1].clamp(-126, 126)
     return v*torch.ldexp(torch.ones((), dtype=v.dtype, device=v.device), -e)
 
-def angle_loss(a, b):
-    "1 - cos of two lists of tensors, each flattened into one vector; of any length but zero, where it is 1."
-    a, b = (_unit_scale(torch.cat([t.flatten() for t in v])) for v in (a, b))
-    return 1 - F.cosine_similarity(a, b, dim=0, eps=1e-12)
+def angle_loss(
+    a: Sequence[Tensor], # Tensors of any shape
+    b: Sequence[Tensor], # Others of the same shapes
+) -> Tensor:             # A number from 0 to 2
+    """1 - cos of two lists of tensors, each flattened into one vector; of any length but zero,
+    where it is 1."""
+    u, v = (_unit_scale(torch.cat([t.flatten() for t in ts])) for ts in (a, b))
+    return 1 - F.cosine_similarity(u, v, dim=0, eps=1e-12)
 
 class LGMSettings(FeatureSettings):
     "Those of linear gradient matching."
-    augs: int = setting(10, 'augmented copies of each synthetic image per step, and as many real images', low=1)
-    sigma: float | None = setting(None, 'standard deviation of the random head; None: 1/sqrt(D)', above=0)
+    augs: int = setting(
+        10, 'augmented copies of each synthetic image per step, and as many real images', low=1)
+    sigma: float | None = setting(None, 'standard deviation of the random head; None: 1/sqrt(D)',
+                                  above=0)
 
+# %% ../../nbs/flow/linear_gradient.ipynb #246a2162
 @register('lgm')
 class LGM(FeatureMethod):
-    "Linear gradient matching: any head's gradient on the synthetic images points where it points on the real ones."
+    """Linear gradient matching: any head's gradient on the synthetic images points where it points
+    on the real ones."""
     settings = LGMSettings
-    def setup(self):
+
+    def setup(self) -> None:
+        "And which images are of which class."
         super().setup()
-        d = self.data
-        self.by_class = [(d.train_y == k).nonzero().flatten() for k in range(d.num_classes)]
-    def loss(self, images, gen):
+        y = self.data.train_y
+        self.by_class = [(y == k).nonzero().flatten() for k in range(self.data.num_classes)]
+
+    def loss(self, images: Tensor, gen: torch.Generator) -> Tensor:
+        "1 - cos of the gradients of one random head on real and synthetic images."
         d, c = self.data, self.cfg
         n = self.ipc*c.augs
         i = torch.cat([k[torch.randint(len(k), (n,), generator=gen)] for k in self.by_class])
         with torch.no_grad():
-            zr = self.net(self.augment(d.normalize(d.train_x[i].to(self.device)), gen))
+            real = self.augment(d.normalize(d.train_x[i].to(self.device)), gen)
+            zr, yr = self.net(real), d.train_y[i].to(self.device)
         zs = torch.cat([self.net(self.augment(images, gen)) for _ in range(c.augs)])
-        W = (torch.randn(d.num_classes, zs.shape[1], generator=gen)*(c.sigma or zs.shape[1]**-.5)).to(self.device)
-        y = self.labels.to(self.device)
-        return angle_loss(linear_gradient(zs, y.repeat(c.augs), W), linear_gradient(zr, d.train_y[i].to(self.device), W))
+        ys = self.labels.to(self.device).repeat(c.augs)
+        D = zs.shape[1]
+        W = torch.randn(d.num_classes, D, generator=gen)*(c.sigma or D**-.5)
+        W = W.to(self.device)
+        return angle_loss(linear_gradient(zs, ys, W), linear_gradient(zr, yr, W))
