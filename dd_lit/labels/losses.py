@@ -7,13 +7,14 @@ __all__ = ['LOSSES', 'HARD_LOSSES', 'loss_settings', 'list_losses', 'get_loss']
 
 # %% ../../nbs/labels/losses.ipynb #4befc8e2
 import inspect
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
-from ..settings import unknown
+from ..settings import Settings, parse, setting
 from .gift import _length, _wide, cosine_loss, gift_loss, refine_labels
 from .kd import _kl_rows, dkd_loss, kd_loss, nkd_loss, wsld_loss
 
@@ -61,51 +62,74 @@ def _home(z):
 def _double(*zs):
     return (z if z is None else z.to(_home(z)).double() for z in zs)
 
+@cache
+def _class_of(name: str) -> type[Settings]:
+    "The settings of a loss as a class, made from its function: numbers, switches, words."
+    f = LOSSES[name]
+    each = (f.args[0], f) if isinstance(f, partial) else (f,)     # mixed: another loss, and ce
+    found = [p for g in each for p in inspect.signature(g).parameters.values()]
+    own = {p.name: p.default for p in found if p.default is not p.empty}
+    checks = dict(T=dict(above=0), form=dict(among=('paper', 'release')))
+    made: dict[str, Any] = {k: setting(v, '', **checks.get(k, dict())) for k, v in own.items()}
+    made['__annotations__'] = {k: type(v) for k, v in own.items()}
+    return type(f'{name}_settings', (Settings,), made)
+
 def loss_settings(
     name: str, # A name in `LOSSES`
 ) -> dict[str, Any]: # name -> default
     "The settings of a loss: T, scale, gamma, alpha, ..., as far as it has them."
-    f = LOSSES[name]
-    mixed = isinstance(f, partial)             # another loss, and gamma times ce
-    each = (f.args[0], f) if mixed else (f,)
-    own = [p for g in each for p in inspect.signature(g).parameters.values()]
-    return {p.name: p.default for p in own if p.default is not p.empty}
+    return _class_of(name)().to_dict()
 
 def list_losses() -> list[str]: # Names that `get_loss` knows
     "Losses by name."
     return list(LOSSES)
 
+# %% ../../nbs/labels/losses.ipynb #db11c651
+def _check_answers(name, s, t, hard) -> None:
+    "Do logits [N,C], the teacher's logits and the true classes fit together, as far as the loss looks at them?"
+    if name not in HARD_LOSSES:
+        if t is None or t.shape != s.shape:
+            got = None if t is None else list(t.shape)
+            raise ValueError(f"soft: loss {name!r} needs the teacher's logits, "
+                             f"expected shape {list(s.shape)}, got {got}")
+        _check_excluded(name, t)
+    if hard is None:
+        if name in _NEED_HARD:
+            raise ValueError(f"hard: loss {name!r} needs the true classes, got None")
+        return
+    if hard.shape != s.shape[:1] or hard.is_floating_point():
+        raise ValueError(f"hard: expected whole numbers [{len(s)}], one class per row, "
+                         f"got {hard.dtype} {list(hard.shape)}")
+    if len(hard) and not 0 <= int(hard.min()) <= int(hard.max()) < s.shape[1]:
+        raise ValueError(f"hard: expected classes 0 to {s.shape[1] - 1}, "
+                         f"got {int(hard.min())} to {int(hard.max())}")
+
+def _called(name, settings) -> str:
+    "What tables call a loss."
+    number = lambda v: isinstance(v, (int, float))
+    words = [f'{k}={v:g}' if number(v) else f'{k}={v}' for k, v in settings.items()]
+    return ' '.join([name, *words])
+
 def get_loss(
-    name: str, # ce, soft_ce, kl, mse, soft_ce_ce, kl_ce, mse_ce, cosine, gift, refine_kl, kd, wsld, dkd, nkd
-    **kw       # kl: T (temperature, 20), scale (multiply by T squared); mixed ones: gamma (weight of ce, 0.1); gift: gamma, alpha, form; kd, wsld, dkd, nkd: see their functions
-):             # f(student_logits [N,C], teacher_logits [N,C], hard [N]) -> scalar
-    """A loss by name; mean over the batch. The teacher's labels are logits, always: `check_soft` makes them of probabilities.
-    Finite logits give a finite value and a finite gradient: half precision is compared in float32, and what
-    overflows in float32 (the square of 1e30) in float64. A logit of -inf is a class that the teacher excludes
-    (probability 0, and 0 log 0 = 0); losses that compare the logits themselves refuse it."""
+    name: str, # ce, soft_ce, kl, mse, their mixtures soft_ce_ce, kl_ce, mse_ce, cosine, gift, ...
+    **settings # See `loss_settings`: T (temperature), scale (times T squared), gamma, alpha, ...
+) -> Callable: # f(student_logits [N,C], teacher_logits [N,C], hard [N]) -> scalar
+    """A loss by name; mean over the batch. The teacher's labels are logits, always: `check_soft`
+    makes them of probabilities. Finite logits give a finite value and a finite gradient: half
+    precision is compared in float32, and what overflows in float32 (the square of 1e30) in float64.
+    A logit of -inf is a class that the teacher excludes (probability 0, and 0 log 0 = 0); losses
+    that compare the logits themselves refuse it. ValueError for settings that the loss has not."""
     if name not in LOSSES:
         raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {name!r}")
-    for k in kw:
-        if k not in loss_settings(name):
-            raise unknown(k, loss_settings(name), f'loss {name!r}')
-    f = partial(LOSSES[name], **kw)
-    own = name in ('cosine', 'gift')                       # they widen themselves: what is a row of zeros depends on the type
+    parse(_class_of(name), settings, f'loss {name!r}')
+    f = partial(LOSSES[name], **settings)
+    own = name in ('cosine', 'gift')       # widen themselves: what a row of zeros is depends on the type
     wide = lambda z: z if z is None or own else _wide(z)
     def loss(s, t, hard):
-        if name != 'ce' and (t is None or t.shape != s.shape):
-            raise ValueError(f"soft: loss {name!r} needs the teacher's logits, expected shape {list(s.shape)}, got {None if t is None else list(t.shape)}")
-        if name != 'ce':
-            _check_excluded(name, t)
-        if hard is None and name in _NEED_HARD:
-            raise ValueError(f"hard: loss {name!r} needs the true classes, got None")
-        if hard is not None:
-            if hard.shape != s.shape[:1] or hard.is_floating_point():
-                raise ValueError(f"hard: expected whole numbers [{len(s)}], one class per row, got {hard.dtype} {list(hard.shape)}")
-            if len(hard) and not 0 <= int(hard.min()) <= int(hard.max()) < s.shape[1]:
-                raise ValueError(f"hard: expected classes 0 to {s.shape[1] - 1}, got {int(hard.min())} to {int(hard.max())}")
+        _check_answers(name, s, t, hard)
         l = f(wide(s), wide(t), hard)
         if l.isfinite() or s.dtype == torch.float64 or not s.isfinite().all():
             return l      # a student that diverged stays NaN
         return f(*_double(s, t), hard if hard is None else hard.to(_home(s)))
-    loss.__name__ = name + ''.join(f' {k}={v:g}' if isinstance(v, (int, float)) else f' {k}={v}' for k, v in kw.items())
+    loss.__name__ = _called(name, settings)
     return loss
