@@ -6,7 +6,7 @@ RUN    := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python
 PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check
 export MPLBACKEND ?= Agg
 # test files that need no training: `make test-fast` runs them besides the notebooks that a change touches
-QUICK  := $(addprefix tests/test_,house changed lint repo packaging labels bench)
+QUICK  := $(addprefix tests/test_,house changed lint repo packaging labels)
 
 .PHONY: demo lab lint test test-fast test-all export notebooks readme docs clean help
 
