@@ -13,10 +13,12 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from .core import PeakMemory, atomic_write, callable_module, local_seed, progress
+from .data import ImageData
 from .method import Method, get_method
 from .parallel import first, wait
 from .sets import DistilledSet
@@ -99,7 +101,8 @@ def _one_step(method: Method, memory: PeakMemory) -> float:
         loss = method.step()
     loss = loss.item() if isinstance(loss, torch.Tensor) else float(loss)
     if not math.isfinite(loss):
-        raise ValueError(f"loss: became {loss} in iteration {method.k}; a smaller learning rate may help")
+        raise ValueError(f"loss: became {loss} in iteration {method.k}; "
+                         "a smaller learning rate may help")
     method.k += 1
     dt = time.perf_counter() - t
     method.seconds += dt
@@ -107,11 +110,11 @@ def _one_step(method: Method, memory: PeakMemory) -> float:
     method.history.append(dict(iter=method.k, loss=loss, seconds=round(dt, 4), **method.log))
     return loss
 
-def _steps(method: Method, save, checkpoint_seconds: float, on_step) -> None:
-    "All steps that are left; `save(state)` keeps a checkpoint, None keeps none."
-    last, memory = time.monotonic(), PeakMemory(method.device)
-    with progress(desc=f'{method.name} ipc {method.ipc}', total=method.cfg.iters, initial=method.k) as bar:
-        while method.k < method.cfg.iters:
+def _steps(method: Method, save: Callable | None, every: float, on_step: Callable | None) -> None:
+    "All steps that are left; `save(state)` keeps a checkpoint, every so many seconds."
+    last, memory, iters = time.monotonic(), PeakMemory(method.device), method.cfg.iters
+    with progress(desc=f'{method.name} ipc {method.ipc}', total=iters, initial=method.k) as bar:
+        while method.k < iters:
             before = method.state_dict() if save else None
             try:
                 loss = _one_step(method, memory)
@@ -121,27 +124,29 @@ def _steps(method: Method, save, checkpoint_seconds: float, on_step) -> None:
                 raise
             bar.set_postfix(loss=f'{loss:.4g}', refresh=False)
             bar.update()
-            if save and time.monotonic() - last >= checkpoint_seconds and method.k < method.cfg.iters:
+            if save and time.monotonic() - last >= every and method.k < iters:
                 save(method.state_dict())
                 last = time.monotonic()
             if on_step:
                 on_step(method)
 
 def run(
-    method: Method,        # A method with its data and settings
-    out: str | Path | None = None, # Folder for checkpoints and the result; None keeps everything in memory
-    resume: bool = True,   # Go on from a checkpoint in `out`, or return the finished set that is there
+    method: Method,                  # A method with its data and settings
+    out: str | Path | None = None,   # Folder for checkpoints and the result; None: all in memory
+    resume: bool = True,             # Go on from what is in `out`; False: start anew
     checkpoint_seconds: float = 30., # Time between checkpoints; 0 makes one after every step
-    on_step: Callable | None = None, # Called as on_step(method) after each step
+    on_step: Callable[[Method], object] | None = None, # Called after each step
 ) -> DistilledSet:
-    "Run all steps with a progress bar, checkpoints and a record; the same call resumes after an interruption."
+    """Run all steps with a progress bar, checkpoints and a record; the same call resumes after an
+    interruption. ValueError if `out` cannot be written to or holds another run, and when the loss
+    is no longer finite."""
     out, who = Path(out) if out is not None else None, method.identity()
     if out:
         check_writable(out)
         done = _finished(who, out) if resume else None
         if done:
             return done
-    with local_seed(method.seed, 'Distiller', 'setup'):    # for what draws from the global generators
+    with local_seed(method.seed, 'Distiller', 'setup'):    # for what draws from global generators
         method.setup()
     if out and resume:
         _load_state(method, who, out)
@@ -159,19 +164,20 @@ def run(
 
 # %% ../nbs/11_distill.ipynb #8d453b8b
 def distill(
-    method: str,      # A name from `list_methods()`
-    data='digits',    # An `ImageData`, or a name or path for `load_data`
-    ipc: int = 1,     # Images per class
-    out: str | Path | None = None, # Folder for checkpoints and the result; None keeps everything in memory
-    resume: bool = True, # Go on from what is in `out`
-    seed: int = 0,    # Every random choice comes from it
-    device=None,      # Default: the GPU if there is one
+    method: str,                     # A name from `list_methods()`
+    data: str | Path | ImageData = 'digits', # What to distil, or its name or path for `load_data`
+    ipc: int = 1,                    # Images per class
+    out: str | Path | None = None,   # Folder for checkpoints and the result; None: all in memory
+    resume: bool = True,             # Go on from what is in `out`
+    seed: int = 0,                   # Every random choice comes from it
+    device: str | torch.device | None = None, # Default: the GPU if there is one
     checkpoint_seconds: float = 30., # Time between checkpoints
-    **settings        # The method's; `help(get_method(name))` explains them
+    **settings: Any                  # The method's; `help(get_method(name))` explains them
 ) -> DistilledSet:
-    "Distil `data` to `ipc` images per class."
+    "Distil `data` to `ipc` images per class. ValueError as in `run`, and for wrong settings."
     made = get_method(method)(data, ipc, seed=seed, device=device, **settings)
     return run(made, out, resume, checkpoint_seconds)
 
 # %% ../nbs/11_distill.ipynb #c7ae13ae
-callable_module(__name__, distill)   # `dd_lit.distill(...)` works, whichever of the two was imported
+# `dd_lit.distill(...)` works, whichever of the two was imported
+callable_module(__name__, distill)

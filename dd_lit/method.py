@@ -13,50 +13,67 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import entry_points
-from types import FunctionType, MethodType
+from pathlib import Path
+from types import CodeType, FunctionType, MethodType
 from typing import Any, TypeVar
 
 import torch
 
 from .core import default_device, provenance, rng
-from .data import check_ipc, fingerprint, load_data
+from .data import ImageData, check_ipc, fingerprint, load_data
 from .models import weights_digest
 from .sets import DistilledSet
 from .settings import Settings, explained, parse, setting
 
 # %% ../nbs/10_method.ipynb #d7615472
 def short_digest(
-    *parts  # Anything whose `repr` is its value
-) -> str:   # 16 hex digits
+    *parts: Any  # Anything whose `repr` is its value
+) -> str:        # 16 hex digits
     "Digest of what the parts say."
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 _LIBRARIES = ('dd_lit', 'torch', 'torchvision', 'timm', 'numpy', 'math', 'builtins')
+_KINDS = (str, int, float, tuple, torch.Tensor, FunctionType)    # globals that a function may read
 
-def _function(f, seen=frozenset()):
-    "A function as text: a library's by its name; the caller's also by what it does and by the values it finds."
-    f = getattr(f, '__func__', f)
-    ours = (f.__module__ or '').partition('.')[0] in _LIBRARIES and f.__qualname__ == f.__name__ and not f.__closure__
-    if f in seen or ours:
-        return f.__name__
+def _steps(code: CodeType) -> tuple:
+    "What a function does: its instructions, the names and constants in it, functions inside too."
     def const(k):
-        return inside(k) if hasattr(k, 'co_code') else sorted(map(repr, k)) if isinstance(k, frozenset) else k
-    def inside(c):
-        return c.co_code, c.co_names, [const(k) for k in c.co_consts]
-    def names(c):
-        return set(c.co_names).union(*(names(k) for k in c.co_consts if hasattr(k, 'co_code')))
+        if isinstance(k, CodeType):
+            return _steps(k)
+        return sorted(map(repr, k)) if isinstance(k, frozenset) else k
+    return code.co_code, code.co_names, [const(k) for k in code.co_consts]
+
+def _names(code: CodeType) -> set[str]:
+    "The names that a function looks up, and those of functions inside of it."
+    inner = (k for k in code.co_consts if isinstance(k, CodeType))
+    return set(code.co_names).union(*map(_names, inner))
+
+def _function(f: Any, seen: frozenset = frozenset()) -> str:
+    """A function as text: a library's by its name; the caller's also by what it does and by the
+    values it finds."""
+    f = getattr(f, '__func__', f)
+    library = (f.__module__ or '').partition('.')[0] in _LIBRARIES
+    plainly = f.__qualname__ == f.__name__ and not f.__closure__
+    if f in seen or library and plainly:
+        return f.__name__
     def value(v):
         return _function(v, seen | {f}) if isinstance(v, FunctionType) else plain(v)
-    found = {n: f.__globals__[n] for n in sorted(names(f.__code__)) if n in f.__globals__}
-    kinds = (str, int, float, tuple, torch.Tensor, FunctionType)
-    found = {n: value(v) for n, v in found.items() if isinstance(v, kinds)}
-    held = [value(v) for v in f.__defaults__ or ()], [value(c.cell_contents) for c in f.__closure__ or ()]
-    return f'{f.__name__} {short_digest(inside(f.__code__), held, found)}'
+    known = {n: f.__globals__[n] for n in sorted(_names(f.__code__)) if n in f.__globals__}
+    found = {n: value(v) for n, v in known.items() if isinstance(v, _KINDS)}
+    defaults, closed = f.__defaults__ or (), f.__closure__ or ()
+    held = [value(v) for v in defaults], [value(c.cell_contents) for c in closed]
+    return f'{f.__name__} {short_digest(_steps(f.__code__), held, found)}'
+
+def _tensor(v: torch.Tensor) -> str:
+    "A tensor as text, of any type."
+    raw = v.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    return f'tensor {list(v.shape)} {short_digest(str(v.dtype), raw)}'
 
 def plain(
     v: Any
 ) -> Any:
-    "A value as JSON can hold it, equal for equal values only: networks, tensors and the caller's functions by digest."
+    """A value as JSON can hold it, equal for equal values only: networks, tensors and the caller's
+    functions by digest."""
     if isinstance(v, (str, int, float, bool, type(None))):
         return v
     if isinstance(v, dict):
@@ -68,20 +85,20 @@ def plain(
     if isinstance(v, torch.nn.Module):
         return f'{type(v).__name__} {weights_digest(v)}'
     if isinstance(v, torch.Tensor):
-        raw = v.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()     # bfloat16, too
-        return f'tensor {list(v.shape)} {short_digest(str(v.dtype), raw)}'
+        return _tensor(v)
     if isinstance(v, DistilledSet):
-        return f'DistilledSet {short_digest(plain([v.images, v.labels, v.soft, v.norm, v.classes, v.patches]))}'
+        parts = [v.images, v.labels, v.soft, v.norm, v.classes, v.patches]
+        return f'DistilledSet {short_digest(plain(parts))}'
     if isinstance(v, partial):
         return [plain(v.func), *plain(v.args), plain(v.keywords)]
-    name = getattr(v, '__name__', None)
     if isinstance(v, (FunctionType, MethodType)):
         return _function(v)
-    if name:
-        return name
+    if getattr(v, '__name__', None):
+        return v.__name__
     if ' at 0x' not in repr(v):
         return repr(v)
-    return f'{type(v).__name__} {short_digest(plain(vars(v)))}' if hasattr(v, '__dict__') else type(v).__name__
+    inside = f' {short_digest(plain(vars(v)))}' if hasattr(v, '__dict__') else ''
+    return type(v).__name__ + inside
 
 # %% ../nbs/10_method.ipynb #bf88f6d6
 class MethodSettings(Settings):
@@ -89,23 +106,25 @@ class MethodSettings(Settings):
     iters: int = setting(1, 'steps', low=1)
 
 class Method:
-    "The frame of every method. A subclass gives `settings`, `setup`, `step` and `images`/`labels`; `run` does the rest."
+    """The frame of every method. A subclass gives `settings`, `setup`, `step` and `images`,
+    `labels`; `run` does the rest."""
     name: str | None = None                     # Set by `register`
     settings: type[MethodSettings] = MethodSettings  # What can be set
 
     def __init__(self,
-        data,              # An `ImageData`, or a name or path for `load_data`
-        ipc: int = 1,      # Images per class
-        seed: int = 0,     # Every random choice comes from it
-        device=None,       # Default: the GPU if there is one
-        **settings         # Those of `settings` that differ from their defaults
+        data: str | Path | ImageData, # What to distil, or its name or path for `load_data`
+        ipc: int = 1,                 # Images per class
+        seed: int = 0,                # Every random choice comes from it
+        device: str | torch.device | None = None, # Default: the GPU if there is one
+        **settings: Any               # Those of `settings` that differ from their defaults
     ):
         self.data, self.device = load_data(data), default_device(device)
         self.ipc, self.seed = check_ipc(ipc, self.data, selecting=False), seed
         rng(seed)          # complains about a seed that is no int
         self.cfg: Any = parse(self.settings, settings, self.name or type(self).__name__)
-        self.k, self.seconds, self.history = 0, 0., []   # steps done, wall time of them, one record per step
-        self.peak_bytes, self.patches = 0, 1             # rise of memory; an image is a mosaic of patches x patches crops
+        self.k, self.seconds, self.history = 0, 0., []   # steps done, their time, a record of each
+        self.peak_bytes = 0                              # rise of memory
+        self.patches = 1                                 # an image is patches x patches crops
         self.images: Any = None                          # what `setup` makes and `step` improves
         self.labels: Any = None
         self.soft: Any = None
@@ -123,7 +142,8 @@ class Method:
         "What has been made so far, with how it was made."
         who = self.identity()
         meta = {k: who[k] for k in ('method', 'data', 'ipc', 'seed', 'config')}
-        meta |= dict(iterations=self.k, seconds=round(self.seconds, 3), peak_bytes=self.peak_bytes, patches=self.patches)
+        meta |= dict(iterations=self.k, seconds=round(self.seconds, 3),
+                     peak_bytes=self.peak_bytes, patches=self.patches)
         meta |= dict(data_fingerprint=who['data_fingerprint'], made_with=provenance())
         return DistilledSet(self.images, self.labels.cpu(), self.data.norm, self.data.classes,
                             self.soft, soft_kind='logits', patches=self.patches, meta=meta)
@@ -146,14 +166,15 @@ class Method:
         with torch.no_grad():
             for n in ('images', 'labels', 'soft'):
                 here, there = getattr(self, n), s[n]
-                if isinstance(here, torch.Tensor) and there is not None and here.shape == there.shape:
+                if (isinstance(here, torch.Tensor) and isinstance(there, torch.Tensor)
+                        and here.shape == there.shape):
                     here.copy_(there)            # the optimiser knows this tensor
                 else:
                     setattr(self, n, None if there is None else there.to(self.device))
         for o, state in zip(self.optimizers, s['optimizers'], strict=True):
             o.load_state_dict(state)
 
-def _copies(o):
+def _copies(o: Any) -> Any:
     "The same, with tensors copied to the CPU and containers of its own."
     if isinstance(o, torch.Tensor):
         return o.detach().cpu().clone()
@@ -183,6 +204,9 @@ def _told(cls: type[Method]) -> None:
     text = (cls.__dict__.get('__doc__') or '').split('\n\nSettings:')[0]
     cls.__doc__ = f'{text}\n\nSettings:\n{explained(cls.settings)}'
 
+def _full_name(cls: type) -> tuple[str, str]:
+    return cls.__module__, cls.__qualname__
+
 def _own_page(name: str, cls: type[Method]) -> bool:
     "Is it the page of a built-in method, run as a notebook, that makes its class again?"
     here = cls.__module__ == '__main__' and name in _HOME
@@ -191,13 +215,14 @@ def _own_page(name: str, cls: type[Method]) -> bool:
 def register(
     name: str # What `distill` shall call it
 ) -> Callable[[type[M]], type[M]]:
-    "Class decorator: make a `Method` known by name. A name that is taken stays whose it is, with a warning."
-    def add(cls):
+    """Class decorator: make a `Method` known by name. A name that is taken stays whose it is, with
+    a warning. ValueError for what is no `Method`."""
+    def add(cls: type[M]) -> type[M]:
         if not (isinstance(cls, type) and issubclass(cls, Method)):
             raise ValueError(f"register: expected a subclass of Method, got {cls!r}")
         page = _own_page(name, cls)    # it knows its name; `distill` goes on with the library's
         old = _METHODS.get(name)
-        same = old is not None and (old.__module__, old.__qualname__) == (cls.__module__, cls.__qualname__)
+        same = old is not None and _full_name(old) == _full_name(cls)
         taken = old is not None or _HOME.get(name, cls.__module__) != cls.__module__
         if taken and not same and not page:
             warnings.warn(f"register: the name {name!r} is taken and stays as it is; "
