@@ -174,11 +174,13 @@ class Distill(OnData):
 def _import(modules) -> None:
     "Import modules by name, those of the working folder too."
     for m in modules or ():
+        if not all(p.isidentifier() for p in m.split('.')):
+            raise ValueError(f"plugin: expected the name of a module, like my_module, got {m!r}")
         with _here():
             try:
                 importlib.import_module(m)
-            except ImportError as e:
-                raise ValueError(f"plugin: cannot import {m!r}: {e}") from None
+            except Exception as e:                       # whatever stands in it
+                raise ValueError(f"plugin: cannot import {m!r}: {type(e).__name__}: {e}") from e
 
 @contextlib.contextmanager
 def _here():

@@ -80,10 +80,12 @@ def named(
     o # A name or a function, or (name, settings)
 ) -> tuple: # (name, settings, both as text)
     "What tables call a loss, an optimiser or a network that may have settings."
-    n, k = (o[0], dict(o[1])) if isinstance(o, (tuple, list)) else (o, {})
+    n, k = o if isinstance(o, (tuple, list)) and len(o) == 2 else (o, {})
+    if not (isinstance(n, str) or callable(n)) or not isinstance(k, dict):
+        raise ValueError(f"expected a name, or (name, settings), got {o!r}")
     number = lambda v: isinstance(v, (int, float)) and not isinstance(v, bool)
     words = [f'{a}={v:g}' if number(v) else f'{a}={v}' for a, v in k.items()]
-    return n, k, ' '.join([n if isinstance(n, str) else getattr(n, '__name__', 'custom'), *words])
+    return n, dict(k), ' '.join([n if isinstance(n, str) else getattr(n, '__name__', 'custom'), *words])
 
 def mean_std(
     v: Sequence[float]
