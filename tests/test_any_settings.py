@@ -1,5 +1,5 @@
-"""Settings drawn at random, for every method, network, loss, training, labels and command: success or one ValueError of one
-line, never a traceback."""
+"""Settings drawn at random, for every method, network, loss, training, labels and command: success or one ValueError of
+one line, never a traceback."""
 import contextlib
 import io
 
@@ -27,9 +27,11 @@ METHODS = [m for m in list_methods() if get_method(m).__module__.startswith('dd_
 OWN = ['convnet', 'convnet3', 'mlp', 'lenet', 'alexnet', 'vgg11', 'wrn16_2', 'resnet18']
 CLASSES = [Training, Evaluation, Grid, ViewSettings, LabelSettings, *(get_method(m).settings for m in METHODS)]
 
-plain = st.one_of(st.none(), st.booleans(), st.integers(-3, 40), st.floats(-2, 2), st.just(float('nan')), st.just(10**400),
-                  st.sampled_from(['', 'x', 'mlp', 'convnet3', 'ce', 'kl', 'batch', 'multi', 'real', 'a b', 'ä', '[', '0']))
-values = st.one_of(plain, st.lists(plain, max_size=2), st.tuples(plain, plain), st.dictionaries(st.just('width'), plain))
+words = st.sampled_from(['', 'x', 'mlp', 'convnet3', 'ce', 'kl', 'batch', 'multi', 'real', 'a b', 'ä', '[', '0'])
+plain = st.one_of(st.none(), st.booleans(), st.integers(-3, 40), st.floats(-2, 2), st.just(float('nan')),
+                  st.just(10**400), words)
+nested = st.lists(plain, max_size=2), st.tuples(plain, plain), st.dictionaries(st.just('width'), plain)
+values = st.one_of(plain, *nested)
 
 
 @pytest.fixture(scope='module')
@@ -70,7 +72,8 @@ def test_methods(method, draw, data):
 @given(draw=st.data())
 def test_networks(name, draw):
     own = st.sampled_from([*list(model_settings(name))[:8], 'wdith'])
-    small = st.one_of(st.integers(-1, 4), st.sampled_from([None, True, .5, 'batch', 'instance', 'none', 'x', 'relu', (1, 2)]))
+    odd = st.sampled_from([None, True, .5, 'batch', 'instance', 'none', 'x', 'relu', (1, 2)])
+    small = st.one_of(st.integers(-1, 4), odd)
     settings = draw.draw(st.dictionaries(own, small, max_size=2))
     known = {k: v for k, v in settings.items() if k in ('width', 'depth', 'norm', 'act', 'pool', 'wdith')}
     refused_in_one_line(lambda: create_model(name, 4, 1, 8, seed=0, **known))
@@ -83,7 +86,10 @@ def test_losses(name, draw):
     refused_in_one_line(lambda: get_loss(name, **settings))
 
 
-@given(st.dictionaries(st.sampled_from(['model', 'loss', 'opt']), st.one_of(values, st.tuples(plain, st.just({}))), max_size=3))
+axes = st.one_of(values, st.tuples(plain, st.just({})))
+
+
+@given(st.dictionaries(st.sampled_from(['model', 'loss', 'opt']), axes, max_size=3))
 def test_grids(settings):
     refused_in_one_line(lambda: cells(parse(Grid, settings)))
 
@@ -91,7 +97,8 @@ def test_grids(settings):
 @given(st.dictionaries(st.sampled_from([*names_of(Training), *names_of(Evaluation), 'epohcs']), values, max_size=2))
 def test_evaluate(data, settings):
     "Whatever comes is looked at before a network is trained: `fit` is replaced by nothing."
-    ds = dd_lit.compare.random_like(dd_lit.sets.DistilledSet(torch.zeros(4, 1, 8, 8), torch.arange(4), data.norm), data)
+    four = dd_lit.sets.DistilledSet(torch.zeros(4, 1, 8, 8), torch.arange(4), data.norm)
+    ds = dd_lit.compare.random_like(four, data)
     with pytest.MonkeyPatch.context() as m:
         m.setattr(dd_lit.evaluate, 'train_and_test', lambda *a, **kw: (50., 100.))
         repeats = settings.get('repeats')
@@ -100,9 +107,10 @@ def test_evaluate(data, settings):
         refused_in_one_line(lambda: evaluate(ds, data, 'mlp', **settings))
 
 
-texts = st.sampled_from(['1', '-1', '0', '.5', 'x', '', 'random', 'dc', 'mlp', 'mlp:width=8', 'mlp:wdith=8', 'kl', 'kl:temp=3',
-                         'sgd:lr=.1', 'sgd:lrr=1', 'width=8', 'width=abc', 'epochs=1', 'epochs=big', 'epohcs=1', 'iters=2',
-                         'lr=nan', '=', 'a=b=c', 'cpu', 'mps', 'cuda:9', 'nowhere', '--', '-h', '9'*30])
+texts = st.sampled_from(['1', '-1', '0', '.5', 'x', '', 'random', 'dc', 'mlp', 'mlp:width=8', 'mlp:wdith=8', 'kl',
+                         'kl:temp=3', 'sgd:lr=.1', 'sgd:lrr=1', 'width=8', 'width=abc', 'epochs=1', 'epochs=big',
+                         'epohcs=1', 'iters=2', 'lr=nan', '=', 'a=b=c', 'cpu', 'mps', 'cuda:9', 'nowhere', '--', '-h',
+                         '9'*30])
 
 
 def flags(cls: type[Settings]):
