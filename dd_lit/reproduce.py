@@ -9,16 +9,20 @@ __all__ = ['NEUTRAL', 'Recipe', 'load_recipes', 'get_recipe', 'interval', 'sprea
 import difflib
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+import torch
 from scipy import stats
 
 from .core import atomic_write, progress, provenance, seed_of
-from .data import fingerprint, load_data
+from .data import ImageData, fingerprint, load_data
 from .distill import distill
 from .evaluate import RECIPE_VERSION, evaluate, mean_std
 from .parallel import first
+from .sets import DistilledSet
 
 # %% ../nbs/14_reproduce.ipynb #52960f60
 @dataclass(frozen=True)
@@ -39,46 +43,51 @@ class Recipe:
     deviation: float # Its standard deviation, as published
 
 def load_recipes(
-    path=None # A JSON file of the same form; default: the one in the package
-) -> dict:    # name -> `Recipe`, in the order of the file
+    path: str | Path | None = None # A JSON file of the same form; default: that of the package
+) -> dict[str, Recipe]:            # By name, in the order of the file
     "All recipes."
     path = Path(path) if path else Path(__file__).parent/'recipes.json'
     content = json.loads(path.read_text(encoding='utf-8'))
     return {k: Recipe(name=k, **v) for k, v in content.items() if k != 'about'}
 
 def get_recipe(
-    name: str, # data/method/ipcN
-    path=None  # See `load_recipes`
+    name: str,                     # data/method/ipcN
+    path: str | Path | None = None # See `load_recipes`
 ) -> Recipe:
-    "The recipe of a name."
+    "The recipe of a name; ValueError that shows the nearest ones if there is none."
     known = load_recipes(path)
     if name in known:
         return known[name]
     near = difflib.get_close_matches(str(name), known, 3)
-    raise ValueError(f"name: no recipe is called {name!r}" + (f"; near: {', '.join(near)}" if near else '') + "; `dd_lit reproduce` lists them")
+    hint = f"; near: {', '.join(near)}" if near else ''
+    raise ValueError(f"name: no recipe is called {name!r}{hint}; `dd_lit reproduce` lists them")
 
 # %% ../nbs/14_reproduce.ipynb #fa10d3e1
+_Interval = tuple[float, float | None, float | None]
+
 def interval(
-    v,                # Accuracies
+    v: Sequence[float], # Accuracies
     level: float = .95
-) -> tuple:           # (mean, lower, upper); the bounds are None for a single number
+) -> _Interval:          # (mean, lower, upper); the bounds are None for a single number
     "Mean with Student's t interval."
     m, s = mean_std(v)
     if len(v) < 2:
         return m, None, None
-    half = stats.t.ppf(.5 + level/2, len(v) - 1)*s/len(v)**.5
+    half = float(stats.t.ppf(.5 + level/2, len(v) - 1))*s/len(v)**.5
     return m, m - half, m + half
 
 def spread(
-    top1 # One list of accuracies for each set
-) -> tuple: # (mean, lower, upper)
-    "The mean over all networks with its interval: over the sets if there are several, else over the networks of the one."
+    top1: Sequence[Sequence[float]] # One list of accuracies for each set
+) -> _Interval:                     # (mean, lower, upper)
+    """The mean over all networks with its interval: over the sets if there are several, else over
+    the networks of the one."""
     return interval([sum(v)/len(v) for v in top1] if len(top1) > 1 else top1[0])
 
 def reached(
-    mean: float,     # Ours, percent
-    published: float, deviation: float
-) -> str:            # reached, below, above
+    mean: float,      # Ours, percent
+    published: float, # The paper's, percent
+    deviation: float  # And its standard deviation
+) -> str:             # reached, below, above
     "Within one point or two published deviations, whichever is more?"
     d = mean - published
     return 'reached' if abs(d) <= max(1., 2*deviation) else 'below' if d < 0 else 'above'
@@ -86,7 +95,7 @@ def reached(
 # %% ../nbs/14_reproduce.ipynb #504bc59a
 NEUTRAL = ('real_dtype', 'slice_size')    # settings of methods that say how, not what
 
-def _scaled(r, scale):
+def _scaled(r: Recipe, scale: float) -> dict[str, Any]:
     "The method's settings with `scale` times the iterations."
     if scale == 1.:
         return dict(r.settings)
@@ -94,61 +103,88 @@ def _scaled(r, scale):
         raise ValueError(f"scale: {r.name} has no iterations to take {scale:g} of")
     return r.settings | dict(iters=max(1, round(r.settings['iters']*scale)))
 
-def reproduce(
-    name,                # A recipe's name, or a `Recipe`
-    out='runs/reproduce', # Folder for everything
-    root=None,           # Where named datasets lie, see `load_data`
-    scale: float = 1.,   # Share of the iterations
-    sets: int = None, networks: int = None, # If not the recipe's
-    device=None,
-    settings: dict = None, # Settings of the method that do not change what is meant: real_dtype, slice_size
-) -> dict:               # The recipe, top1 (one list per set), mean, interval, verdict, seconds, made_with
-    "Run a recipe; resumes, and says how close it came."
-    r = name if isinstance(name, Recipe) else get_recipe(name)
+def _asked(scale, settings, **counts) -> None:
+    "Are these the questions that a recipe answers?"
     if not 0 < scale <= 1:
         raise ValueError(f"scale: expected a share of the iterations in (0, 1], got {scale!r}")
-    for k, v in dict(sets=sets, networks=networks).items():
+    for k, v in counts.items():
         if v is not None and (isinstance(v, bool) or not isinstance(v, int) or v < 1):
             raise ValueError(f"{k}: expected at least 1, got {v!r}")
-    for k in settings or {}:
+    for k in settings:
         if k not in NEUTRAL:
-            raise ValueError(f"settings: expected some of {', '.join(NEUTRAL)}, which do not change what is meant; {k!r} is the recipe's")
-    sets, networks = sets or r.sets, networks or r.networks
-    data, cfg = load_data(r.data, root=root), _scaled(r, scale) | (settings or {})
-    what = json.dumps([r.method, r.ipc, cfg, r.evaluate, fingerprint(data, test=True), RECIPE_VERSION], sort_keys=True, default=str)
-    folder = Path(out)/f"{r.name.replace('/', '_')}_{hashlib.sha256(what.encode()).hexdigest()[:8]}"
-    top1, seconds = [], 0.
-    for s in range(sets):
-        ds = distill(r.method, data, r.ipc, out=folder/f'set{s}', seed=s, device=device, **cfg)
-        seconds += ds.meta['seconds']
-        runs = [_network(ds, data, r, folder/f'set{s}'/f'network{n}.json', s, n, device) for n in progress(range(networks), f'{r.name}, set {s}')]
-        top1.append([o['top1'] for o in runs])
-        seconds += sum(o['seconds'] for o in runs)
-    mean, lo, hi = spread(top1)
-    strength = 'S' if scale == 1. and sets >= r.sets and networks >= r.networks else 'R' if scale == 1. else 'M'
-    result = dict(recipe=asdict(r), scale=scale, settings=cfg, top1=top1, mean=mean, interval=(lo, hi), strength=strength,
-                  verdict=reached(mean, r.published, r.deviation) if scale == 1. and lo is not None else 'not comparable', seconds=round(seconds, 1), made_with=provenance())
-    if first():
-        atomic_write(folder/'result.json', json.dumps(result, indent=1))
-    return result
+            raise ValueError(f"settings: expected some of {', '.join(NEUTRAL)}, which do not "
+                             f"change what is meant; {k!r} is the recipe's")
 
-def _network(ds, data, r, file, s, n, device):
-    "Network `n` on set `s`: from its file, or trained now."
+def _folder(r: Recipe, data: ImageData, cfg: dict, out: str | Path) -> Path:
+    "Where a run lies; its name says all that decides the numbers."
+    parts = [r.method, r.ipc, cfg, r.evaluate, fingerprint(data, test=True), RECIPE_VERSION]
+    what = json.dumps(parts, sort_keys=True, default=str)
+    short = hashlib.sha256(what.encode()).hexdigest()[:8]
+    return Path(out)/f"{r.name.replace('/', '_')}_{short}"
+
+def _strength(r: Recipe, scale: float, sets: int, networks: int) -> str:
+    "S: all that the recipe asks for; R: fewer sets or networks; M: fewer iterations."
+    if scale < 1:
+        return 'M'
+    return 'S' if sets >= r.sets and networks >= r.networks else 'R'
+
+def _network(ds: DistilledSet, data: ImageData, r: Recipe, file: Path, seed: int, device) -> dict:
+    "One network on a set: from its file, or trained now."
     if file.exists():
         return json.loads(file.read_text())
-    scores = evaluate(ds, data, repeats=1, seed=seed_of(s, 'reproduce', n), device=device, hard=False, **r.evaluate)
-    o = dict(top1=scores.top1[0], seconds=round(scores.seconds, 2), config=scores.config, made_with=provenance())
+    how: dict[str, Any] = r.evaluate | dict(repeats=1, seed=seed, device=device, hard=False)
+    scores = evaluate(ds, data, **how)
+    o = dict(top1=scores.top1[0], seconds=round(scores.seconds, 2), config=scores.config,
+             made_with=provenance())
     if first():
         atomic_write(file, json.dumps(o, default=str))
     return o
 
+# %% ../nbs/14_reproduce.ipynb #2a85954a
+def reproduce(
+    name: str | Recipe,               # A recipe, or its name
+    out: str | Path = 'runs/reproduce', # Folder for everything
+    root: str | Path | None = None,   # Where named datasets lie, see `load_data`
+    scale: float = 1.,                # Share of the iterations
+    sets: int | None = None,          # Sets to distil; default: the recipe's
+    networks: int | None = None,      # Networks on each; default: the recipe's
+    device: str | torch.device | None = None,
+    settings: dict | None = None,     # Those of the method that are in `NEUTRAL`
+) -> dict[str, Any]:                  # recipe, top1 (a list per set), mean, interval, verdict, ...
+    """Run a recipe; resumes, and says how close it came. ValueError for names, counts and settings
+    that do not exist."""
+    r = name if isinstance(name, Recipe) else get_recipe(name)
+    settings = settings or {}
+    _asked(scale, settings, sets=sets, networks=networks)
+    sets, networks = sets or r.sets, networks or r.networks
+    data, cfg = load_data(r.data, root=root), _scaled(r, scale) | settings
+    folder = _folder(r, data, cfg, out)
+    top1, seconds = [], 0.
+    for s in range(sets):
+        here, runs = folder/f'set{s}', []
+        ds = distill(r.method, data, r.ipc, out=here, seed=s, device=device, **cfg)
+        for n in progress(range(networks), f'{r.name}, set {s}'):
+            seed = seed_of(s, 'reproduce', n)
+            runs.append(_network(ds, data, r, here/f'network{n}.json', seed, device))
+        top1.append([o['top1'] for o in runs])
+        seconds += ds.meta['seconds'] + sum(o['seconds'] for o in runs)
+    mean, lo, hi = spread(top1)
+    comparable = scale == 1. and lo is not None
+    verdict = reached(mean, r.published, r.deviation) if comparable else 'not comparable'
+    result = dict(recipe=asdict(r), scale=scale, settings=cfg, top1=top1, mean=mean,
+                  interval=(lo, hi), strength=_strength(r, scale, sets, networks),
+                  verdict=verdict, seconds=round(seconds, 1), made_with=provenance())
+    if first():
+        atomic_write(folder/'result.json', json.dumps(result, indent=1))
+    return result
+
 def line(
-    o # From `reproduce`
+    o: dict[str, Any] # From `reproduce`
 ) -> str:
     "Published, ours, interval, verdict in one line."
-    r, (lo, hi) = o['recipe'], o['interval']
-    n = sum(map(len, o['top1']))
+    r, (lo, hi), sets = o['recipe'], o['interval'], len(o['top1'])
     between = '' if lo is None else f" [{lo:.1f}, {hi:.1f}]"
     part = '' if o['scale'] == 1 else f", {o['scale']:g} of the iterations"
-    return (f"{r['name']}: published {r['published']} ± {r['deviation']}, ours {o['mean']:.1f}{between} "
-            f"({len(o['top1'])} set{'s'*(len(o['top1']) > 1)}, {n} networks{part}; strength {o['strength']}): {o['verdict']}")
+    done = f"{sets} set{'s'*(sets > 1)}, {sum(map(len, o['top1']))} networks{part}"
+    return (f"{r['name']}: published {r['published']} ± {r['deviation']}, "
+            f"ours {o['mean']:.1f}{between} ({done}; strength {o['strength']}): {o['verdict']}")
