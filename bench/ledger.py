@@ -3,6 +3,7 @@
 `nbs/study/claims.ipynb` shows it.
 """
 import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
 
 from claims import CLAIMS, Claim
 from verdicts import summary, tally
@@ -33,7 +34,7 @@ def ledger(
     return [decided(c, results) for c in CLAIMS if paper in (None, c.paper)]
 
 
-def ledger_figure(rows: list[dict]) -> plt.Figure:
+def ledger_figure(rows: list[dict]) -> Figure:
     "Stacked bars: the verdicts of each paper's claims."
     fig, ax = plt.subplots(figsize=(7, 2.5), layout='constrained')
     for j, p in enumerate(PAPERS):
@@ -44,7 +45,7 @@ def ledger_figure(rows: list[dict]) -> plt.Figure:
             ax.barh(-j, k, left=left, color=color, edgecolor='k', lw=.4, label=label)
             left += k
             if k:
-                ax.text(left - k/2, -j, k, ha='center', va='center', fontsize=8)
+                ax.text(left - k/2, -j, str(k), ha='center', va='center', fontsize=8)
     ax.set_yticks([-j for j in range(len(PAPERS))], list(PAPERS.values()), fontsize=8)
     ax.legend(fontsize=7, ncol=6, loc='lower center', bbox_to_anchor=(.4, 1))
     ax.set_xlabel('claims')
