@@ -10,26 +10,29 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from torch import Generator, Tensor, nn
 
 from ..augment import crop_resize, draw_boxes
 from ..core import local_seed, rng
 from ..method import Method, MethodSettings, register
 from ..models import model_settings, predict
+from ..sets import DistilledSet
 from ..settings import merge, setting
 from ..teachers import squeeze
 
 # %% ../../nbs/coreset/rded.ipynb #d8705e5e
 def select_crops(
-    images,               # [m,C,H,W] real images of one class, in model space
-    label: int,           # Their class
-    teacher,              # A trained network; it comes back as it was
-    count: int,           # Crops to keep, at most m
-    factor: int = 2,      # A crop has side H/factor; 1: a crop is an image
-    tries: int = 5,       # Random crops per image
-    generator: torch.Generator = None, # Default `rng(0, 'crops')`
-    scale=(.08, 1.),      # Share of the image's area that a crop covers before it is resized
-) -> torch.Tensor:        # [count,C,H/factor,W/factor], surest first
-    "The crops of one class that the teacher recognises most surely, one per image (RDED)."
+    images: Tensor,                           # [m,C,H,W] of one class, in model space
+    label: int,                               # Their class
+    teacher: nn.Module,                       # A trained network; it comes back as it was
+    count: int,                               # Crops to keep, at most m
+    factor: int = 2,                          # A crop has side H/factor; 1: a crop is an image
+    tries: int = 5,                           # Random crops per image
+    generator: Generator | None = None,       # Of the boxes; None: `rng(0, 'crops')`
+    scale: tuple[float, float] = (.08, 1.),   # Share of the area that a crop covers, from and to
+) -> Tensor:                                  # [count,C,H/factor,W/factor], surest first
+    """The crops of one class that the teacher recognises most surely, one per image (RDED).
+    ValueError for a factor that does not divide the sides, and more crops than images."""
     h, w = images.shape[-2:]
     if factor < 1 or h % factor or w % factor:
         raise ValueError(f"factor: expected a divisor of the image's sides {h}x{w}, got {factor}")
@@ -37,96 +40,122 @@ def select_crops(
         raise ValueError(f"count: expected 1 to {len(images)}, the number of images, got {count}")
     if tries < 1:
         raise ValueError(f"tries: expected at least 1, got {tries}")
-    g = generator or rng(0, 'crops')
-    boxes = draw_boxes(len(images)*tries, g, scale=scale, ratio=(1., 1.))
-    crops = crop_resize(images.repeat_interleave(tries, 0), boxes.to(images.device), (h//factor, w//factor))
-    t, l = (h - h//factor)//2, (w - w//factor)//2
-    padded = F.pad(crops, (l, w - w//factor - l, t, h - h//factor - t))
-    score = F.cross_entropy(predict(teacher, padded), torch.full((len(padded),), label), reduction='none').view(len(images), tries)
-    best, which = score.min(1)
+    g, (sh, sw) = generator or rng(0, 'crops'), (h//factor, w//factor)
+    boxes = draw_boxes(len(images)*tries, g, scale=scale, ratio=(1., 1.)).to(images.device)
+    crops = crop_resize(images.repeat_interleave(tries, 0), boxes, (sh, sw))
+    t, l = (h - sh)//2, (w - sw)//2
+    z = predict(teacher, F.pad(crops, (l, w - sw - l, t, h - sh - t)))
+    score = F.cross_entropy(z, torch.full((len(z),), label), reduction='none')
+    best, which = score.view(len(images), tries).min(1)
     keep = best.argsort()[:count]
     return crops[keep.to(crops.device)*tries + which[keep].to(crops.device)]
 
 def mosaic(
-    crops,       # [ipc*factor**2,C,h,w]
-    ipc: int,    # Images to make
-    factor: int, # factor x factor crops to an image
-    size=None,   # Side of the images; default h*factor
-) -> torch.Tensor: # [ipc,C,size,size]
-    "Paste crops together, `factor` by `factor`, row by row."
+    crops: Tensor,            # [ipc*factor**2,C,h,w]
+    ipc: int,                 # Images to make
+    factor: int,              # factor x factor crops to an image
+    size: int | None = None,  # Side of the images; None: h*factor
+) -> Tensor:                  # [ipc,C,size,size]
+    "Paste crops together, `factor` by `factor`, row by row. ValueError for another number of them."
     if len(crops) != ipc*factor**2:
         raise ValueError(f"crops: expected ipc*factor**2 = {ipc*factor**2}, got {len(crops)}")
-    n, c, h, w = crops.shape
-    x = crops.view(ipc, factor, factor, c, h, w).permute(0, 3, 1, 4, 2, 5).reshape(ipc, c, factor*h, factor*w)
-    return x if size is None or x.shape[-2:] == (size, size) else F.interpolate(x, (size, size), mode='bilinear', align_corners=False)
+    _, c, h, w = crops.shape
+    x = crops.view(ipc, factor, factor, c, h, w).permute(0, 3, 1, 4, 2, 5)
+    x = x.reshape(ipc, c, factor*h, factor*w)
+    if size is None or x.shape[-2:] == (size, size):
+        return x
+    return F.interpolate(x, (size, size), mode='bilinear', align_corners=False)
 
 # %% ../../nbs/coreset/rded.ipynb #85673d0a
+_TRAINING = ('squeeze_epochs', 'squeeze_lr', 'squeeze_augment', 'width')
+
 class RDEDSettings(MethodSettings):
     "Crops that a teacher is sure of."
-    factor: int = setting(2, 'factor x factor crops to an image (CIFAR-10 and Tiny-ImageNet: 1)', low=1)
+    factor: int = setting(2, 'factor x factor crops to an image (CIFAR-10 and Tiny-ImageNet: 1)',
+                          low=1)
     pool: int = setting(300, 'real images of each class to cut from', low=1)
     tries: int = setting(5, 'crops of each', low=1)
-    crop: float = setting(.08, "smallest share of an image's area in a crop; 1: whole images", above=0, high=1)
-    backbone: str | torch.nn.Module = setting('resnet18', 'the teacher, see `squeeze`, or a trained network')
+    crop: float = setting(.08, "smallest share of an image's area in a crop; 1: whole images",
+                          above=0, high=1)
+    backbone: str | nn.Module = setting('resnet18',
+                                        'the teacher, see `squeeze`, or a trained network')
     squeeze_epochs: int | None = setting(5, 'of its training; None for one that is given', low=1)
     squeeze_lr: float | None = setting(.05, 'learning rate of its training', low=0)
     squeeze_augment: str | None = setting('crop_flip', 'augmentation of its training')
     width: int | None = setting(None, 'its width, where there is a choice', low=1)
     soft_labels: bool = setting(True, "give the result the teacher's logits as soft labels")
-    cache: str | Path | None = setting(None, 'folder for the teacher; None: $DD_LIT_CACHE or ~/.cache/dd_lit')
+    cache: str | Path | None = setting(
+        None, 'folder for the teacher; None: $DD_LIT_CACHE or ~/.cache/dd_lit')
 
+def _check_crops(d, c, ipc):
+    "Do the crops fit into the images, and are there enough of them?"
+    sides, short = tuple(d.train_x.shape[-2:]), int(d.counts().min())
+    if any(s % c.factor for s in sides):
+        raise ValueError(f"factor: expected a divisor of the image's sides {sides}, got {c.factor}")
+    need = ipc*c.factor**2
+    if need > min(short, c.pool):
+        raise ValueError(f"ipc: {ipc} images of {c.factor}x{c.factor} crops need {need} real ones "
+                         f"per class; pool is {c.pool}, the smallest class has {short}")
+
+# %% ../../nbs/coreset/rded.ipynb #2ff038b9
 @register('rded')
 class RDED(Method):
-    "Mosaics of the crops a teacher recognises most surely (Sun et al. 2024); one step, no optimisation."
+    """Mosaics of the crops a teacher recognises most surely (Sun et al. 2024); one step, no
+    optimisation."""
     settings = RDEDSettings
+
     def __init__(self, data, ipc=1, seed=0, device=None, **settings):
         super().__init__(data, ipc, seed, device, **settings)
-        c, training = self.cfg, ('squeeze_epochs', 'squeeze_lr', 'squeeze_augment', 'width')
+        c = self.cfg
         if isinstance(c.backbone, str):
             model_settings(c.backbone, width=c.width)   # told, or refused
             return
-        for k in training:
+        for k in _TRAINING:
             if settings.get(k) is not None:
-                raise ValueError(f"{k}: expected nothing, the teacher is given and trained, got {settings[k]!r}")
-        self.cfg = merge(c, dict.fromkeys(training))    # nothing of this ran
-    def teacher(self):
+                raise ValueError(f"{k}: expected nothing, the teacher is given and trained, "
+                                 f"got {settings[k]!r}")
+        self.cfg = merge(c, dict.fromkeys(_TRAINING))    # nothing of this ran
+
+    def teacher(self) -> nn.Module:
         "The network that judges: trained from this run's seed, or the one that was given."
         c = self.cfg
         if not isinstance(c.backbone, str):
             return c.backbone
-        return squeeze(c.backbone, self.data, epochs=c.squeeze_epochs, lr=c.squeeze_lr, augment=c.squeeze_augment,
-                       width=c.width, seed=self.seed, device=self.device, cache=c.cache)
-    def setup(self):
+        return squeeze(c.backbone, self.data, epochs=c.squeeze_epochs, lr=c.squeeze_lr,
+                       augment=c.squeeze_augment, width=c.width, seed=self.seed,
+                       device=self.device, cache=c.cache)
+
+    def setup(self) -> None:
+        "The teacher, and room for the images; ValueError for crops that do not fit."
         d, c = self.data, self.cfg
-        if not 0 < c.crop <= 1:
-            raise ValueError(f"crop: expected a share in (0, 1], got {c.crop}")
-        if c.factor < 1 or d.train_x.shape[-1] % c.factor or d.train_x.shape[-2] % c.factor:
-            raise ValueError(f"factor: expected a divisor of the image's sides {tuple(d.train_x.shape[-2:])}, got {c.factor}")
-        short = int(d.counts().min())
-        if self.ipc*c.factor**2 > min(short, c.pool):
-            raise ValueError(f"ipc: {self.ipc} images of {c.factor}x{c.factor} crops need {self.ipc*c.factor**2} real ones per class; pool is {c.pool}, the smallest class has {short}")
-        self.patches = c.factor                       # who trains on the set may want to crop inside the patches
+        _check_crops(d, c, self.ipc)
+        self.patches = c.factor           # who trains on the set may want to crop inside them
         self.labels = torch.arange(d.num_classes).repeat_interleave(self.ipc)
         self.images = torch.zeros(len(self.labels), *d.train_x.shape[1:])
         self.net = self.teacher()
         with local_seed(self.seed, 'rded', 'classes'):
             z = predict(self.net, d.normalize(d.train_x[:1]))
         if z.ndim != 2 or z.shape[1] != d.num_classes:
-            raise ValueError(f"backbone: expected a network with {d.num_classes} outputs, got {list(z.shape[1:])}")
-    def step(self):
+            raise ValueError(f"backbone: expected a network with {d.num_classes} outputs, "
+                             f"got {list(z.shape[1:])}")
+
+    def step(self) -> float:
+        "All classes, one after the other."
         d, c = self.data, self.cfg
         for y in range(d.num_classes):
             g = rng(self.seed, 'rded', y)
             i = (d.train_y == y).nonzero().flatten()
             i = i[torch.randperm(len(i), generator=g)[:c.pool]]
-            x = d.normalize(d.train_x[i].to(self.device))
-            with local_seed(self.seed, 'rded', y):    # a network may draw even when it is only asked
-                crops = select_crops(x, y, self.net, self.ipc*c.factor**2, c.factor, c.tries, g, (c.crop, 1.)).cpu()
+            x, count = d.normalize(d.train_x[i].to(self.device)), self.ipc*c.factor**2
+            with local_seed(self.seed, 'rded', y):    # a network may draw even when only asked
+                crops = select_crops(x, y, self.net, count, c.factor, c.tries, g, (c.crop, 1.))
             # the surest crops are spread over the images, so that none has only the best
-            crops = crops.view(c.factor**2, self.ipc, *crops.shape[1:]).transpose(0, 1).flatten(0, 1)
-            self.images[self.labels == y] = mosaic(crops, self.ipc, c.factor)
+            crops = crops.cpu().view(c.factor**2, self.ipc, *crops.shape[1:]).transpose(0, 1)
+            self.images[self.labels == y] = mosaic(crops.flatten(0, 1), self.ipc, c.factor)
         return 0.
-    def result(self):
+
+    def result(self) -> DistilledSet:
+        "The images, with the teacher's labels if they are wanted."
         ds = super().result()
         if self.cfg.soft_labels:
             with local_seed(self.seed, 'rded', 'labels'):

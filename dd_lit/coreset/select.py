@@ -8,11 +8,13 @@ __all__ = ['random_select', 'herding', 'k_center', 'forgetting_events', 'forgett
 
 # %% ../../nbs/coreset/select.ipynb #5d25efef
 import torch
+from torch import Generator, Tensor
 
 from ..core import rng, seed_of
 from ..data import check_ipc
 from ..method import Method, MethodSettings, register
 from ..models import create_model, embed, model_settings, predict
+from ..sets import DistilledSet
 from ..settings import merge, setting, with_defaults
 from ..train import fit
 
@@ -29,28 +31,31 @@ def _per_class(labels, ipc, pick):
     return torch.cat(out)
 
 def random_select(
-    labels,     # int64 [N]
-    ipc: int,   # Images per class
-    generator: torch.Generator = None, # Where the random numbers come from; default `rng(0, 'random')`
-) -> torch.Tensor: # int64 [C*ipc] indices, class by class
-    "Uniformly random images of every class, without repetition."
+    labels: Tensor,                     # int64 [N]
+    ipc: int,                           # Images per class
+    generator: Generator | None = None, # Of the random numbers; None: `rng(0, 'random')`
+) -> Tensor:                            # int64 [C*ipc] indices, class by class
+    """Uniformly random images of every class, without repetition. ValueError for a class that has
+    fewer than `ipc`."""
     g = generator or rng(0, 'random')
     return _per_class(labels, ipc, lambda i, c: torch.randperm(len(i), generator=g)[:ipc])
 
 # %% ../../nbs/coreset/select.ipynb #43916ed1
 def _check_features(features, labels):
     if features.ndim != 2 or len(features) != len(labels):
-        raise ValueError(f"features: expected shape [{len(labels)}, D], one row per label, got {list(features.shape)}")
+        raise ValueError(f"features: expected shape [{len(labels)}, D], one row per label, "
+                         f"got {list(features.shape)}")
     if not features.isfinite().all():
         raise ValueError("features: expected finite numbers, got NaN or infinity")
     return features.double()
 
 def herding(
-    features,   # [N,D]
-    labels,     # int64 [N]
-    ipc: int,   # Images per class
-) -> torch.Tensor: # int64 [C*ipc] indices, class by class, in the order chosen
-    "Greedy choice whose running mean follows the class mean (Welling 2009)."
+    features: Tensor, # [N,D]
+    labels: Tensor,   # int64 [N]
+    ipc: int,         # Images per class
+) -> Tensor:          # int64 [C*ipc] indices, class by class, in the order chosen
+    """Greedy choice whose running mean follows the class mean (Welling 2009). ValueError for
+    features that are not finite, and a class that has fewer than `ipc`."""
     z = _check_features(features, labels)
     def pick(i, c):
         zc = z[i]
@@ -67,11 +72,12 @@ def herding(
 
 # %% ../../nbs/coreset/select.ipynb #d491bf86
 def k_center(
-    features,   # [N,D]
-    labels,     # int64 [N]
-    ipc: int,   # Images per class
-) -> torch.Tensor: # int64 [C*ipc] indices, class by class, in the order chosen
-    "Farthest-first traversal of each class, from the image nearest its mean (Sener and Savarese 2018)."
+    features: Tensor, # [N,D]
+    labels: Tensor,   # int64 [N]
+    ipc: int,         # Images per class
+) -> Tensor:          # int64 [C*ipc] indices, class by class, in the order chosen
+    """Farthest-first traversal of each class, from the image nearest its mean (Sener and Savarese
+    2018). ValueError as in `herding`."""
     z = _check_features(features, labels)
     def pick(i, c):
         zc = z[i]
@@ -87,89 +93,112 @@ def k_center(
 
 # %% ../../nbs/coreset/select.ipynb #14f32f81
 def forgetting_events(
-    correct # bool [E,N]: was image n classified rightly after epoch e?
-) -> torch.Tensor: # int64 [N]; images that were never right get E + 1
-    "Count the steps from right to wrong."
+    correct: Tensor, # bool [E,N]: was image n classified rightly after epoch e?
+) -> Tensor:         # int64 [N]; images that were never right get E + 1
+    "Count the steps from right to wrong (Toneva et al. 2019)."
     correct = torch.as_tensor(correct)
     events = (correct[:-1] & ~correct[1:]).sum(0)
     return torch.where(correct.any(0), events, len(correct) + 1)
 
 def forgetting(
-    events,     # int64 [N] from `forgetting_events`
-    labels,     # int64 [N]
-    ipc: int,   # Images per class
-    generator: torch.Generator = None, # Breaks ties; default `rng(0, 'forgetting')`
-) -> torch.Tensor: # int64 [C*ipc] indices, class by class, most forgotten first
-    "The images forgotten most often (Toneva et al. 2019)."
+    events: Tensor,                     # int64 [N] from `forgetting_events`
+    labels: Tensor,                     # int64 [N]
+    ipc: int,                           # Images per class
+    generator: Generator | None = None, # Breaks ties; None: `rng(0, 'forgetting')`
+) -> Tensor:                            # int64 [C*ipc] indices, in each class most forgotten first
+    """The images forgotten most often (Toneva et al. 2019). ValueError for another number of
+    events than labels, and a class that has fewer than `ipc`."""
     g = generator or rng(0, 'forgetting')
     if len(events) != len(labels):
         raise ValueError(f"events: expected {len(labels)}, one per label, got {len(events)}")
-    return _per_class(labels, ipc, lambda i, c: (events[i] + torch.rand(len(i), generator=g)*.5).argsort(descending=True)[:ipc])
+    def pick(i, c):
+        order = events[i] + torch.rand(len(i), generator=g)*.5        # less than one event apart
+        return order.argsort(descending=True)[:ipc]
+    return _per_class(labels, ipc, pick)
 
 # %% ../../nbs/coreset/select.ipynb #37dce6a7
 class ChosenByNetwork(MethodSettings):
     "A network that is trained on all images, and whose features or mistakes choose among them."
     model: str = setting('convnet3', 'the network')
-    width: int | None = setting(None, "its width, if it has one; None: its own (ConvNets 128, resnet18 64)", low=1)
+    width: int | None = setting(
+        None, 'its width, if it has one; None: its own (ConvNets 128, resnet18 64)', low=1)
     epochs: int = setting(10, 'of its training', low=1)
     batch_size: int = setting(128, 'images a step', low=1)
     lr: float = setting(.02, 'learning rate, cosine', low=0)
 
 class _Select(Method):
     "A method that keeps real images: `choose` says which."
+    def choose(self) -> Tensor: # int64 [C*ipc] indices of training images, class by class
+        raise NotImplementedError
+
     def __init__(self, *args, **kw):
         super().__init__(*args, **kw)
         if isinstance(self.cfg, ChosenByNetwork):          # recorded is what will be built
             width = model_settings(self.cfg.model, width=self.cfg.width).get('width')
             self.cfg = merge(self.cfg, dict(width=width))
-    def setup(self):
+
+    def setup(self) -> None:
         check_ipc(self.ipc, self.data)
         self.labels = self.images = None
-    def _network(self):
-        d, c = self.data, self.cfg
-        return create_model(c.model, d.num_classes, d.in_chans, d.size, seed=seed_of(self.seed, 'select'), width=c.width).to(self.device)
-    def _train(self, model, **kw):
-        d, c = self.data, self.cfg
-        fit(model, d.train_x, d.train_y, normalize=d.normalize, epochs=c.epochs, batch_size=c.batch_size, lr=c.lr, schedule='cosine', seed=seed_of(self.seed, 'select'), desc=f'{self.name}: training', **kw)
-    def step(self):
-        self.indices = self.choose()
-        self.images, self.labels = self.data.normalize(self.data.train_x[self.indices]), self.data.train_y[self.indices]
+
+    def step(self) -> float:
+        d, self.indices = self.data, self.choose()
+        self.images, self.labels = d.normalize(d.train_x[self.indices]), d.train_y[self.indices]
         return 0.
-    def result(self):
+
+    def result(self) -> DistilledSet:
         ds = super().result()
         ds.meta['indices'] = self.indices.tolist()   # which training images these are
         return ds
 
+    def _network(self):
+        d, c = self.data, self.cfg
+        net = create_model(c.model, d.num_classes, d.in_chans, d.size,
+                           seed=seed_of(self.seed, 'select'), width=c.width)
+        return net.to(self.device)
+
+    def _train(self, net, **kw):
+        d, c = self.data, self.cfg
+        fit(net, d.train_x, d.train_y, normalize=d.normalize, epochs=c.epochs,
+            batch_size=c.batch_size, lr=c.lr, schedule='cosine',
+            seed=seed_of(self.seed, 'select'), desc=f'{self.name}: training', **kw)
+
+    def _features(self):
+        "What a network that is trained for it sees in the training images."
+        net = self._network()
+        self._train(net)
+        return embed(net, self.data.train_x, normalize=self.data.normalize)[0]
+
+# %% ../../nbs/coreset/select.ipynb #0a9e9d56
 @register('random')
 class Random(_Select):
     "Random real images of every class."
-    def choose(self):
+    def choose(self) -> Tensor:
         return random_select(self.data.train_y, self.ipc, rng(self.seed, 'random'))
 
 @register('herding')
 class Herding(_Select):
     "Real images whose mean feature follows the class mean."
     settings = ChosenByNetwork
-    def choose(self):
-        m = self._network()
-        self._train(m)
-        return herding(embed(m, self.data.train_x, normalize=self.data.normalize)[0], self.data.train_y, self.ipc)
+    def choose(self) -> Tensor:
+        return herding(self._features(), self.data.train_y, self.ipc)
 
 @register('k_center')
 class KCenter(_Select):
     "Real images such that every other is near one of them, in feature space."
     settings = ChosenByNetwork
-    def choose(self):
-        m = self._network()
-        self._train(m)
-        return k_center(embed(m, self.data.train_x, normalize=self.data.normalize)[0], self.data.train_y, self.ipc)
+    def choose(self) -> Tensor:
+        return k_center(self._features(), self.data.train_y, self.ipc)
 
 @register('forgetting')
 class Forgetting(_Select):
     "Real images that a network in training forgets most often."
     settings = with_defaults(ChosenByNetwork, epochs=20)
-    def choose(self):
+    def choose(self) -> Tensor:
         d, right = self.data, []
-        m = self._network()
-        self._train(m, on_epoch=lambda e, m: right.append(predict(m, d.train_x, normalize=d.normalize).argmax(1) == d.train_y))
-        return forgetting(forgetting_events(torch.stack(right)), d.train_y, self.ipc, rng(self.seed, 'forgetting'))
+        def note(e, net):
+            answers = predict(net, d.train_x, normalize=d.normalize).argmax(1)
+            right.append(answers == d.train_y)
+        self._train(self._network(), on_epoch=note)
+        events = forgetting_events(torch.stack(right))
+        return forgetting(events, d.train_y, self.ipc, rng(self.seed, 'forgetting'))
