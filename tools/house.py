@@ -51,7 +51,10 @@ LAZY = {
     'cli.py': (None, '`dd_lit --help` answers without torch: every command imports what it needs'),
 }
 # Functions with more than eight parameters that stay so: pattern of names -> why no settings object should carry them
-MANY: dict[str, str] = {}
+MANY: dict[str, str] = {
+    r'distill\.distill': 'what, how many, where to, from which seed: all of it about the run, nothing about the method',
+    r'train\.fit': 'images and labels, how they are read, who listens: what a training is about, not how it goes',
+}
 ASSERTS = {'raises', 'warns', 'fails', 'refuses'}
 
 
