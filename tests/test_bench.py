@@ -16,7 +16,9 @@ from dd_lit.method import list_methods
 
 sys.path.insert(0, str(ROOT/'bench'))
 import budgets
+import checks
 import harness
+import pages
 import prepared
 import timing
 
@@ -125,3 +127,18 @@ def test_timing():
     assert timing.medians(dict(a=[3., 1., 2.])) == dict(a=2.)
     x = torch.ones(1000, requires_grad=True)
     assert timing.saved_bytes(lambda: x.exp().sum().backward()) == 4000
+
+
+def test_lines_of_a_page(capsys):
+    "What is too long goes on below; tables, means and deviations."
+    pages.say('a'*60 + ' ' + 'b'*60, 3)
+    assert capsys.readouterr().out == 'a'*60 + '\n   ' + 'b'*60 + '\n'
+    found = checks.Finding('mnist', '2.0 against 1.0', 'reproduced')
+    pages.tell([dict(verdict='holds', text='A beats B', where='Table 1', says='2 | 1', places=[found])])
+    told = capsys.readouterr().out.splitlines()
+    assert told == [f"{'holds':18} A beats B (Table 1; paper: 2 | 1)", ' '*22 + 'mnist: 2.0 against 1.0  reproduced']
+    assert pages.table(['a', 'b'], [['x', 1]]) == '| a | b |\n|---|---:|\n| x | 1 |'
+    assert pages.spread([1., 3.]) == '2.0 ± 1.4' and pages.spread([1.]) == '-'
+    assert pages.bold('x', True) == '**x**' and pages.bold('x', False) == 'x'
+    assert pages.named(dict(lr=.1, flip=True)) == 'lr=0.1, flip=True'
+    assert pages.code(pages.bold).data.startswith('```python\ndef bold')
