@@ -10,14 +10,13 @@ import argparse
 import json
 import sys
 
-from dd_lit.compare import compare
+from dd_lit.compare import Row, compare
 from dd_lit.core import atomic_write, provenance
 from dd_lit.data import load_data
 from dd_lit.evaluate import full_accuracy, named
 from dd_lit.method import get_method, list_methods
 from dd_lit.report import table
 from dd_lit.teachers import squeeze
-from dd_lit.compare import Row
 from harness import RESULTS
 
 IPC, SEED = 10, 0
