@@ -1,4 +1,4 @@
-"""What the study pages share: code of this folder, tables, and lines that a page shows without scrolling."""
+"""What the study pages share: showing code of this folder, tables, and lines of 100 columns."""
 import inspect
 import textwrap
 from statistics import fmean, stdev

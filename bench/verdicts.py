@@ -1,4 +1,4 @@
-"""When is a claim reproduced? A paired interval over seeds, a margin for ties, and runs that no longer count.
+"""When is a claim reproduced? A paired interval over seeds, and runs that no longer count.
 
 `nbs/study/verdicts.ipynb` derives the rule, tests it, and measures how often it is wrong.
 """
