@@ -193,7 +193,7 @@ def _resolved(cls) -> None:
     for f in _fields(cls):
         f.type = hints[f.name]
 
-@dataclass_transform(frozen_default=True, field_specifiers=(setting,))
+@dataclass_transform(frozen_default=True)
 class Settings:
     "Base of all settings: a subclass is a frozen dataclass, its fields made by `setting`."
     def __init_subclass__(cls, **kw):
