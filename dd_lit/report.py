@@ -8,6 +8,7 @@ __all__ = ['table', 'compare_figure', 'grid_table', 'report']
 # %% ../nbs/13_report.ipynb #d3b9e065
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,9 @@ from .compare import Row
 from .core import atomic_write, provenance, save_figure
 from .evaluate import mean_std
 from .sets import DistilledSet
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # %% ../nbs/13_report.ipynb #ecc8f936
 def _number(v, form: str, unit: str = '') -> str:
@@ -51,7 +55,7 @@ def table(
     network, loss or optimiser everywhere) is left out."""
     kept = {k: v for k, v in _columns(rows).items() if any(c.strip() for c in v)}
     wide = {k: max(map(len, [k, *v])) for k, v in kept.items()}
-    first = next(iter(kept))                                     # on the left; the others on the right
+    first = next(iter(kept))               # on the left; the others on the right
     def line(cells):
         padded = [c.ljust(wide[k]) if k == first else c.rjust(wide[k]) for k, c in cells.items()]
         return '| ' + ' | '.join(padded) + ' |'
@@ -88,11 +92,12 @@ def _bars(ax, groups, keys) -> None:
     for i, g in enumerate(groups):
         for j, r in enumerate(g):
             at, mean, std = i - .3 + .6*(j + .5)/len(g), r.scores.mean, r.scores.std
-            colour = f'C{j % 10}' if keys else 'tab:blue'
-            ax.barh(at, mean, xerr=std, color='tab:gray' if r.name == 'random' else colour, height=.6/len(g))
+            own = f'C{j % 10}' if keys else 'tab:blue'
+            colour = 'tab:gray' if r.name == 'random' else own
+            ax.barh(at, mean, xerr=std, color=colour, height=.6/len(g))
             text = ' '.join([f'{mean:.1f}', *(getattr(r, k) for k in keys)]).strip()
             size = 8 if len(g) == 1 else 6
-            inside = mean - std > 2 + .3*size*len(text)              # else beside the bar and its error
+            inside = mean - std > 2 + .3*size*len(text)       # else beside the bar and its error
             x, ink = (2, 'white') if inside else (mean + std + 2, 'black')
             ax.text(x, at, text, va='center', color=ink, fontsize=size)
     ax.set(yticks=[], xlim=(0, 100), xlabel='test accuracy (%)', ylim=(len(groups) - .5, -.5))
@@ -104,7 +109,7 @@ def compare_figure(
     rows: list[Row],    # From `compare`
     per_class: int = 1, # Images of each class to show
     classes: int = 10,  # At most so many classes
-):                      # The matplotlib figure
+) -> 'Figure':          # Of matplotlib
     "The sets' images, a row for each, and beside them bars of accuracy: one for every row."
     import matplotlib.pyplot as plt
     sets: dict = {}
@@ -112,8 +117,8 @@ def compare_figure(
         sets.setdefault((r.name, str(r.ipc), id(r.set)), []).append(r)
     groups, shown = list(sets.values()), min(classes, rows[0].set.num_classes)
     high = max(.62*per_class, .17*max(map(len, groups)))*len(groups)
-    shape = dict(figsize=(10, .45 + high), width_ratios=[.62*shown, 3.2], layout='constrained')
-    fig, (left, right) = plt.subplots(1, 2, **shape)
+    fig, (left, right) = plt.subplots(1, 2, figsize=(10, .45 + high), layout='constrained',
+                                      width_ratios=[.62*shown, 3.2])
     _pictures(left, groups, per_class, shown)
     differ = [k for k in ('model', 'loss', 'opt') if len({getattr(r, k) for r in rows}) > 1]
     _bars(right, groups, differ)
@@ -135,7 +140,7 @@ def grid_table(
     across: str = 'loss', # What goes across
 ) -> str:
     """Markdown table of mean ± standard deviation over networks (and over whatever is neither down
-    nor across); the best of each row is bold. ValueError for another word."""
+    nor across), in percent; the best of each row is bold. ValueError for another word."""
     for n, v in dict(down=down, across=across).items():
         if v not in _AXES:
             raise ValueError(f"{n}: expected one of {', '.join(_AXES)}, got {v!r}")
@@ -157,7 +162,7 @@ def report(
     rows: list[Row], # From `compare`
     out: str | Path, # Folder
     name: str,       # Of the files: name.json, name.md, name.png
-    **extra          # More to store in the JSON
+    **extra: Any     # More to store in the JSON
 ) -> Path:           # The picture
     "Print the table; store it with its picture and the full numbers."
     t, out = table(rows), Path(out)
