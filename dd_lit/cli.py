@@ -167,13 +167,16 @@ class Distill(OnData):
         from dd_lit.method import get_method
         from dd_lit.parallel import first
         _import(self.plugin)
-        cfg = read_pairs(self.set) | (dict(iters=self.iters) if self.iters is not None else {})
+        cfg = read_pairs(self.set)
+        if self.iters is not None:
+            cfg['iters'] = self.iters
         parse(get_method(self.method).settings, cfg, self.method)
         d = self.load()
         name = f'{d.name}_{self.method}_ipc{self.ipc}_seed{self.seed}'
         out = Path(self.out) if self.out else Path('runs')/name
         print(f'{d}\n{self.method}, {self.ipc} per class -> {out}')
-        ds = distill(self.method, d, self.ipc, out, not self.fresh, **self.run_on, **cfg)
+        cfg |= self.run_on
+        ds = distill(self.method, d, self.ipc, out, not self.fresh, **cfg)
         if first():
             ds.show(path=out/'grid.png')
         took, size = ds.meta['seconds'], ds.nbytes()['total']
@@ -439,22 +442,18 @@ def methods_in_short() -> dict[str, str]: # name -> first line of its docstring
     return out | {e.name: f'from {e.value}' for e in entry_points(group='dd_lit.methods')}
 
 # %% ../nbs/15_cli.ipynb #b1cbdee8
-def _listed(own: dict) -> str:
-    "Settings without a line of their own."
-    return ''.join(f'\n    {k}={v!r}' for k, v in own.items())
-
 def explain_name(
     name: str, # A method, a network or a loss
 ) -> str:
     "What it is, and a line for each of its settings. ValueError if nothing is called so."
     from dd_lit.labels.losses import LOSSES, loss_settings
     from dd_lit.method import get_method, list_methods
-    from dd_lit.models import model_settings
+    from dd_lit.models import network_settings
     if name in list_methods():
         return f'{name}: {get_method(name).__doc__}'
     if name in LOSSES:
-        return f'loss {name}' + _listed(loss_settings(name))
-    return f'network {name}' + _listed(model_settings(name))
+        return f'loss {name}' + ''.join(f'\n    {k}={v!r}' for k, v in loss_settings(name).items())
+    return f'network {name}\n{explained(network_settings(name))}'
 
 # %% ../nbs/15_cli.ipynb #da2fe97f
 class List(Command):
@@ -530,14 +529,15 @@ def more_help(
     if name == 'distill':
         from dd_lit.method import get_method, list_methods
         methods = [a for a in argv if a in list_methods()]
-        told = [(m, '\n' + explained(get_method(m).settings)) for m in methods[:1]]
+        told = [(m, get_method(m).settings) for m in methods[:1]]
     if issubclass(COMMANDS[name], OnSets):
-        from dd_lit.models import model_settings
+        from dd_lit.models import network_settings
         from dd_lit.train import Training
         nets = [t.partition(':')[0] for t in _behind('--model', argv)] or ['convnet3']
-        told = [('the training', '\n' + explained(Training))]
-        told += [(n, _listed(model_settings(n))) for n in nets]
-    return ''.join(f'\nsettings of {who} (--set NAME=VALUE):{lines}\n' for who, lines in told)
+        told = [('the training', Training)]
+        told += [(n, network_settings(n)) for n in nets if n != 'timm']
+    return ''.join(f'\nsettings of {who} (--set NAME=VALUE):\n{explained(cls)}\n'
+                   for who, cls in told if names_of(cls))
 
 # %% ../nbs/15_cli.ipynb #0aab2bef
 def _said(e: BaseException) -> str:

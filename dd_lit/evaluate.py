@@ -81,13 +81,15 @@ def protocol_settings(
 def named(
     o: Any  # A name or a function, or (name, settings)
 ) -> tuple[Any, dict[str, Any], str]: # (name, settings, both as text)
-    "What tables call a loss, an optimiser or a network that may have settings."
+    """What tables call a loss, an optimiser or a network that may have settings. ValueError for
+    what is neither a name, a function, nor (name, settings)."""
     n, k = o if isinstance(o, (tuple, list)) and len(o) == 2 else (o, {})
     if not (isinstance(n, str) or callable(n)) or not isinstance(k, dict):
         raise ValueError(f"expected a name, or (name, settings), got {o!r}")
     number = lambda v: isinstance(v, (int, float)) and not isinstance(v, bool)
     words = [f'{a}={v:g}' if number(v) else f'{a}={v}' for a, v in k.items()]
-    return n, dict(k), ' '.join([n if isinstance(n, str) else getattr(n, '__name__', 'custom'), *words])
+    name = n if isinstance(n, str) else getattr(n, '__name__', 'custom')
+    return n, dict(k), ' '.join([name, *words])
 
 def mean_std(
     v: Sequence[float],

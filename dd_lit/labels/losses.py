@@ -8,14 +8,14 @@ __all__ = ['LOSSES', 'HARD_LOSSES', 'list_losses', 'loss_settings', 'get_loss']
 # %% ../../nbs/labels/losses.ipynb #4befc8e2
 import inspect
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..settings import unknown
+from ..settings import Settings, parse, setting
 from .gift import _length, _wide, cosine_loss, gift_loss, refine_labels
 from .kd import _kl_rows, dkd_loss, kd_loss, nkd_loss, wsld_loss
 
@@ -49,15 +49,23 @@ def list_losses() -> list[str]: # Names that `get_loss` knows
     "Losses by name."
     return list(LOSSES)
 
+@cache
+def _class_of(name: str) -> type[Settings]:
+    "The settings of a loss as a class, made from its function: numbers, switches, words."
+    f = LOSSES[name]
+    each = (f.args[0], f) if isinstance(f, partial) else (f,)     # mixed: another loss, and ce
+    found = [p for g in each for p in inspect.signature(g).parameters.values()]
+    own = {p.name: p.default for p in found if p.default is not p.empty}
+    checks: dict[str, dict] = dict(T=dict(above=0), form=dict(among=('paper', 'release')))
+    made: dict[str, Any] = {k: setting(v, '', **checks.get(k, {})) for k, v in own.items()}
+    made['__annotations__'] = {k: type(v) for k, v in own.items()}
+    return type(f'{name}_settings', (Settings,), made)
+
 def loss_settings(
     name: str, # A name in `LOSSES`
 ) -> dict[str, Any]: # name -> default
     "The settings of a loss: T, scale, gamma, alpha, ..., as far as it has them."
-    f = LOSSES[name]
-    mixed = isinstance(f, partial)             # another loss, and gamma times ce
-    each = (f.args[0], f) if mixed else (f,)
-    own = [p for g in each for p in inspect.signature(g).parameters.values()]
-    return {p.name: p.default for p in own if p.default is not p.empty}
+    return _class_of(name)().to_dict()
 
 # %% ../../nbs/labels/losses.ipynb #dc6befea
 def _check_teacher(name: str, s: Tensor, t: Tensor | None) -> None:
@@ -119,9 +127,7 @@ def get_loss(
     themselves."""
     if name not in LOSSES:
         raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {name!r}")
-    for k in kw:
-        if k not in loss_settings(name):
-            raise unknown(k, loss_settings(name), f'loss {name!r}')
+    parse(_class_of(name), kw, f'loss {name!r}')
     f = partial(LOSSES[name], **kw)
     own = name in ('cosine', 'gift')     # they widen themselves: a row of zeros depends on the type
     wide = lambda z: z if z is None or own else _wide(z)
