@@ -143,11 +143,13 @@ def atomic_write(
             os.fsync(f.fileno())
         os.chmod(tmp, 0o666 & ~_umask())   # mkstemp makes files private; this is a file like others
         os.replace(tmp, path)
-    except BaseException:
+    except BaseException as e:
         try:
             os.unlink(tmp)
         except OSError:
             pass
+        if isinstance(e, OSError) and e.filename is None:     # a full disk does not say which file
+            raise OSError(e.errno, e.strerror, str(path)) from None
         raise
     return path
 

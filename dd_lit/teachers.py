@@ -82,6 +82,14 @@ def _kept(path: Path, model: nn.Module) -> dict | None:
         model.load_state_dict(start)
         return None
 
+def _check_cache(folder: Path) -> None:
+    "Can weights be kept there? Asked before they are trained."
+    try:
+        atomic_write(folder/'.write-test', b'').unlink()
+    except OSError as e:
+        raise ValueError(f"cache: cannot write to {str(folder)!r} ({e.strerror or e}); set "
+                         "DD_LIT_CACHE to a folder for trained networks") from None
+
 def cached(
     model: nn.Module,                      # Freshly made; its weights are part of the key
     train: Callable[[nn.Module], float],   # Trains it in place; returns its accuracy in percent
@@ -101,6 +109,7 @@ def cached(
         if test is not None and about['tested'] != tested:
             return model, test(model)
         return model, about['accuracy']
+    _check_cache(path.parent)
     acc = train(model)
     weights = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
     meta = dict(test_accuracy=repr(acc), tested=str(tested), what=json.dumps(what))

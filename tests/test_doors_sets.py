@@ -1,0 +1,354 @@
+"""Sets, checkpoints and scores that come from elsewhere: hostile, damaged, or made for other data and other tools."""
+import errno
+import json
+import os
+import re
+from pathlib import Path, PureWindowsPath
+
+import pytest
+import safetensors
+import safetensors.torch
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dd_lit.compare import Row, compare
+from dd_lit.core import rng
+from dd_lit.data import ImageData
+from dd_lit.distill import distill, load_checkpoint
+from dd_lit.evaluate import Scores
+from dd_lit.report import table
+from dd_lit.sets import DistilledSet, safe_name
+
+NORM = ((.4,), (.3,))
+FAST = dict(model='convnet1', model_kw=dict(width=4), epochs=1, repeats=1)
+
+
+def small_set(classes=('ant', 'bee', 'cat'), n=6, soft=False, **meta):
+    "A set of noise, two images per class."
+    x = torch.randn(n, 1, 8, 8, generator=rng(0, 'images'))
+    y = torch.arange(n) % len(classes)
+    z = torch.randn(n, len(classes), generator=rng(0, 'soft')) if soft else None
+    return DistilledSet(x, y, NORM, classes, z, 'logits' if soft else None, meta=dict(method='dc', data='toy') | meta)
+
+
+def toy(classes=('ant', 'bee', 'cat'), n=12):
+    "Data of three classes that are told apart by their brightness."
+    y = torch.arange(2*n) % len(classes)
+    x = (60*y[:, None, None, None] + torch.randint(0, 60, (2*n, 1, 8, 8), generator=rng(0, 'toy'))).byte()
+    return ImageData(x[:n], y[:n], x[n:], y[n:], norm=NORM, classes=classes, name='toy')
+
+
+def same(a, b):
+    "Are two sets the same, but for what is said about them?"
+    soft = a.soft is b.soft is None or a.soft is not None and b.soft is not None and torch.equal(a.soft, b.soft)
+    return (torch.equal(a.images, b.images) and torch.equal(a.labels, b.labels) and soft
+            and (a.norm, a.classes, a.patches) == (b.norm, b.classes, b.patches))
+
+
+def refused(f, *words):
+    "A ValueError of one line."
+    with pytest.raises(ValueError) as e:
+        f()
+    assert '\n' not in str(e.value).strip()
+    for w in words:
+        assert w in str(e.value), (w, str(e.value))
+    return str(e.value)
+
+
+def files(folder):
+    return {p.relative_to(folder) for p in folder.rglob('*')}
+
+
+def rewritten(folder, **changes):
+    "A set's two files with other entries, as somebody with bad intentions would write them: the checksum fits."
+    from dd_lit.sets import _sealed
+    with safetensors.safe_open(folder/'data.safetensors', framework='pt') as f:
+        own, tensors = json.loads(f.metadata()['dd_lit']), {k: f.get_tensor(k) for k in f.keys()}
+    blob = json.dumps(_sealed(own | changes))
+    (folder/'data.safetensors').write_bytes(safetensors.torch.save(tensors, metadata=dict(dd_lit=blob)))
+    (folder/'meta.json').write_text(blob)
+
+
+# --- Names ---
+
+ALLOWED = re.compile(r'[A-Za-z0-9._-]+')
+NAMES = ('../../x', '/etc/passwd', 'CON', 'nul.txt', 'a.', ' ', '', '.', '..', '.hidden', 'a\nb', 'a:b', 'ä' * 300,
+         'COM1.tar', 'a\\b', 'a\x00b', '-rf', '~root')
+
+
+@given(st.one_of(st.sampled_from(NAMES), st.text()))
+def test_names_are_made_from_a_fixed_alphabet(text):
+    "Whatever comes in, what goes out is the name of one file, also in Windows."
+    name = safe_name(text)
+    assert ALLOWED.fullmatch(name) and 0 < len(name) <= 80 and name[0] not in '.-' and name[-1] != '.'
+    assert Path(name).name == name == PureWindowsPath(name).name
+    assert name.split('.')[0].upper() not in ('CON', 'PRN', 'AUX', 'NUL', 'COM1', 'LPT1')
+    assert safe_name(name) == name
+
+
+def test_ordinary_names_stay():
+    for name in ('dc', 'dc_mdo', 'cifar10', 'ipc10', 'timm-vit.x', 'herding'):
+        assert safe_name(name) == name
+
+
+@pytest.mark.parametrize('method', ['../../../escaped', '/tmp/escaped', 'a/b', 'NUL', 'x' * 500, 'a\nb'])
+def test_a_set_cannot_choose_where_its_score_is_written(method, tmp_path):
+    "The name of the method is text from a file."
+    small_set(method=method).save(tmp_path/'in')
+    before = files(tmp_path)
+    compare([tmp_path/'in'], toy(), out=tmp_path/'deep'/'er'/'out', **FAST)
+    new = files(tmp_path) - before
+    assert all(p.parts[0] == 'deep' and p.parts[:3] in (('deep',), ('deep', 'er'), ('deep', 'er', 'out')) for p in new)
+    stored, = (tmp_path/'deep'/'er'/'out'/'scores').glob('*.json')
+    assert ALLOWED.fullmatch(stored.name) and not Path('/tmp/escaped').exists()
+
+
+@given(classes=st.lists(st.text(max_size=12), min_size=2, max_size=4, unique=True))
+def test_pictures_stay_in_their_folder(classes, tmp_path_factory):
+    out = tmp_path_factory.mktemp('pictures')
+    small_set(classes=classes, n=2*len(classes)).to_folder(out/'in'/'side')
+    assert {p.parts[0] for p in files(out)} == {'in'} and len(list(out.rglob('*.png'))) == 2*len(classes)
+    folders = [p.name for p in (out/'in'/'side').iterdir() if p.is_dir()]
+    assert all(ALLOWED.fullmatch(n) for n in folders) and len({n.lower() for n in folders}) == len(classes)
+
+
+# --- Text ---
+
+MARKUP = ('a|b', '[link](http://evil.example)', '<img src=x onerror=alert(1)>', 'a\n| fake | 99.9 ± 0.0 |', '`code`',
+          '**bold**', '\x1b[31mred', '$x^2$', 'http://evil.example', 'a\\', '![p](x.png)', '‮drow', '&lt;b&gt;')
+
+
+def rows_of(name):
+    ds = small_set(method=name)
+    return [Row(name, 2, 'convnet1', 'ce', '', Scores([50.], [90.]), ds, 1., None, 100)]
+
+
+@given(st.one_of(st.sampled_from(MARKUP), st.text(max_size=30)))
+def test_text_from_files_is_no_markup(text):
+    "One row stays one row of as many cells, and nothing in it is read as a link, a tag, emphasis or an escape."
+    lines = table(rows_of(text)).split('\n')
+    assert len(lines) == 3 and table(rows_of(text)).isprintable() is False     # by its two line ends only
+    assert all(l.isprintable() for l in lines)
+    cells = [len(re.findall(r'(?<!\\)(?:\\\\)*\|', l)) for l in lines]
+    assert len(set(cells)) == 1
+    first = re.split(r'(?<!\\)\|', lines[2])[1]
+    bare = re.sub(r'\\.|&#\d+;|&(lt|gt|amp);', '', first)
+    assert not set(bare) & set('<>[]`*$|\\') and '://' not in bare
+
+
+def test_ordinary_names_in_a_table_stay():
+    for name in ('dc_mdo', 'convnet3 width=64', 'kl T=4', 'random'):
+        assert f'| {name} ' in table(rows_of(name))
+
+
+@pytest.mark.parametrize('text', MARKUP)
+def test_a_set_shows_itself_whatever_its_texts_are(text, tmp_path):
+    "Class names with dollars are mathematics to matplotlib, escapes are commands to a terminal."
+    ds = small_set(classes=(text, r'$\frac$', '$'), method=text, data=text)
+    ds.show(path=tmp_path/'x.png')
+    assert repr(ds).isprintable() and (tmp_path/'x.png').stat().st_size > 500
+
+
+# --- Types ---
+
+WRONG_META = [('method', 3), ('method', ['dc']), ('data', {}), ('seed', 'x'), ('seconds', '3'),
+              ('seconds', float('nan')),
+              ('iterations', 1.5), ('config', 'lr=1'), ('peak_bytes', []), ('data_fingerprint', 7), ('ipc', 'many')]
+
+
+@pytest.mark.parametrize(('key', 'value'), WRONG_META)
+def test_wrong_types_in_meta_are_errors(key, value, tmp_path):
+    small_set().save(tmp_path)
+    rewritten(tmp_path, meta=dict(method='dc', data='toy') | {key: value})
+    refused(lambda: DistilledSet.load(tmp_path), f'meta: {key}', str(tmp_path))
+    refused(lambda: small_set(**{key: value}), f'meta: {key}')
+
+
+WRONG = [('classes', 'abc'), ('classes', [1, 2, 3]), ('classes', {'a': 1, 'b': 2, 'c': 3}), ('classes', None),
+         ('norm', 3), ('norm', [['.4'], ['.3']]), ('norm', {'mean': 1, 'std': 2}), ('patches', '2'), ('patches', True),
+         ('patches', 1.), ('meta', []), ('meta', [['method', 'dc']]), ('meta', 'dc'), ('meta', None), ('format', 7)]
+
+
+@pytest.mark.parametrize(('key', 'value'), WRONG)
+def test_wrong_types_in_a_set_are_errors(key, value, tmp_path):
+    small_set().save(tmp_path)
+    rewritten(tmp_path, **{key: value})
+    refused(lambda: DistilledSet.load(tmp_path), str(tmp_path))
+
+
+@pytest.mark.parametrize('blob', ['[]', '3', 'null', '"x"', '[' * 100000, '{"format": "dd_lit.DistilledSet/1"}'])
+def test_a_header_that_is_no_table(blob, tmp_path):
+    small_set().save(tmp_path)
+    with safetensors.safe_open(tmp_path/'data.safetensors', framework='pt') as f:
+        tensors = {k: f.get_tensor(k) for k in f.keys()}
+    (tmp_path/'data.safetensors').write_bytes(safetensors.torch.save(tensors, metadata=dict(dd_lit=blob)))
+    refused(lambda: DistilledSet.load(tmp_path), 'data.safetensors')
+    small_set().save(tmp_path)
+    (tmp_path/'meta.json').write_text(blob)
+    refused(lambda: DistilledSet.load(tmp_path), 'meta.json')
+
+
+@pytest.mark.parametrize('kind', [torch.bfloat16, torch.float64, torch.int32, torch.complex64, torch.bool])
+def test_numbers_of_another_type(kind, tmp_path):
+    small_set().save(tmp_path)
+    with safetensors.safe_open(tmp_path/'data.safetensors', framework='pt') as f:
+        meta, tensors = f.metadata(), {k: f.get_tensor(k) for k in f.keys()}
+    tensors['images'] = tensors['images'].to(kind)
+    (tmp_path/'data.safetensors').write_bytes(safetensors.torch.save(tensors, metadata=meta))
+    refused(lambda: DistilledSet.load(tmp_path), 'data.safetensors')
+
+
+@given(where=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7),
+       file=st.sampled_from(['data.safetensors', 'meta.json']))
+def test_a_flipped_bit_is_seen_or_changes_nothing(where, bit, file, tmp_path_factory):
+    d, ds = tmp_path_factory.mktemp('flip'), small_set(soft=True)
+    ds.save(d)
+    b = bytearray((d/file).read_bytes())
+    b[int(where*len(b))] ^= 1 << bit
+    (d/file).write_bytes(b)
+    try:
+        back = DistilledSet.load(d)
+    except ValueError:
+        return
+    assert same(back, ds) and all(back.meta.get(k) == v for k, v in ds.meta.items())
+
+
+KEYS = ('norm', 'classes', 'meta', 'patches', 'soft_kind', 'format', 'digest', 'x')
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+ANYTHING = st.recursive(LEAVES, lambda o: st.lists(o, max_size=3) | st.dictionaries(st.text(max_size=3), o, max_size=3),
+                        max_leaves=6)
+
+
+@given(what=st.dictionaries(st.sampled_from(KEYS), ANYTHING))
+def test_a_set_of_anything_is_a_set_or_a_sentence(what, tmp_path_factory):
+    d = tmp_path_factory.mktemp('any')
+    small_set().save(d)
+    rewritten(d, **what)
+    try:
+        back = DistilledSet.load(d)
+    except ValueError:
+        return
+    assert repr(back).isprintable() and len(back.classes) >= 3
+
+
+# --- Checkpoints ---
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    "The bytes of a checkpoint, and what it holds."
+    d = tmp_path_factory.mktemp('run')
+    def stop(method):
+        if method.k == 2:
+            raise KeyboardInterrupt
+    from dd_lit.distill import run
+    from dd_lit.method import get_method
+    made = get_method('dc')(toy(), 1, iters=4, width=4, batch_real=4)
+    with pytest.raises(KeyboardInterrupt):
+        run(made, d, checkpoint_seconds=0, on_step=stop)
+    return (d/'checkpoint.pt').read_bytes(), load_checkpoint(d/'checkpoint.pt')
+
+
+def equal(a, b):
+    if isinstance(a, torch.Tensor):
+        return isinstance(b, torch.Tensor) and torch.equal(a, b)
+    if isinstance(a, dict):
+        return isinstance(b, dict) and set(a) == set(b) and all(equal(a[k], b[k]) for k in a)
+    if isinstance(a, (list, tuple)):
+        return type(a) is type(b) and len(a) == len(b) and all(map(equal, a, b))
+    return a == b
+
+
+def flips(data, path, places, start=0):
+    "How many flipped bits were read, and how many of those gave something else."
+    good, read, other = load_checkpoint(path), 0, 0
+    for at in places:
+        b = bytearray(data)
+        b[start + int(at*(len(b) - start))] ^= 4
+        path.write_bytes(b)
+        try:
+            back = load_checkpoint(path)
+        except ValueError:
+            continue
+        read, other = read + 1, other + (not equal(back, good))
+    return read, other
+
+
+def test_a_checkpoint_knows_its_checksum(checkpoint, tmp_path):
+    data, _ = checkpoint
+    (tmp_path/'c.pt').write_bytes(data)
+    assert flips(data, tmp_path/'c.pt', [k/200 for k in range(200)]) == (0, 0)
+
+
+def test_a_checkpoint_from_before_the_checksum_goes_on(checkpoint, tmp_path):
+    "Its zip file has checksums of its own, of what is in it."
+    _, content = checkpoint
+    torch.save(content, tmp_path/'c.pt')
+    assert equal(load_checkpoint(tmp_path/'c.pt'), content)
+    assert flips((tmp_path/'c.pt').read_bytes(), tmp_path/'c.pt', [k/200 for k in range(200)])[1] == 0
+
+
+@given(cut=st.floats(0, 1, exclude_max=True), more=st.binary(max_size=50))
+def test_a_cut_or_grown_checkpoint(cut, more, checkpoint, tmp_path_factory):
+    data, _ = checkpoint
+    d = tmp_path_factory.mktemp('cut')
+    for b in (data[:int(cut*len(data))], data + more if more else b'', more):
+        (d/'checkpoint.pt').write_bytes(b)
+        refused(lambda: load_checkpoint(d/'checkpoint.pt'), 'checkpoint.pt')
+
+
+CHANGES = dict(identity=3, state=[])
+STATES = [('k', 'x'), ('k', -3), ('k', 10**9), ('k', None), ('images', 'x'), ('images', None), ('history', 3),
+          ('history', ['a']), ('optimizers', []), ('optimizers', [{}]), ('labels', torch.zeros(2, 2)), ('seconds', 'x'),
+          ('images', torch.zeros(1)), ('seconds', None)]
+
+
+@pytest.mark.parametrize(('key', 'value'), [*CHANGES.items(), *STATES])
+def test_a_checkpoint_with_other_things_in_it(key, value, checkpoint, tmp_path):
+    content = dict(checkpoint[1])
+    if key in CHANGES:
+        content[key] = value
+    else:
+        content['state'] = content['state'] | {key: value}
+    torch.save(content, tmp_path/'checkpoint.pt')
+    refused(lambda: distill('dc', toy(), 1, out=tmp_path, iters=4, width=4, batch_real=4), 'checkpoint.pt')
+
+
+# --- Places ---
+
+def test_a_damaged_score_is_named(tmp_path):
+    "One line that names the file and says what to do; not a wrong number, not a traceback."
+    small_set().save(tmp_path/'in')
+    compare([tmp_path/'in'], toy(), out=tmp_path/'out', **FAST)
+    f, = (tmp_path/'out'/'scores').glob('*.json')
+    good = f.read_text()
+    for bad in ('', '{"top1": [', '[]', '3', '{}', '{"top1": 3, "top5": 4}', '{"top1": ["x"], "top5": [1]}',
+                '{"top1": [], "top5": []}', good.replace('"top1"', '"top2"'), '[' * 100000):
+        f.write_text(bad)
+        refused(lambda: compare([tmp_path/'in'], toy(), out=tmp_path/'out', **FAST), f.name, 'fresh')
+    f.write_text(good)
+    compare([tmp_path/'in'], toy(), out=tmp_path/'out', **FAST)
+
+
+def test_an_unwritable_home_is_said_before_anything_is_trained(cli, tmp_path):
+    (tmp_path/'file').write_text('')
+    how = ['--set', 'backbones=convnet1', 'squeeze_epochs=1', 'iters=1', 'width=4']
+    p = cli('distill', 'sre2l', '--out', 'a', *how, env=dict(HOME=str(tmp_path/'file'), DD_LIT_CACHE=''), check=2)
+    line, = p.stderr.strip().splitlines()
+    assert str(tmp_path/'file') in line and 'DD_LIT_CACHE' in line
+
+
+@pytest.mark.parametrize('number', [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize('writes', [0, 1, 2])
+def test_a_full_disk_is_one_line_with_the_file(number, writes, call, tmp_path, monkeypatch):
+    "Full from the beginning, or after so many files."
+    done = []
+    def full(fd):
+        done.append(fd)
+        if len(done) > writes:
+            raise OSError(number, os.strerror(number))
+    monkeypatch.setattr(os, 'fsync', full)
+    p = call('distill', 'random', '--out', 'a')
+    assert p.returncode == 2
+    line, = p.stderr.strip().splitlines()
+    assert "'a" in line and os.strerror(number) in line and '--out' in line
