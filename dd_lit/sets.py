@@ -117,8 +117,6 @@ class DistilledSet:
     ):
         self.images = _checked_images(images)
         self.norm: tuple = check_norm(norm, self.images.shape[1])
-        if isinstance(classes, (str, bytes, dict)):
-            raise ValueError(f"classes: expected a list of names, got {_short(classes)}")
         known = None if classes is None else [str(c) for c in classes]
         count = None if known is None else len(known)
         n, most = len(self.images), min(self.images.shape[2:])

@@ -332,8 +332,8 @@ def test_a_damaged_score_is_named(tmp_path):
 
 def test_an_unwritable_home_is_said_before_anything_is_trained(cli, tmp_path):
     (tmp_path/'file').write_text('')
-    how = ['--set', 'backbones=convnet1', 'squeeze_epochs=1', 'iters=1', 'width=4']
-    p = cli('distill', 'sre2l', '--out', 'a', *how, env=dict(HOME=str(tmp_path/'file'), DD_LIT_CACHE=''), check=2)
+    how = ['--set', 'backbone=convnet3', 'squeeze_epochs=1', 'width=4']
+    p = cli('distill', 'rded', '--out', 'a', *how, env=dict(HOME=str(tmp_path/'file'), DD_LIT_CACHE=''), check=2)
     line, = p.stderr.strip().splitlines()
     assert str(tmp_path/'file') in line and 'DD_LIT_CACHE' in line
 
