@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from .core import atomic_write, callable_module, default_device, progress, rng
 from .data import ImageData, fingerprint, load_data
@@ -37,7 +38,7 @@ def _known(item) -> bool:
     return folder or isinstance(item, str) and item in list_methods()
 
 def check_items(
-    items,  # What `compare` is given
+    items: Any,   # What `compare` is given: one, or several
 ) -> list:
     "The items as a list; ValueError for what is neither a set, a folder of one, nor a method."
     items = [items] if isinstance(items, (str, Path, DistilledSet)) else list(items)
@@ -45,8 +46,8 @@ def check_items(
         raise ValueError("items: expected at least one set, folder or method")
     for o in items:
         if not _known(o):
-            methods = ', '.join(list_methods())
-            raise ValueError(f"items: expected folders of distilled sets or methods ({methods}), got {str(o)!r}")
+            raise ValueError("items: expected folders of distilled sets or methods "
+                             f"({', '.join(list_methods())}), got {str(o)!r}")
     return items
 
 # %% ../nbs/12_compare.ipynb #d5f6a30c
@@ -55,8 +56,8 @@ def random_like(
     data: ImageData,
     seed: int = 0,
 ) -> DistilledSet: # Whole real images; without soft labels
-    """Random real images, as many of every class as `distilled` has; where all classes have the same
-    number, the draw of the method 'random'. ValueError if the data has too few."""
+    """Random real images, as many of every class as `distilled` has; where all classes have the
+    same number, the draw of the method 'random'. ValueError if the data has too few."""
     g, picked = rng(seed, 'random'), []
     counts = torch.bincount(distilled.labels, minlength=data.num_classes).tolist()
     for c, n in enumerate(counts):
@@ -73,22 +74,23 @@ def random_like(
 # %% ../nbs/12_compare.ipynb #cmplab01
 def teach(
     ds: DistilledSet,
-    teachers,        # A trained network, or several
-    cfg: dict,       # Settings of `Training`: epochs, batch_size, augment
+    teachers: nn.Module | list, # A trained network, or several
+    cfg: dict[str, Any], # Settings of `Training`: epochs, batch_size, augment
     seed: int = 0,
-    **views          # Of `ViewSettings`, where they differ: crop, flip, mix, temperature; topk
+    **views: Any         # Of `LabelSettings`, where they differ: crop, flip, mix, ..., topk
 ) -> SoftLabels:
     "The teachers' labels for every view of `ds` that a training with the settings `cfg` will show."
-    own = dict(seed=seed, factor=ds.patches)
+    own: dict[str, Any] = dict(seed=seed, factor=ds.patches)
     if isinstance(cfg['augment'], str):
         own |= dict(augment=cfg['augment'], crop=1., flip=False, mix=False)
-    return relabel(ds.images, teachers, epochs=cfg['epochs'], batch_size=cfg['batch_size'], **own | views)
+    shown = dict(epochs=cfg['epochs'], batch_size=cfg['batch_size'])
+    return relabel(ds.images, teachers, **shown | own | views)
 
 # %% ../nbs/12_compare.ipynb #cmpnam01
 def score_name(
     draws: list[DistilledSet], # The set, or several draws of one
     teachers: list,            # Networks that label it
-    **settings                 # All that decides the score
+    **settings: Any            # All that decides the score
 ) -> str:                      # 16 hex digits
     "Equal settings, sets, labels and teachers give equal names."
     return short_digest(json.dumps(plain([settings, draws, teachers]), sort_keys=True))
@@ -96,11 +98,13 @@ def score_name(
 # %% ../nbs/12_compare.ipynb #d9b2af77
 class Grid(Settings):
     "What is compared beside the sets."
-    model: str | tuple = setting('convnet3', 'a network or a list: names, or (name, settings of it)')
-    loss: str | tuple | Callable = setting('ce', 'a loss or a list: names, or (name, settings of it)')
-    opt: str | tuple | Callable | None = setting(None, "likewise an optimiser; None: the protocol's")
+    model: str | tuple = setting('convnet3', 'network or list of them: names, or (name, settings)')
+    loss: str | tuple | Callable = setting('ce', 'loss or list of them: names, or (name, settings)')
+    opt: str | tuple | Callable | None = setting(
+        None, "optimiser or list of them: names, or (name, settings); None: the protocol's")
     fair: bool = setting(False, 'train on random images beside every set: IOR for all')
-    full: float | dict | None = setting(None, 'full-data accuracy, if known, or {network: accuracy}: HLR')
+    full: float | dict | None = setting(
+        None, 'full-data accuracy in percent, if known, or {network: accuracy}: HLR')
     label_kw: dict | None = setting(None, 'for `relabel`: crop, flip, mix, temperature, ...')
     methods_kw: dict | None = setting(None, '{method: settings} for method names')
 
@@ -112,6 +116,7 @@ class Cell:
     opt: tuple
     @property
     def is_soft(self) -> bool:
+        "Does the loss look at a teacher?"
         return self.loss[0] not in HARD_LOSSES
 
 _CE = ('ce', {}, 'ce')
@@ -148,9 +153,10 @@ class Row:
     seconds: float | None   # To distil it
     peak_bytes: int | None  # While distilling
     bytes: int              # Of images and labels
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         "JSON-ready: numbers and how the set was made, not its images."
-        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ('scores', 'set')}
+        own = {f.name: getattr(self, f.name) for f in fields(self)}
+        own = {k: v for k, v in own.items() if k not in ('scores', 'set')}
         return own | dict(scores=self.scores.to_dict(), meta=self.set.meta)
 
 def _pooled(parts: list[Scores]) -> Scores:
@@ -159,6 +165,7 @@ def _pooled(parts: list[Scores]) -> Scores:
     config = parts[0].config | dict(repeats=len(parts), draws=len(parts))
     return Scores(top1, top5, hard, seconds=sum(p.seconds for p in parts), config=config)
 
+# %% ../nbs/12_compare.ipynb #adba7157
 def stored_scores(
     path: Path, # A file of `compare`
 ) -> Scores:
@@ -180,21 +187,22 @@ class Scorer:
     "Scores of sets in the cells of a grid, each computed once; with a folder, also kept there."
     def __init__(self,
         data: ImageData,
-        teachers: list,          # Networks that label every set for the soft losses
-        how: dict,               # Of `Evaluation`: repeats, protocol, seed, model_kw
-        training: dict,          # Of `Training`, where it differs from the protocol's
+        teachers: list,               # Networks that label every set for the soft losses
+        how: dict[str, Any],          # Of `Evaluation`: repeats, protocol, seed, model_kw
+        training: dict[str, Any],     # Of `Training`, where it differs from the protocol's
         label_kw: dict | None = None, # For `relabel`
-        out: Path | None = None, # Folder of the scores
-        resume: bool = True,     # Take scores that are there
-        device=None,
+        out: Path | None = None,      # Folder of the scores
+        resume: bool = True,          # Take scores that are there
+        device: str | torch.device | None = None,
     ):
-        self.data, self.teachers, self.training, self.label_kw = data, teachers, training, label_kw or {}
-        self.e = Evaluation(**how)
+        self.data, self.teachers, self.training = data, teachers, training
+        self.e, self.label_kw = Evaluation(**how), label_kw or {}
         self.out, self.resume, self.device = out, resume, default_device(device)
-        self.taught, self.done = {}, {}
+        self.taught: dict = {}
+        self.done: dict = {}
 
     def settings(self, ds: DistilledSet, cell: Cell) -> tuple[dict, dict, dict]:
-        "(settings of the network, what differs from the protocol's training, the whole training)."
+        "(of the network, of the training where the protocol has others, the whole training)."
         model_kw = (self.e.model_kw or {}) | cell.model[1]
         own = self.training | (dict(opt=cell.opt[0]) if cell.opt[0] else {}) | cell.opt[1]
         kind = probe(cell.model[0], self.data, **model_kw)
@@ -208,41 +216,42 @@ class Scorer:
             self.taught[key] = teach(ds, self.teachers, cfg, self.e.seed + r, **self.label_kw)
         return self.taught[key]
 
-    def file(self, name, draws, cell, model_kw, cfg) -> Path | None:
-        "Where the score is kept."
+    def file(self, name: str, draws: list[DistilledSet], cell: Cell) -> Path | None:
+        "Where the score is kept; None if nowhere."
         if self.out is None:
             return None
+        model_kw, _, cfg = self.settings(draws[0], cell)
         asked = self.teachers if cell.is_soft else []
-        labels = self.label_kw if asked else None
-        how = dict(model=cell.model[0], model_kw=model_kw, loss=cell.loss[:2], training=cfg, labels=labels)
-        how |= dict(repeats=self.e.repeats, seed=self.e.seed, data=fingerprint(self.data, test=True))
-        key = score_name(draws, asked, **how, device=self.device.type, recipe=RECIPE_VERSION)
+        how = dict(model=cell.model[0], model_kw=model_kw, loss=cell.loss[:2], training=cfg)
+        how |= dict(labels=self.label_kw if asked else None, data=fingerprint(self.data, test=True))
+        how |= dict(repeats=self.e.repeats, seed=self.e.seed, device=self.device.type)
+        key = score_name(draws, asked, **how, recipe=RECIPE_VERSION)
         return self.out/'scores'/f'{safe_name(name)}_{key}.json'
 
     def score(self, name: str, draws: list[DistilledSet], cell: Cell) -> Scores:
         "Scores of a set, or of several draws of one with a network each; a copy of its own."
         at = tuple(map(id, draws)), cell.model[2], cell.loss[2], cell.opt[2]
         if at not in self.done:
-            model_kw, own, cfg = self.settings(draws[0], cell)
-            f = self.file(name, draws, cell, model_kw, cfg)
+            f = self.file(name, draws, cell)
             if f is not None and self.resume and f.exists():
                 self.done[at] = stored_scores(f)
             else:
-                self.done[at] = s = self._compute(draws, cell, model_kw, own, cfg)
+                self.done[at] = s = self._compute(draws, cell)
                 if f is not None and first():
                     atomic_write(f, json.dumps(asdict(s)))
         s = self.done[at]
         return replace(s, config=dict(s.config))
 
-    def _compute(self, draws, cell, model_kw, own, cfg) -> Scores:
+    def _compute(self, draws, cell) -> Scores:
+        model_kw, own, cfg = self.settings(draws[0], cell)
         asked, loss = self.teachers and cell.is_soft, cell.loss[0]
         if isinstance(loss, str) and cell.is_soft and (cell.loss[1] or asked):
             loss = get_loss(loss, **cell.loss[1])
+        how: dict[str, Any] = dict(protocol=self.e.protocol, loss=loss, hard=False)
         def run(r, networks):
             soft = self.labels(draws[r], r, cfg) if asked else None
-            how = dict(hard=False, loss=loss, repeats=networks, seed=self.e.seed + r, protocol=self.e.protocol)
-            how |= dict(soft=soft, device=self.device, model_kw=model_kw)
-            return evaluate(draws[r], self.data, cell.model[0], **how | own)
+            return evaluate(draws[r], self.data, cell.model[0], soft, device=self.device,
+                            repeats=networks, seed=self.e.seed + r, model_kw=model_kw, **how, **own)
         repeats = self.e.repeats
         s = run(0, repeats) if len(draws) == 1 else _pooled([run(r, 1) for r in range(repeats)])
         if asked:
@@ -250,8 +259,8 @@ class Scorer:
         return s
 
 # %% ../nbs/12_compare.ipynb #33cac436
-_NO_IOR = ("the soft labels are the set's own, and without their teacher random images cannot get the same; "
-           "give a teacher that labels both (--teacher NAME)")
+_NO_IOR = ("the soft labels are the set's own, and without their teacher random images cannot get "
+           "the same; give a teacher that labels both (--teacher NAME)")
 
 @dataclass
 class _Item:
@@ -265,17 +274,18 @@ def _made(item, data, ipc, repeats, out, **kw) -> _Item:
     if not isinstance(item, str) or (Path(item)/'meta.json').is_file():
         ds = item if isinstance(item, DistilledSet) else DistilledSet.load(item)
         return _Item(ds.meta.get('method') or Path(str(item)).name, [ds], False)
-    seed = kw.pop('seed')
-    ds = distill(item, data, ipc, out=out/item if out else None, seed=seed, **kw)
-    more = range(1, repeats) if item == 'random' else ()
-    return _Item(item, [ds] + [distill(item, data, ipc, seed=seed + r, **kw) for r in more], item == 'random')
+    seed, is_random = kw.pop('seed'), item == 'random'
+    draws = [distill(item, data, ipc, out=out/item if out else None, seed=seed, **kw)]
+    for r in range(1, repeats if is_random else 1):
+        draws.append(distill(item, data, ipc, seed=seed + r, **kw))
+    return _Item(item, draws, is_random)
 
 def _row(item: _Item, cell: Cell, scorer: Scorer, grid: Grid, hard: bool) -> Row:
     "The row of an item in a cell."
     ds, s = item.draws[0], scorer.score(item.name, item.draws, cell)
     size = ds.nbytes()['total']
     if cell.is_soft:
-        size += s.config.get('label_bytes', 0)        # stored views; a tensor of labels is part of the set
+        size += s.config.get('label_bytes', 0)     # stored views; other labels are part of the set
         if hard:
             s.hard = list(scorer.score(item.name, item.draws, replace(cell, loss=_CE)).top1)
         if not scorer.teachers:
@@ -291,14 +301,15 @@ def _beside(row: Row, item: _Item, cell: Cell, scorer: Scorer, grid: Grid, rows)
         return None
     if grid.fair and not item.is_random:
         seeds = range(scorer.e.seed, scorer.e.seed + scorer.e.repeats)
-        return scorer.score('random', [random_like(row.set, scorer.data, s) for s in seeds], cell).mean
+        draws = [random_like(row.set, scorer.data, s) for s in seeds]
+        return scorer.score('random', draws, cell).mean
     at = lambda r: (str(r.ipc), r.model, r.loss, r.opt)
     there = [(i, r) for i, r in rows if r.name == 'random' and at(r) == at(row)]
     drawn = [r for i, r in there if i.is_random] or [r for _, r in there]
     return drawn[0].scores.mean if drawn else None
 
 def _check_settings(items, grid: Grid) -> None:
-    "Settings for methods that nobody asked for, and of labels that are not there, are errors before anything is made."
+    "Settings of methods that nobody asked for, or that are not there, are errors at once."
     methods = [i for i in items if isinstance(i, str)]
     for m, own in (grid.methods_kw or {}).items():
         if m not in methods:
@@ -306,32 +317,41 @@ def _check_settings(items, grid: Grid) -> None:
         parse(get_method(m).settings, own, m)
     parse(LabelSettings, grid.label_kw or {}, 'label_kw')
 
+def _brought(item: _Item, cells: list[Cell], teachers: list) -> None:
+    "Is there somebody to label the set, if a loss wants soft labels?"
+    loss = next((c.loss[2] for c in cells if c.is_soft), None)
+    if loss and not teachers and item.draws[0].soft is None:
+        raise ValueError(f"teacher: loss {loss!r} needs soft labels, {item.name} brings none; "
+                         "give a trained network that labels it (--teacher NAME)")
+
+# %% ../nbs/12_compare.ipynb #4e11f492
 def compare(
-    items,                   # Folders, `DistilledSet`s, or method names
+    items: Any,              # Folders, `DistilledSet`s, or method names
     data: ImageData | str | Path = 'digits', # Or a name or path for `load_data`
     ipc: int = 1,            # Images per class, for method names
-    out: str | Path | None = None, # Folder for sets and scores, which are not made again; None keeps them in memory
-    resume: bool = True,     # Take what is there
-    device=None,             # Default: the GPU if there is one
-    teacher=None,            # Trained network, or several, that label every set for the soft losses; None: the sets' own
-    **settings               # Of `Grid`, of `Evaluation`, and those of `Training` that differ from the protocol's
+    out: str | Path | None = None, # Folder for sets and scores; None keeps them in memory
+    resume: bool = True,     # Do not make again what is there
+    device: str | torch.device | None = None, # Default: the GPU if there is one
+    teacher: nn.Module | list[nn.Module] | None = None, # Labels every set for the soft losses
+    **settings: Any          # Of `Grid`, of `Evaluation`, and of `Training` where they differ
 ) -> list[Row]:              # One for each set and cell
-    "Distil where needed and score everything by one protocol, over losses, optimisers and networks."
+    """Distil where needed and score all by one protocol, over losses, optimisers and networks.
+
+    Without `teacher` a soft loss needs sets that bring labels of their own. ValueError for items,
+    settings and names that are not there, before anything is made."""
     own, how, training = sort_out(settings, Grid, Evaluation, Training, of='compare')
     items, grid, hard = check_items(items), Grid(**own), how.pop('hard', True)
     out = None if out is None else Path(out)
     places, data = cells(grid), load_data(data)
     _check_settings(items, grid)
-    teachers = [] if teacher is None else list(teacher) if isinstance(teacher, (list, tuple)) else [teacher]
+    several = isinstance(teacher, (list, tuple))
+    teachers = [] if teacher is None else list(teacher) if several else [teacher]
     scorer = Scorer(data, teachers, how, training, grid.label_kw, out, resume, device)
     kw, found = dict(seed=scorer.e.seed, device=device, resume=resume), []
-    soft_loss = next((c.loss[2] for c in places if c.is_soft), None)
     for item in progress(items, 'comparing'):
         own = (grid.methods_kw or {}).get(item, {}) if isinstance(item, str) else {}
         i = _made(item, data, ipc, scorer.e.repeats, out, **kw, **own)
-        if soft_loss and not teachers and i.draws[0].soft is None:
-            raise ValueError(f"teacher: loss {soft_loss!r} needs soft labels, {i.name} brings none; "
-                             "give a trained network that labels it (--teacher NAME)")
+        _brought(i, places, teachers)
         found += [(i, c, _row(i, c, scorer, grid, hard)) for c in places]
     rows = [(i, r) for i, _, r in found]
     for i, c, r in found:
@@ -343,4 +363,4 @@ if compare.__doc__ is not None:               # python -OO has none
     compare.__doc__ += ''.join(f'\n\n{k}:\n{explained(v)}' for k, v in kinds.items())
 
 # %% ../nbs/12_compare.ipynb #7fdb11f7
-callable_module(__name__, compare)   # `dd_lit.compare(...)` works, whichever of the two was imported
+callable_module(__name__, compare)   # `dd_lit.compare(...)` works, module or function
