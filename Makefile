@@ -71,7 +71,7 @@ test-all: test
 	$(RUN) -m pytest -q -n logical --dist loadfile -m 'slow or hypothesis' tests
 
 export: $(VENV)/.dev
-	$(BIN)/nbdev_export
+	$(BIN)/python tools/export.py
 
 NB ?= $(shell find nbs -name '*.ipynb' -not -path '*/.*' | sort)
 notebooks: export

@@ -9,7 +9,7 @@ __all__ = ['cell', 'table', 'compare_figure', 'grid_table', 'report']
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,9 +18,6 @@ from .compare import Row
 from .core import atomic_write, provenance, save_figure
 from .evaluate import mean_std
 from .sets import DistilledSet, drawn_text, one_line
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 # %% ../nbs/13_report.ipynb #ecc8f936
 def _number(v, form: str, unit: str = '') -> str:
@@ -121,7 +118,7 @@ def compare_figure(
     rows: list[Row],    # From `compare`
     per_class: int = 1, # Images of each class to show
     classes: int = 10,  # At most so many classes
-) -> 'Figure':          # Of matplotlib
+) -> Any:               # A matplotlib figure
     "The sets' images, a row for each, and beside them bars of accuracy: one for every row."
     import matplotlib.pyplot as plt
     sets: dict = {}
