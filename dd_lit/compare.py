@@ -19,7 +19,7 @@ from torch import nn
 from .core import atomic_write, callable_module, default_device, progress, rng
 from .data import ImageData, fingerprint, load_data
 from .distill import distill
-from .evaluate import RECIPE_VERSION, Evaluation, Scores, evaluate, named, probe, recipe
+from .evaluate import RECIPE_VERSION, Evaluation, Scores, evaluate, matched, named, probe, recipe
 from .labels.losses import HARD_LOSSES, get_loss
 from .labels.soft import LabelSettings, SoftLabels, relabel
 from .method import get_method, list_methods, plain, short_digest
@@ -273,7 +273,8 @@ def _made(item, data, ipc, repeats, out, **kw) -> _Item:
     "An item of `compare`, distilled if it is a method's name."
     if not isinstance(item, str) or (Path(item)/'meta.json').is_file():
         ds = item if isinstance(item, DistilledSet) else DistilledSet.load(item)
-        return _Item(ds.meta.get('method') or Path(str(item)).name, [ds], False)
+        name = ds.meta.get('method') or Path(str(item)).name
+        return _Item(name, [matched(ds, data)], False)
     seed, is_random = kw.pop('seed'), item == 'random'
     draws = [distill(item, data, ipc, out=out/item if out else None, seed=seed, **kw)]
     for r in range(1, repeats if is_random else 1):

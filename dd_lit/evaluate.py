@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PROTOCOLS', 'RECIPE_VERSION', 'protocol_settings', 'named', 'mean_std', 'Scores', 'patch_views', 'recipe',
-           'Evaluation', 'probe', 'check_match', 'train_and_test', 'evaluate', 'full_accuracy']
+           'Evaluation', 'probe', 'check_match', 'matched', 'train_and_test', 'evaluate', 'full_accuracy']
 
 # %% ../nbs/08_evaluate.ipynb #23ee89f0
 import math
@@ -25,7 +25,7 @@ from .data import ImageData, load_data
 from .labels.losses import HARD_LOSSES, LOSSES
 from .models import create_model
 from .parallel import share, shared_numbers
-from .sets import DistilledSet
+from .sets import DistilledSet, with_classes
 from .settings import Settings, explained, setting, sort_out
 from .train import Training, accuracy, fit
 
@@ -221,6 +221,20 @@ def check_match(
         raise ValueError(f"distilled: it has {distilled.num_classes} classes, "
                          f"{data.name} has {data.num_classes}")
 
+def matched(
+    distilled: DistilledSet,
+    data: ImageData,
+    soft: Any = None, # Soft labels given beside the set
+) -> DistilledSet:    # With the classes in the data's order
+    """The set as the data numbers its classes, by their names (`with_classes`). ValueError if
+    shapes or classes differ, or if it is not known in which order `soft` is."""
+    check_match(distilled, data)
+    ds = with_classes(distilled, data.classes, data.name)
+    if ds is not distilled and soft is not None:
+        raise ValueError(f"soft: the set has its classes in another order than {data.name}; give "
+                         "matched(distilled, data), and soft labels in the order of the data")
+    return ds
+
 def _says(v):
     "A setting as a stored score tells it."
     plain = isinstance(v, (str, int, float, bool, type(None), dict, list, tuple))
@@ -270,7 +284,7 @@ def evaluate(
     e, t0, device = Evaluation(**how), time.perf_counter(), default_device(device)
     ds = distilled if isinstance(distilled, DistilledSet) else DistilledSet.load(distilled)
     data = load_data(data)
-    check_match(ds, data)
+    ds = matched(ds, data, soft)
     if soft is None:
         soft = ds.soft
     elif not hasattr(soft, 'epoch'):

@@ -145,6 +145,8 @@ class Method:
         meta |= dict(iterations=self.k, seconds=round(self.seconds, 3),
                      peak_bytes=self.peak_bytes, patches=self.patches)
         meta |= dict(data_fingerprint=who['data_fingerprint'], made_with=provenance())
+        source = getattr(self.data, 'source', None)      # where it was read, if somebody knows
+        meta |= dict(data_source=source) if source else {}
         return DistilledSet(self.images, self.labels.cpu(), self.data.norm, self.data.classes,
                             self.soft, soft_kind='logits', patches=self.patches, meta=meta)
 

@@ -3,12 +3,14 @@ import errno
 import json
 import os
 import re
+import shutil
 from pathlib import Path, PureWindowsPath
 
 import pytest
 import safetensors
 import safetensors.torch
 import torch
+from PIL import Image
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +20,8 @@ from dd_lit.data import ImageData
 from dd_lit.distill import distill, load_checkpoint
 from dd_lit.evaluate import Scores
 from dd_lit.report import table
-from dd_lit.sets import DistilledSet, safe_name
+from dd_lit.evaluate import evaluate, matched
+from dd_lit.sets import DistilledSet, safe_name, with_classes
 
 NORM = ((.4,), (.3,))
 FAST = dict(model='convnet1', model_kw=dict(width=4), epochs=1, repeats=1)
@@ -352,3 +355,115 @@ def test_a_full_disk_is_one_line_with_the_file(number, writes, call, tmp_path, m
     assert p.returncode == 2
     line, = p.stderr.strip().splitlines()
     assert "'a" in line and os.strerror(number) in line and '--out' in line
+
+
+# --- A set and its data ---
+
+@given(order=st.permutations(['ant', 'bee', 'cat']), soft=st.booleans())
+def test_classes_go_by_name(order, soft):
+    "The same set with its classes in another order is the same set."
+    ds = small_set(soft=soft)
+    place = torch.tensor([order.index(c) for c in ds.classes])
+    z = None if ds.soft is None else ds.soft[:, place.argsort()]
+    other = DistilledSet(ds.images, place[ds.labels], NORM, order, z, 'logits')
+    assert same(with_classes(other, ds.classes), ds)
+    loud = with_classes(other, [c.upper() + ' ' for c in ds.classes])
+    assert torch.equal(loud.labels, ds.labels) and (z is None or torch.equal(loud.soft, ds.soft))
+
+
+def test_another_order_scores_the_same():
+    data, ds = toy(), None
+    x = data.normalize(data.train_x)
+    ds = DistilledSet(x, data.train_y, NORM, data.classes)
+    other = DistilledSet(x, 2 - data.train_y, NORM, data.classes[::-1])
+    how = dict(model_kw=dict(width=8), epochs=20, repeats=1, lr=.1)
+    a, b = (evaluate(s, data, 'convnet1', **how).top1[0] for s in (ds, other))
+    assert a == b and a > 80
+    row, = compare([other], data, model='convnet1', **how)
+    assert row.scores.top1[0] > 80
+    refused(lambda: evaluate(other, data, 'convnet1', soft=torch.zeros(12, 3), loss='kl', **how), 'soft:', 'order')
+
+
+def test_other_classes_are_refused():
+    "Naming the first that differs."
+    ds = small_set(classes=('ant', 'bee', 'dog'))
+    refused(lambda: evaluate(ds, toy(), 'convnet1', **{k: v for k, v in FAST.items() if k != 'model'}),
+            "class 2 is 'dog'", "'cat'")
+    refused(lambda: compare([ds], toy(), **FAST), "class 2 is 'dog'")
+    numbers = DistilledSet(ds.images, ds.labels, NORM)
+    assert matched(numbers, toy()) is numbers           # nobody has named its classes
+
+
+@pytest.mark.parametrize(('key', 'value'), [('norm', [[.5], [.3]]), ('classes', ['bee', 'ant', 'cat']), ('patches', 2),
+                                            ('norm', [[.4], [.30000001]])])
+@pytest.mark.parametrize('file', ['data.safetensors', 'meta.json'])
+@pytest.mark.parametrize('sealed', [True, False])
+def test_what_the_numbers_mean_is_under_the_checksum(key, value, file, sealed, tmp_path):
+    "In either file, and in sets from before there was this checksum."
+    small_set().save(tmp_path)
+    if not sealed:
+        with safetensors.safe_open(tmp_path/'data.safetensors', framework='pt') as f:
+            own, tensors = json.loads(f.metadata()['dd_lit']), {k: f.get_tensor(k) for k in f.keys()}
+        del own['checksum']
+        blob = safetensors.torch.save(tensors, metadata=dict(dd_lit=json.dumps(own)))
+        (tmp_path/'data.safetensors').write_bytes(blob)
+        (tmp_path/'meta.json').write_text(json.dumps(own))
+        assert same(DistilledSet.load(tmp_path), small_set())
+    if file == 'meta.json':
+        twin = json.loads((tmp_path/file).read_text())
+        (tmp_path/file).write_text(json.dumps(twin | {key: value}))
+    else:
+        with safetensors.safe_open(tmp_path/file, framework='pt') as f:
+            own, tensors = json.loads(f.metadata()['dd_lit']), {k: f.get_tensor(k) for k in f.keys()}
+        blob = json.dumps(own | {key: value})
+        (tmp_path/file).write_bytes(safetensors.torch.save(tensors, metadata=dict(dd_lit=blob)))
+    refused(lambda: DistilledSet.load(tmp_path), str(tmp_path))
+
+
+def test_a_note_may_be_added(tmp_path):
+    small_set().save(tmp_path)
+    twin = json.loads((tmp_path/'meta.json').read_text())
+    twin['meta']['note'] = 'the good one'
+    (tmp_path/'meta.json').write_text(json.dumps(twin, indent=3))
+    assert DistilledSet.load(tmp_path).meta['note'] == 'the good one'
+
+
+def pictures(folder, classes=('ant', 'bee', 'cat'), n=6, side=16):
+    "An image folder whose classes differ in brightness."
+    g = rng(0, 'pictures')
+    for c, name in enumerate(classes):
+        (folder/name).mkdir(parents=True, exist_ok=True)
+        for i in range(n):
+            x = (60*c + torch.randint(0, 60, (side, side), generator=g)).byte().numpy()
+            Image.fromarray(x).save(folder/name/f'{i}.png')
+
+
+def test_a_set_finds_its_data_from_any_folder(call, tmp_path, monkeypatch):
+    "The path as it was typed, relative or below the root; changed data is refused, other data may be named."
+    few = ['--repeats', 1, '--model', 'convnet1', '--set', 'epochs=1', 'width=4']
+    pictures(tmp_path/'pets')
+    pictures(tmp_path/'all'/'zoo')
+    call('distill', 'random', '--data', 'pets', '--out', 'a', check=0)
+    call('distill', 'random', '--data', 'zoo', '--root', 'all', '--size', 8, '--out', 'b', check=0)
+    (tmp_path/'elsewhere').mkdir()
+    monkeypatch.setattr('pytest.MonkeyPatch.chdir', lambda *_: None)
+    os.chdir(tmp_path/'elsewhere')
+    for s in 'ab':
+        assert 'top-1' in call('evaluate', f'../{s}', *few, check=0).stdout
+    pictures(tmp_path/'pets', n=7)
+    p = call('evaluate', '../a', *few, check=2)
+    assert 'fingerprint' in p.stderr and '--data' in p.stderr
+    call('evaluate', '../a', '--data', '../pets', *few, check=0)
+    shutil.rmtree(tmp_path/'pets')
+    p = call('evaluate', '../a', *few, check=2)
+    assert 'pets' in p.stderr and '--data' in p.stderr
+
+
+@pytest.mark.parametrize('number', [errno.EACCES, errno.EROFS])
+def test_a_read_only_folder_still_prints_the_score(number, call, tmp_path, monkeypatch):
+    call('distill', 'random', '--out', 'a', check=0)
+    def closed(path, data):
+        raise OSError(number, os.strerror(number), str(path))
+    monkeypatch.setattr('dd_lit.core.atomic_write', closed)
+    p = call('evaluate', 'a', '--repeats', 1, '--model', 'convnet1', '--set', 'epochs=1', 'width=4', check=0)
+    assert 'top-1' in p.stdout and '--out' in p.stderr
