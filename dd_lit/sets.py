@@ -24,7 +24,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from dd_lit.core import (
+from .core import (
     atomic_write,
     check_labels,
     check_norm,
