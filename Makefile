@@ -15,7 +15,7 @@ help:
 	@echo "make lab        JupyterLab on the notebooks"
 	@echo "make lint       ruff and pyright"
 	@echo "make test-fast  the notebooks that a change touches and the quick tests: under three minutes"
-	@echo "make test       run every notebook and every test"
+	@echo "make test       ruff and pyright, every notebook, every test"
 	@echo "make test-all   the same and what takes longer: run it once before a release"
 	@echo "make export     write dd_lit/ from the notebooks"
 	@echo "make notebooks  run all notebooks in place and clean them (to commit their outputs); NB=nbs/x.ipynb for one"
@@ -60,7 +60,7 @@ test-fast: $(VENV)/.dev
 	$(RUN) tools/test_notebooks.py --changed 60
 	$(RUN) -m pytest -q -n logical --dist loadfile $(addsuffix .py,$(QUICK))
 
-test: $(VENV)/.dev
+test: lint
 	$(RUN) tools/test_notebooks.py
 	$(RUN) -m pytest -q tests/test_ledger.py   # it measures time, so alone; the rest one per core
 	$(RUN) -m pytest -q -n logical --dist loadfile tests --ignore tests/test_ledger.py

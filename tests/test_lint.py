@@ -62,3 +62,10 @@ def made_by(target):
 def test_lint_is_both_tools():
     said = made_by('lint')
     assert 'ruff check dd_lit bench tests tools setup.py' in said and 'pyright' in said and 'dd_lit\n' in said
+
+
+def test_lint_is_part_of_the_tests():
+    "Of `make test` and of all that runs it."
+    assert made_by('lint') in made_by('test') and made_by('lint') in made_by('test-all')
+    for f in ('.ci/run', '.github/workflows/test.yml'):
+        assert 'make test' in (ROOT/f).read_text()
