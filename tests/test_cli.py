@@ -249,3 +249,11 @@ def test_nan_in_images():
     x[3, 0, 0, 0] = float('nan')
     with pytest.raises(ValueError, match='train_x: 1 of 6 images contain NaN'):
         d.ImageData(x, torch.arange(6) % 2, x[:2], torch.arange(2))
+
+
+def test_out_of_memory_is_one_line(call):
+    "A network of a hundred petabytes; no machine has them, and none tries for long."
+    call('distill', 'random', '--out', 'a', check=0)
+    for line in ('evaluate a --model convnet3:width=90000000 --repeats 1',
+                 'distill dc --iters 1 --out b --set width=90000000'):
+        one_line(call(*line.split()), 'out of memory')
