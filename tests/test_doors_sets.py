@@ -10,18 +10,27 @@ import pytest
 import safetensors
 import safetensors.torch
 import torch
-from PIL import Image
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from dd_lit.compare import Row, compare
 from dd_lit.core import rng
 from dd_lit.data import ImageData
 from dd_lit.distill import distill, load_checkpoint
-from dd_lit.evaluate import Scores
+from dd_lit.evaluate import Scores, evaluate, matched
 from dd_lit.report import table
-from dd_lit.evaluate import evaluate, matched
-from dd_lit.sets import DistilledSet, safe_name, with_classes
+from dd_lit.sets import (
+    FORMS,
+    NORMS,
+    DistilledSet,
+    as_dataset,
+    export_set,
+    read_sets,
+    safe_name,
+    set_arrays,
+    with_classes,
+)
 
 NORM = ((.4,), (.3,))
 FAST = dict(model='convnet1', model_kw=dict(width=4), epochs=1, repeats=1)
@@ -467,3 +476,180 @@ def test_a_read_only_folder_still_prints_the_score(number, call, tmp_path, monke
     monkeypatch.setattr('dd_lit.core.atomic_write', closed)
     p = call('evaluate', 'a', '--repeats', 1, '--model', 'convnet1', '--set', 'epochs=1', 'width=4', check=0)
     assert 'top-1' in p.stdout and '--out' in p.stderr
+
+
+# --- Other people's sets, and ours for other people ---
+
+PEERS = Path(os.environ.get('DD_LIT_DATA') or 'data')/'peers'
+
+
+def arrays(ds, **names):
+    return {names.get(k, k): t for k, t in set_arrays(ds).items()}
+
+
+def bright():
+    "A set of pixels that 8 bits can hold, and those pixels."
+    p = torch.randint(0, 256, (6, 3, 8, 8), generator=rng(0, 'bright'))
+    norm = (.4, .5, .6), (.2, .3, .25)
+    m, s = (torch.tensor(o, dtype=torch.float64).view(1, 3, 1, 1) for o in norm)
+    return DistilledSet(((p/255.).double() - m).div(s).float(), torch.arange(6) % 3, norm, ['ant', 'bee', 'cat']), p
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_what_is_exported_is_imported(form, call, tmp_path):
+    "Tensors to the bit, pictures to the byte; from Python and from a shell."
+    ds, p = bright()
+    ds.save(tmp_path/'a')
+    call('export', 'a', f'b.{form}', '--form', form, check=0)
+    call('import', f'b.{form}', '--out', 'c', '--norm', *map(str, ds.norm[0] + ds.norm[1]), check=0)
+    for back in (DistilledSet.load(tmp_path/'c'/'0'), DistilledSet.read(tmp_path/f'b.{form}', norm=ds.norm)):
+        order = back.labels.argsort(stable=True), ds.labels.argsort(stable=True)
+        assert back.classes == ds.classes
+        assert torch.equal(*(s.labels[i] for s, i in zip((back, ds), order, strict=True)))
+        a, b = (s.images[i] for s, i in zip((back, ds), order, strict=True))
+        assert torch.allclose(a, b, atol=1e-6) and (form in ('folder', 'parquet') or torch.equal(a, b))
+    p = call('export', 'a', f'b.{form}', '--form', form, check=2)           # nothing is overwritten
+    assert 'expected a new' in p.stderr
+
+
+def test_an_exported_file_is_tensors_only(tmp_path):
+    "Anybody reads it, without unpickling and without us."
+    import numpy as np
+    import pyarrow.parquet as pq
+    ds = small_set(soft=True)
+    t = torch.load(ds.export(tmp_path/'a.pt'), weights_only=True)
+    assert torch.equal(t['images'], ds.images) and torch.equal(t['soft_labels'], ds.soft)
+    assert np.load(ds.export(tmp_path/'a.npz'), allow_pickle=False)['classes'].tolist() == ds.classes
+    about = json.loads(pq.read_schema(ds.export(tmp_path/'a.parquet')).metadata[b'huggingface'])
+    features = about['info']['features']
+    assert features['image'] == {'_type': 'Image'} and features['label'] == {'names': ds.classes, '_type': 'ClassLabel'}
+    x, y, z = as_dataset(ds)[1]
+    assert torch.equal(x, ds.images[1]) and y == ds.labels[1] and torch.equal(z, ds.soft[1])
+    assert torch.equal(as_dataset(ds, pixels=True)[1][0], ds.pixels()[1])
+    refused(lambda: export_set(ds, tmp_path/'a.xyz'), 'form:')
+
+
+@given(classes=st.lists(st.text('ab01_Z ', min_size=1, max_size=4), min_size=2, max_size=12, unique=True))
+def test_folders_sort_like_the_classes(classes, tmp_path_factory):
+    "By code point, without case, and by the numbers in them: every tool gives a class the same number."
+    out = tmp_path_factory.mktemp('order')/'x'
+    ds = small_set(classes=classes, n=2*len(classes))
+    ds.export(out, 'folder')
+    from torchvision.datasets import ImageFolder
+    found = ImageFolder(str(out))
+    assert [y for _, y in found.samples] == sorted(ds.labels.tolist())
+    assert sorted(found.classes, key=str.casefold) == found.classes
+    number = [[int(t) if t.isdigit() else t for t in re.split(r'(\d+)', n)] for n in found.classes]
+    assert sorted(number) == number
+    assert DistilledSet.read(out).classes == classes
+
+
+NAMED = [dict(images='x', labels='y'), dict(images='image_syn', labels='label_syn'),
+         dict(images='data', labels='targets'),
+         dict(images='Images', soft_labels='soft_label')]
+
+
+@pytest.mark.parametrize('names', NAMED)
+@pytest.mark.parametrize('end', ['.pt', '.npz', '.safetensors'])
+def test_the_usual_keys(names, end, tmp_path):
+    import numpy as np
+    ds, f = small_set(soft=True), tmp_path/f'a{end}'
+    t = {k: v for k, v in arrays(ds, **names).items() if k not in ('mean', 'std')}
+    if end == '.pt':
+        torch.save(t, f)
+    elif end == '.npz':
+        np.savez(f, **{k: v.numpy() for k, v in t.items()})
+    else:
+        safetensors.torch.save_file(t, f)
+    back = DistilledSet.read(f, norm=NORM)
+    assert all(torch.equal(getattr(back, k), getattr(ds, k)) for k in ('images', 'labels', 'soft'))
+    assert back.meta['space'] == 'model' and 'detected' in back.meta['space_from']
+    refused(lambda: DistilledSet.read(f), 'norm:')
+
+
+AS_PIXELS = [lambda x: x.byte(), lambda x: x/255, lambda x: x.byte().permute(0, 2, 3, 1), lambda x: x*1.]
+
+
+@pytest.mark.parametrize('change', AS_PIXELS)
+def test_pixels_are_known_by_their_values(change, tmp_path):
+    ds, p = bright()
+    torch.save(dict(images=change(p), labels=ds.labels), tmp_path/'a.pt')
+    back = DistilledSet.read(tmp_path/'a.pt', norm=ds.norm)
+    assert back.meta['space'] == 'pixels' and torch.allclose(back.images, ds.images, atol=1e-5)
+
+
+def test_what_values_do_not_tell_is_asked(tmp_path):
+    x = torch.rand(6, 1, 8, 8)*2 - 1
+    torch.save(dict(images=x, labels=torch.arange(6) % 3), tmp_path/'a.pt')
+    refused(lambda: read_sets(tmp_path/'a.pt'), 'space:', '--space')
+    refused(lambda: read_sets(tmp_path/'a.pt', space='pixels'), 'space:')
+    back, = read_sets(tmp_path/'a.pt', space='model', norm='half')
+    assert torch.equal(back.images, x) and back.norm == ((.5,), (.5,)) and 'half' in NORMS
+
+
+@pytest.mark.parametrize('form', ['new{:03d}/class{:03d}_id{:03d}.png', '{:05d}/class{:05d}_id{:05d}.png'])
+def test_folders_of_sre2l_gvbsm_and_rded(form, tmp_path):
+    "The number in a folder's name is the class; class 10 comes after class 9."
+    for c in range(12):
+        for i in range(2):
+            f = tmp_path/'syn'/form.format(c, c, i)
+            f.parent.mkdir(parents=True, exist_ok=True)
+            Image.new('RGB', (8, 8), (20*c, i, 0)).save(f)
+    ds = DistilledSet.read(tmp_path/'syn')
+    assert ds.labels.tolist() == [c for c in range(12) for _ in range(2)]
+    assert (ds.pixels()[:, 0, 0, 0]*255).round().tolist() == [20.*c for c in range(12) for _ in range(2)]
+
+
+@pytest.mark.skipif(not PEERS.is_dir(), reason='no sets of other people here')
+@pytest.mark.parametrize(('name', 'data', 'sets', 'n'), [
+    ('dc_mnist_ipc1', 'mnist', 5, 10), ('dc_cifar10_ipc1', 'cifar10', 1, 10), ('dc_cifar10_ipc10', 'cifar10', 1, 100)])
+def test_sets_of_the_reference_implementation(name, data, sets, n, call, tmp_path):
+    "One command each; the numbers in the file, to the bit."
+    call('import', PEERS/f'{name}.pt', data, '--out', 'in', check=0)
+    theirs = torch.load(PEERS/f'{name}.pt', weights_only=True)['data'] if data != 'mnist' else None
+    found = sorted((tmp_path/'in').iterdir())
+    assert len(found) == sets
+    ds = DistilledSet.load(found[0])
+    assert len(ds) == n and ds.meta['space'] == 'model' and ds.meta['data'] == data
+    assert theirs is None or torch.equal(ds.images, theirs[0][0])
+
+
+class Evil:
+    def __init__(self, path):
+        self.path = path
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_nothing_is_unpickled(tmp_path):
+    import numpy as np
+    torch.save(dict(images=Evil(tmp_path/'owned'), labels=torch.zeros(1)), tmp_path/'a.pt')
+    np.savez(tmp_path/'a.npz', images=np.array([Evil(tmp_path/'owned')], dtype=object), labels=np.zeros(1))
+    np.save(tmp_path/'images.npy', np.array([Evil(tmp_path/'owned')], dtype=object))
+    for f in ('a.pt', 'a.npz', '.'):
+        refused(lambda f=f: read_sets(tmp_path/f), 'nothing that would have to be executed is read')
+    assert not (tmp_path/'owned').exists()
+
+
+SOME = st.one_of(LEAVES, st.builds(lambda *s: torch.zeros(s), *[st.integers(0, 3)]*4), st.just(torch.arange(3)),
+                 st.lists(LEAVES, max_size=3), st.just(torch.full((2, 3, 4, 4), float('nan'))))
+
+
+PARTS = ('images', 'labels', 'soft_labels', 'classes', 'mean', 'std', 'data', 'space')
+ENDS = ('.pt', '.npz', '.npy', '.safetensors', '.parquet')
+
+
+@given(what=st.dictionaries(st.sampled_from(PARTS), SOME), junk=st.binary(max_size=40), end=st.sampled_from(ENDS))
+def test_a_foreign_file_is_a_set_or_a_sentence(what, junk, end, tmp_path_factory):
+    d = tmp_path_factory.mktemp('foreign')
+    torch.save(what, d/'a.pt')
+    (d/f'b{end}').write_bytes(junk)
+    (d/'folder'/'x').mkdir(parents=True)
+    (d/'folder'/'x'/'y.png').write_bytes(junk)
+    for f in ('a.pt', f'b{end}', 'folder', 'nowhere'):
+        try:
+            sets = read_sets(d/f)
+        except ValueError as e:
+            assert '\n' not in str(e)
+            continue
+        assert all(isinstance(s, DistilledSet) for s in sets)
