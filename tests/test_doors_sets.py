@@ -14,18 +14,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from dd_lit.compare import Row, compare
+from dd_lit.cli import COMMANDS, Command, Export, source_of
+from dd_lit.compare import Row, compare, stored_scores
 from dd_lit.core import rng
 from dd_lit.data import ImageData
-from dd_lit.distill import distill, load_checkpoint
+from dd_lit.distill import distill, load_checkpoint, seal
 from dd_lit.evaluate import Scores, evaluate, matched
-from dd_lit.report import table
+from dd_lit.report import cell, table
 from dd_lit.sets import (
     FORMS,
     NORMS,
     DistilledSet,
     as_dataset,
+    check_meta,
+    drawn_text,
     export_set,
+    one_line,
     read_sets,
     safe_name,
     set_arrays,
@@ -653,3 +657,32 @@ def test_a_foreign_file_is_a_set_or_a_sentence(what, junk, end, tmp_path_factory
             assert '\n' not in str(e)
             continue
         assert all(isinstance(s, DistilledSet) for s in sets)
+
+
+# --- Small pieces ---
+
+def test_text_for_a_screen_a_figure_and_a_table():
+    assert one_line('a\nb\x1b[0m') == 'a b [0m' and one_line('x'*100, 10) == 'x'*7 + '...'
+    assert drawn_text('$x$', 3) == r'\$x\$' and cell('a|b_c') == r'a\|b_c' and cell('_a_') == r'\_a\_'
+
+
+def test_meta_is_a_copy():
+    m = dict(method='dc', note=[1])
+    assert check_meta(m) == m and check_meta(m) is not m and check_meta(None) == {}
+
+
+def test_a_seal_is_a_checksum_at_the_end():
+    assert seal(b'abc')[:3] == b'abc' and len(seal(b'')) == len(seal(b'abc')) - 3 and seal(b'a')[1:] != seal(b'b')[1:]
+
+
+def test_scores_that_were_stored(tmp_path):
+    (tmp_path/'s.json').write_text(json.dumps(dict(top1=[50.], top5=[90.], hard=[])))
+    assert stored_scores(tmp_path/'s.json') == Scores([50.], [90.], [])
+
+
+def test_where_data_was_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path/'pets').mkdir()
+    assert source_of('pets', 'all', 8) == dict(name=str(tmp_path/'pets'), root=str(tmp_path/'all'), size=8)
+    assert source_of('mnist', 'all', None) == dict(name='mnist', root=str(tmp_path/'all'))
+    assert issubclass(Export, Command) and COMMANDS['export'] is Export
