@@ -88,7 +88,8 @@ def load_checkpoint(
     except Exception:
         raise ValueError(f"{str(path)!r} is damaged or not a checkpoint (numbers and text, nothing "
                          "that would have to be executed); delete it to start anew") from None
-    if not isinstance(c, dict) or not all(isinstance(c.get(k), dict) for k in ('identity', 'state')):
+    parts = ('identity', 'state')
+    if not isinstance(c, dict) or not all(isinstance(c.get(k), dict) for k in parts):
         raise ValueError(f"{str(path)!r} is not a checkpoint of dd_lit")
     return c
 
@@ -118,7 +119,8 @@ def _check_state(method: Method, state: dict) -> None:
         if not isinstance(here, torch.Tensor):
             continue
         got = list(there.shape) if isinstance(there, torch.Tensor) else type(there).__name__
-        if not isinstance(there, torch.Tensor) or (here.ndim, len(here)) != (there.ndim, len(there)):
+        beginning = here.ndim, len(here)
+        if not isinstance(there, torch.Tensor) or (there.ndim, len(there)) != beginning:
             raise ValueError(f"{n}: expected a tensor like {list(here.shape)}, got {got}")
 
 def _load_state(method: Method, who: dict, out: Path) -> None:
