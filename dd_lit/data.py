@@ -653,7 +653,7 @@ def _splits(path: Path) -> tuple[Path | None, Path | None]:
 
 def _noted(test: Path, classes: list[str]) -> _Files:
     "What Tiny-ImageNet's table says about its validation pictures."
-    rows = [l.split('\t') for l in (test/_NOTES).read_text().splitlines() if l.strip()]
+    rows = [l.split('\t') for l in (test/_NOTES).read_text(errors='replace').splitlines() if l.strip()]
     for r in rows:
         if len(r) < 2 or r[1] not in classes:
             raise ValueError(f"{str(test/_NOTES)!r}: expected lines of a file and its class, "
@@ -862,7 +862,10 @@ def _parquet_files(path: Path, how: Reading) -> tuple[list[Path], list[Path]]:
     if path.is_file():
         return [path], []
     files = _tables(path)
-    files = _with_pictures(files, how) or files
+    tables = _with_pictures(files, how) or files
+    for f in sorted(set(files) - set(tables)):
+        _tell(f"{str(f)!r}: passed over, it has no column of pictures")
+    files = tables
     folders = ('test', 'val', 'validation')
     test = [f for f in files
             if _TEST_FILE.match(f.name) or f.parent != path and f.parent.name.lower() in folders]
@@ -1008,7 +1011,14 @@ def _is_table(p: Path, how: Reading) -> bool:
     files = _tables(p)
     if not files or not _is_images(p):
         return bool(files)
-    return bool(_with_pictures([f for f in files if not f.stem.startswith('metadata')], how))
+    for f in files:
+        try:
+            if not f.stem.startswith('metadata') and _with_pictures([f], how):
+                _tell(f"{str(p)!r}: read the tables, passed over the picture files beside them")
+                return True
+        except (ValueError, ImportError):       # no table: one more file to pass over
+            continue
+    return False
 
 def _reader(p: Path, key: str, how: Reading) -> Callable[..., ImageData] | None:
     "What can read this file or folder, if anything."
@@ -1048,7 +1058,8 @@ def _read_path(p: Path, key: str, how: Reading) -> ImageData | None:
         return None
     if reader is _folder:
         _no_column(how, f'the folder {str(p)!r}')
-    own = p.stem if p.is_file() else p.resolve().name
+    whole = p if p.name not in ('', '..') else p.resolve()
+    own = p.stem if p.is_file() else whole.name
     return reader(p, how, key if key in list_data() else own, _NORMS.get(key))
 
 def load_data(
@@ -1071,6 +1082,8 @@ def load_data(
     for p in _spots(name, key, root):
         found = _read_path(p, key, how)
         if found is not None:
+            if key in list_data() and p == Path(name) and p.resolve() != (root/name).resolve():
+                _tell(f"{name} was read from {str(p.resolve())!r}, which comes first")
             return found
     if key == 'digits' or key in _TORCHVISION:
         _no_column(how, key)

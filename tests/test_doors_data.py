@@ -76,13 +76,13 @@ def test_a_path_comes_before_the_root(tmp_path, monkeypatch):
     monkeypatch.setenv('DD_LIT_DATA', str(tmp_path/'root'))
     assert load_data('Clean').classes == ['cat', 'dog']
 
-def test_a_known_name_is_a_path_only_if_there_are_data(tmp_path, monkeypatch):
+def test_a_known_name_is_a_path_only_if_there_are_data(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path/'digits'/'notes').mkdir(parents=True)
     assert load_data('digits').num_classes == 10
     (tmp_path/'digits'/'notes').rmdir()
     pets(tmp_path/'digits')
-    assert load_data('digits').classes == ['cat', 'dog']
+    assert load_data('digits').classes == ['cat', 'dog'] and 'comes first' in capsys.readouterr().err
 
 def test_a_distilled_set_is_no_class(call, tmp_path):
     pets(tmp_path/'mine', 3)
@@ -99,6 +99,15 @@ def test_a_stray_table_leaves_a_folder_a_folder(tmp_path, name):
     pets(tmp_path)
     pq.write_table(pa.table(dict(file_name=['a'], label=[0])), tmp_path/name)
     assert load_data(tmp_path).classes == ['cat', 'dog']
+    (tmp_path/name).write_bytes(b'no table')
+    assert load_data(tmp_path).classes == ['cat', 'dog']
+
+def test_a_folder_is_called_what_it_is_called(tmp_path, monkeypatch):
+    pets(tmp_path/'pets')
+    (tmp_path/'link').symlink_to(tmp_path/'pets')
+    assert load_data(tmp_path/'link').name == 'link'
+    monkeypatch.chdir(tmp_path/'pets')
+    assert load_data('.').name == 'pets'
 
 @pytest.mark.parametrize('name', ['', 'x\0y', 'x'*5000, 'a/b', '.', 'pets.zip', '~nobody/x'])
 def test_no_traceback_for_a_name(tmp_path, monkeypatch, name):
