@@ -653,7 +653,8 @@ def _splits(path: Path) -> tuple[Path | None, Path | None]:
 
 def _noted(test: Path, classes: list[str]) -> _Files:
     "What Tiny-ImageNet's table says about its validation pictures."
-    rows = [l.split('\t') for l in (test/_NOTES).read_text(errors='replace').splitlines() if l.strip()]
+    lines = (test/_NOTES).read_text(errors='replace').splitlines()
+    rows = [l.split('\t') for l in lines if l.strip()]
     for r in rows:
         if len(r) < 2 or r[1] not in classes:
             raise ValueError(f"{str(test/_NOTES)!r}: expected lines of a file and its class, "
