@@ -9,6 +9,7 @@ __all__ = ['SIX', 'Matrix', 'cross_architecture', 'heat_map']
 import json
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -20,14 +21,18 @@ from ..evaluate import RECIPE_VERSION, evaluate, named
 from ..method import get_method, plain
 from ..settings import Settings, names_of, setting
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 # %% ../../nbs/study/cross_architecture.ipynb #dbe7774e
-SIX = ('mlp', 'convnet3', 'lenet', 'alexnet', 'vgg11', ('resnet18', dict(norm='instance')))   # of Table 4
+# the networks of Table 4
+SIX = ('mlp', 'convnet3', 'lenet', 'alexnet', 'vgg11', ('resnet18', dict(norm='instance')))
 
 def _file(label: str, key: str) -> str:
     return re.sub(r'[^\w.=-]+', '_', label) + f'_{key}'
 
 def _cell(ds, data, target, folder, how) -> dict:
-    "What a target reaches with a set: from its file, or trained now; a training that diverges has no mean."
+    "What a target reaches with a set: from its file, or trained now; no mean if that diverges."
     model, own, label = named(target)
     how = how | dict(model=model, model_kw=(how.get('model_kw') or {}) | own)
     f = None
@@ -57,7 +62,8 @@ class Matrix(Settings):
     seed: int = setting(0, 'every random choice comes from it')
     evaluate_kw: dict | None = setting(None, 'for `evaluate`')
     settings: dict | None = setting(None, 'of the method for one source only, by its name')
-    def check(self):
+
+    def check(self) -> None:
         if 'model' not in names_of(get_method(self.method).settings):
             raise ValueError("method: expected one that distils with a network, "
                              f"{self.method!r} has no setting 'model'")
@@ -65,14 +71,17 @@ class Matrix(Settings):
             if s not in [named(o)[0] for o in self.sources]:
                 raise ValueError(f"settings: expected names of sources, got {s!r}")
 
+# %% ../../nbs/study/cross_architecture.ipynb #fe6eba88
 def cross_architecture(
     data: ImageData | str | Path = 'digits', # Or a name or path for `load_data`
     ipc: int = 1,                  # Images per class
-    out: str | Path | None = None, # Folder for sets and scores; what is there under equal settings stays
-    device=None,                   # Default: the GPU if there is one
-    **settings                     # Of `Matrix`, and of the method
-) -> dict: # sources, targets, mean [S][T], std [S][T], in percent; None where the training diverged
-    "Distil with every source, score with every target (Table 4 of `dc.txt`)."
+    out: str | Path | None = None, # Folder for sets and scores; none is made again there
+    device: str | torch.device | None = None, # Default: the GPU if there is one
+    **settings: Any                # Of `Matrix`, and of the method
+) -> dict[str, Any]:               # sources, targets, mean [S][T] and std [S][T] in percent, ...
+    """Distil with every source, score with every target, as in Table 4 of "Delving into Effective
+    Gradient Matching". A cell is None where the training diverged. ValueError for settings that
+    neither `Matrix` nor the method has."""
     data, out = load_data(data), Path(out) if out else None
     own = {k: v for k, v in settings.items() if k in names_of(Matrix)}
     cfg = {k: v for k, v in settings.items() if k not in own}
@@ -89,15 +98,17 @@ def cross_architecture(
         targets = progress(m.targets, f'{label}: targets')
         found.append([_cell(ds, data, t, folder, how) for t in targets])
     mean, std = ([[c[k] for c in row] for row in found] for k in ('mean', 'std'))
-    told = dict(config=plain(cfg), settings=plain(m.settings or {}), evaluate=plain(m.evaluate_kw or {}))
+    told = dict(config=plain(cfg), settings=plain(m.settings or {}))
+    told |= dict(evaluate=plain(m.evaluate_kw or {}))
     return dict(sources=[named(s)[2] for s in m.sources], targets=[named(t)[2] for t in m.targets],
                 mean=mean, std=std, data=data.name, ipc=ipc, method=m.method, repeats=m.repeats,
                 seed=m.seed, **told, made_with=provenance())
 
+# %% ../../nbs/study/cross_architecture.ipynb #1aa93e0b
 def heat_map(
-    r: dict,                  # From `cross_architecture`
-    title: str | None = None
-):                            # The matplotlib figure
+    r: dict[str, Any],         # From `cross_architecture`
+    title: str | None = None,
+) -> 'Figure':                 # Of matplotlib
     "The matrix as a picture: rows are sources, columns are targets."
     import matplotlib.pyplot as plt
     wide, high = len(r['targets']), len(r['sources'])
