@@ -463,7 +463,7 @@ class Export(Command):
     "Write a distilled set for other programs: tensors, a table, or a folder of pictures."
     folder: str = word('folder of a distilled set')
     out: str = word('what to write: FILE.pt, .npz, .safetensors, .parquet, or a new folder')
-    form: str | None = setting(None, 'folder, pt, npz, safetensors or parquet (default: as OUT ends)')
+    form: str | None = setting(None, 'folder, pt, npz, safetensors, parquet (default: as OUT ends)')
 
     def run(self) -> None:
         from dd_lit.sets import DistilledSet, export_set
