@@ -126,7 +126,7 @@ sys.exit(main({args + ['--out', cut.name]!r}))"""
 def test_wrong_arguments(cli, call, tmp_path):
     for bad, *words in [
             ('distill dcc', 'method: expected one of', "'dc'"),
-            ('distill dc --ipc 0', 'ipc: expected at least 1'),
+            ('distill dc --ipc 0', 'ipc: expected a whole number, at least 1'),
             ('distill dc --ipc -1', 'ipc'),
             ('distill random --ipc 5000', 'ipc: expected at most 139'),
             ('distill dc --set widht=8', "did you mean 'width'"),
@@ -141,7 +141,7 @@ def test_wrong_arguments(cli, call, tmp_path):
             ('compare nothing', 'items: expected'),
             ('distil dc', "did you mean 'distill'")]:
         one_line(call(*bad.split()), *words)
-    one_line(cli('distill', 'dc', '--ipc', 0), 'ipc: expected at least 1')        # as a process, too
+    one_line(cli('distill', 'dc', '--ipc', 0), 'ipc: expected a whole number, at least 1')        # as a process, too
     assert not (tmp_path/'runs').exists() or not list((tmp_path/'runs').rglob('*.safetensors'))
 
 
@@ -173,7 +173,7 @@ def test_a_setting_that_is_not_one(call, made, bad, words):
 
 def test_debug_shows_the_traceback(cli):
     p = cli('distill', 'dc', '--ipc', 0, '--debug', check=2)
-    assert 'Traceback' in p.stderr and 'ipc: expected at least 1' in p.stderr.splitlines()[-1]
+    assert 'Traceback' in p.stderr and 'ipc: expected a whole number, at least 1' in p.stderr.splitlines()[-1]
 
 
 def test_bad_data(call, tmp_path):

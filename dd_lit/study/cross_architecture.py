@@ -9,7 +9,7 @@ __all__ = ['SIX', 'Matrix', 'cross_architecture', 'heat_map']
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -20,9 +20,6 @@ from ..distill import run
 from ..evaluate import RECIPE_VERSION, evaluate, named
 from ..method import get_method, plain
 from ..settings import Settings, names_of, setting
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 # %% ../../nbs/study/cross_architecture.ipynb #dbe7774e
 # the networks of Table 4
@@ -108,7 +105,7 @@ def cross_architecture(
 def heat_map(
     r: dict[str, Any],         # From `cross_architecture`
     title: str | None = None,
-) -> 'Figure':                 # Of matplotlib
+) -> Any:                      # The matplotlib figure
     "The matrix as a picture: rows are sources, columns are targets."
     import matplotlib.pyplot as plt
     wide, high = len(r['targets']), len(r['sources'])
