@@ -382,7 +382,7 @@ def list_models() -> list[str]: # Names that `create_model` knows
 # %% ../nbs/04_models.ipynb #f5b7b275
 class ConvNetSettings(Settings):
     "Those of the field's standard network."
-    depth: int | None = setting(None, 'blocks; None: 3 up to 32 px, 4 to 64, 5 to 128, then 6', low=1)
+    depth: int | None = setting(None, 'blocks; None: 3 up to 32 px, 4 to 64, 5 to 128, 6', low=1)
     width: int = setting(128, 'channels of every block', low=1)
     norm: str = setting('instance', 'normalisation (group: 4 groups)', among=_NORM)
     act: str = setting('relu', 'activation', among=_ACT)
