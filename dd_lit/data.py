@@ -546,7 +546,8 @@ def _made(parts: tuple, classes, name: str, norm: Norm | None) -> ImageData:
 # %% ../nbs/02_data.ipynb #900f05ca
 _Files = list[tuple[Path, int]]     # (file, class)
 _LEAVINGS = {'__macosx', '@eadir', '$recycle.bin', 'system volume information', '__pycache__',
-             'lost+found', 'thumbs.db', 'ehthumbs.db', 'desktop.ini', 'icon\r'}
+             'lost+found', 'thumbs.db', 'ehthumbs.db', 'desktop.ini', 'icon\r',
+             'classes.json'}            # which an export of ours leaves beside its folders
 
 def _counted(name: str) -> tuple:
     "A name to sort by: numbers in it count as numbers."

@@ -430,19 +430,24 @@ def _defaults(cls) -> dict:
             for p in inspect.signature(cls.__init__).parameters.values()
             if p.default is not p.empty or p.name in ('dropout', 'image_size')}
 
+def _read(name: str, cls, fixed=(), also=()) -> type[Settings]:
+    "The settings of a network, read from its constructor; `also`: names of `_RESNET`."
+    given = ('num_classes', 'in_chans', 'size', *fixed)
+    own = {k: v for k, v in _defaults(cls).items() if k not in given}
+    made: dict[str, Any] = {k: setting(v, 'as its constructor takes it') for k, v in own.items()}
+    kinds = {k: type(v) if isinstance(v, (bool, int, float, str)) else Any for k, v in own.items()}
+    for k in also:
+        made, kinds = {k: _RESNET[k]} | made, {k: type(_RESNET[k].default)} | kinds
+    return type(f'{name}_settings', (Settings,), made | dict(__annotations__=kinds))
+
 @cache
 def _theirs(key: str) -> type[Settings]:
-    "The settings of a torchvision network, read from its constructor."
+    "The settings of a torchvision network."
     name, fixed = _ALIAS.get(key, (key, {}))
     if name not in list_models():
         raise _unknown_name(key)
-    own = {k: v for k, v in _defaults(_torchvision_class(name)).items()
-           if k not in ('num_classes', *fixed)}
-    made: dict[str, Any] = {k: setting(v, "torchvision's") for k, v in own.items()}
-    kinds = {k: type(v) if isinstance(v, (bool, int, float, str)) else Any for k, v in own.items()}
-    for k in ('width',)*(name == 'resnet18') + ('norm',)*_is_resnet(name):
-        made, kinds = {k: _RESNET[k]} | made, {k: type(_RESNET[k].default)} | kinds
-    return type(f'{name}_settings', (Settings,), made | dict(__annotations__=kinds))
+    also = ('width',)*(name == 'resnet18') + ('norm',)*_is_resnet(name)
+    return _read(name, _torchvision_class(name), fixed, also)
 
 def network_settings(
     name: str, # As for `create_model`, but not of timm
@@ -452,7 +457,9 @@ def network_settings(
     key = str(name).lower()
     if re.fullmatch(r'convnet\d+', key):
         return BlocksSettings
-    return _SETTINGS[key] if key in _SETTINGS else _theirs(key)
+    if key in _SETTINGS:
+        return _SETTINGS[key]
+    return _read(key, _OURS[key]) if key in _OURS else _theirs(key)
 
 def model_settings(
     name: str, # As for `create_model`

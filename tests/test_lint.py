@@ -55,7 +55,7 @@ def test_pyright_reads_the_package(tmp_path):
 
 
 def made_by(target):
-    cmd = ['make', '-n', '-o', f'{sys.prefix}/.dev', target, f'VENV={sys.prefix}']
+    cmd = ['make', '--no-print-directory', '-n', '-o', f'{sys.prefix}/.dev', target, f'VENV={sys.prefix}']
     return subprocess.run(cmd, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 

@@ -55,7 +55,7 @@ def _table(docs) -> list:
 def _class(o) -> list:
     "What a class has beside its arguments: settings and methods."
     out = []
-    if 'settings' in vars(o):
+    if isinstance(vars(o).get('settings'), type):        # of a method
         rows = [f'| `{k}` | {_code(_cell(d))} | {_cell(line)} |' for k, d, line in explain(o.settings)]
         out += ['| setting | default | |', '|---|---|---|', *rows, '']
     for k, v in vars(o).items():
