@@ -1,5 +1,6 @@
 """What a network draws while it trains (dropout, stochastic depth) comes from the seed: the same seed gives the same
 weights, the same scores, the same images after an interruption, and the caller's generators are left as they were."""
+import copy
 import gc
 import hashlib
 import random
@@ -154,7 +155,7 @@ def test_every_network_that_draws(name):
     need = 5*4e-9*sum(p.numel() for p in net.parameters()) + .5
     if need > room():
         pytest.skip(f'{name} takes {need:.1f} GB to train, {room():.1f} GB are free')
-    first = {k: v.clone() for k, v in net.state_dict().items()}
+    first = copy.deepcopy(net.state_dict())        # with its version, which some networks look at
     found = []
     for k in (1, 2):
         net.load_state_dict(first)
