@@ -498,20 +498,28 @@ def _check_sizes(images: list, names: list[str]) -> None:
         raise ValueError(f"size: the images differ in size ({names[0]} is {w}x{h}, "
                          f"{names[odd]} is {w2}x{h2} pixels); say size=N to bring them to NxN")
 
-def _decode_all(sources, labels, how: Reading, desc) -> tuple[Tensor, list[int]]:
-    "uint8 [N,C,H,W] and which they are; grey if all are grey (or `channels` says so)."
+def _decoded(sources, how: Reading, desc) -> list:
+    """Each picture as uint8 [H,W,C], or why it cannot be read; grey if all are grey (or `channels`
+    says so)."""
     with _limit(how.max_pixels), ThreadPoolExecutor(os.cpu_count()) as ex:
         grey = how.channels == 1 or how.channels is None and all(_is_grey(s, how) for s in sources)
         def one(source):
             return _decode(source, 'L' if grey else 'RGB', how)
         jobs = ex.map(one, sources, chunksize=256)
         images = list(progress(jobs, desc, total=len(sources)))
+        kept = [s for s, a in zip(sources, images, strict=True) if not isinstance(a, _Bad)]
+        damaged = len(kept) < len(images) and not grey and how.channels is None
+        if damaged and all(_is_grey(s, how) for s in kept):     # only those claimed to have colours
+            return [a if isinstance(a, _Bad) else a[..., :1] for a in images]
+    return images
+
+def _decode_all(sources, labels, how: Reading, desc) -> tuple[Tensor, list[int]]:
+    "uint8 [N,C,H,W] and which they are."
+    images = _decoded(sources, how, desc)
     bad = [(l, a) for l, a in zip(labels, images, strict=True) if isinstance(a, _Bad)]
     _check_damaged(bad, len(images), how)
     kept = [i for i, a in enumerate(images) if not isinstance(a, _Bad)]
     images = [images[i] for i in kept]
-    if bad and not grey and how.channels is None and all(_is_grey(sources[i], how) for i in kept):
-        images = [a[..., :1] for a in images]   # only the damaged ones claimed to have colours
     _check_sizes(images, [labels[i] for i in kept])
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(), kept
 
@@ -693,8 +701,8 @@ def _tell_passed_over(path: Path, over: Counter) -> None:
     kinds = ', '.join(f'{n} {kind}' for kind, n in over.most_common(5))
     more = ', ...' if len(over) > 5 else ''
     if over:
-        _tell(f"{str(path)!r}: passed over {over.total()} files that are no pictures "
-              f"({kinds}{more})")
+        _tell(f"{str(path)!r}: passed over {over.total()} files that are no pictures of a "
+              f"class ({kinds}{more})")
 
 def _no_images(path: Path) -> ValueError:
     if _is_set(path):
@@ -731,11 +739,11 @@ def _pyarrow():
         import pyarrow.compute
         import pyarrow.parquet
     except ImportError:
-        raise ImportError("reading parquet needs pyarrow: "
+        raise ImportError("parquet needs pyarrow: "
                           "pip install 'dd_lit[parquet]'") from None
     return pyarrow
 
-def _table(f: Path, only_schema: bool = False) -> Any:
+def _open_table(f: Path, only_schema: bool = False) -> Any:
     pa = _pyarrow()
     try:
         return pa.parquet.read_schema(f) if only_schema else pa.parquet.read_table(f)
@@ -768,14 +776,14 @@ def _no_columns(names: list[str], where: str) -> ValueError:
                       f"or their names in image_column= and label_column= (--image-column, "
                       f"--label-column), found {names}")
 
-def _encoded(column, where: str) -> list: # Bytes of each image
-    "A column of encoded images: bytes, or a struct with bytes."
+def _column_bytes(column, where: str, hint: str = '') -> list: # Bytes of each image
+    "A column of encoded images: bytes, or a struct with bytes; `hint` ends the error."
     pa, kind = _pyarrow(), column.type
     if pa.types.is_struct(kind) and kind.get_field_index('bytes') >= 0:
         column = pa.compute.struct_field(column, 'bytes')
     if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
         raise ValueError(f"{where} to hold encoded images (bytes, or a struct with bytes), "
-                         f"got {kind} (another column: image_column=)")
+                         f"got {kind}{hint}")
     return column.to_pylist()
 
 def _listed_names(schema: Any, label: str) -> _Names:
@@ -794,12 +802,12 @@ def _is_secret(labels: list) -> bool:
 
 def _rows(f: Path, how: Reading) -> tuple[_Raw | None, _Names]:
     "What one parquet file holds, if it has labels, and class names if there are some."
-    t, at = _table(f), repr(str(f))
+    t, at = _open_table(f), repr(str(f))
     img, lab = _columns(t.column_names, how, at)
     labels = [] if lab is None else t[lab].to_pylist()
     if lab is None or labels and _is_secret(labels):
         return None, None
-    b = _encoded(t[img], f"{at}: expected column {img!r}")
+    b = _column_bytes(t[img], f"{at}: expected column {img!r}", ' (another column: image_column=)')
     for what, v in ((img, b), (lab, labels)):
         if None in v:
             raise ValueError(f"{at}: row {v.index(None)} has no {what}")
@@ -855,7 +863,7 @@ _TEST_FILE = re.compile(r'test|val|(tst|eval|evaluation|dev)(?![a-z])', re.I)
 
 def _with_pictures(files: list[Path], how: Reading) -> list[Path]:
     "Those tables of a folder that have a column of pictures."
-    columns = {f: _table(f, only_schema=True).names for f in files}
+    columns = {f: _open_table(f, only_schema=True).names for f in files}
     usual = _IMAGES if how.image_column is None else (how.image_column,)
     return [f for f, names in columns.items() if any(c in names for c in usual)]
 
@@ -890,7 +898,7 @@ def _parquet(path: Path, how: Reading, name: str, norm: Norm | None = None) -> I
     if not files:
         raise ValueError(f"{str(path)!r} holds no training parquet file (train-*.parquet)")
     for f in files:                             # a test file may have no labels, these may not
-        names = _table(f, only_schema=True).names
+        names = _open_table(f, only_schema=True).names
         if how.label_column is None and _column(names, how, 'label', str(f)) is None:
             raise _no_columns(names, repr(str(f)))
         _column(names, how, 'label', repr(str(f)))

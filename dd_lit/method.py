@@ -158,9 +158,10 @@ class Method:
                     data_fingerprint=fingerprint(self.data), config=config)
     def state_dict(self) -> dict:
         "All that changes from step to step, as copies: a later step does not alter it."
-        names = ('k', 'seconds', 'peak_bytes', 'history', 'images', 'labels', 'soft')
+        names = ('k', 'seconds', 'peak_bytes', 'images', 'labels', 'soft')
         state = {n: getattr(self, n) for n in names}
-        return _copies(state | dict(optimizers=[o.state_dict() for o in self.optimizers]))
+        state = _copies(state | dict(optimizers=[o.state_dict() for o in self.optimizers]))
+        return state | dict(history=list(self.history))     # its records are never altered
     def load_state_dict(self, s: dict) -> None:
         "Continue from a `state_dict`; call after `setup`."
         self.k, self.seconds, self.history = s['k'], s['seconds'], list(s['history'])

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['relu_pool', 'ReluPool', 'ConvNet', 'MLP', 'LeNet', 'AlexNet', 'VGG11', 'WideResNet', 'list_models',
-           'ConvNetSettings', 'BlocksSettings', 'MLPSettings', 'VGGSettings', 'WideSettings', 'NoSettings',
+           'BlocksSettings', 'ConvNetSettings', 'MLPSettings', 'VGGSettings', 'WideSettings', 'NoSettings',
            'network_settings', 'model_settings', 'create_model', 'device_of', 'borrowed', 'weights_digest',
            'forward_code', 'last_linear', 'predict', 'embed']
 
@@ -380,20 +380,16 @@ def list_models() -> list[str]: # Names that `create_model` knows
     return names + [n for n in theirs if n not in names]
 
 # %% ../nbs/04_models.ipynb #f5b7b275
-class ConvNetSettings(Settings):
-    "Those of the field's standard network."
-    depth: int | None = setting(None, 'blocks; None: 3 up to 32 px, 4 to 64, 5 to 128, 6', low=1)
-    width: int = setting(128, 'channels of every block', low=1)
-    norm: str = setting('instance', 'normalisation (group: 4 groups)', among=_NORM)
-    act: str = setting('relu', 'activation', among=_ACT)
-    pool: str = setting('avg', 'pooling', among=_POOL)
-
 class BlocksSettings(Settings):
     "Those of a ConvNet whose name says its depth, as 'convnet3'."
     width: int = setting(128, 'channels of every block', low=1)
     norm: str = setting('instance', 'normalisation (group: 4 groups)', among=_NORM)
     act: str = setting('relu', 'activation', among=_ACT)
     pool: str = setting('avg', 'pooling', among=_POOL)
+
+class ConvNetSettings(BlocksSettings):
+    "Those of the field's standard network, which has a depth to choose."
+    depth: int | None = setting(None, 'blocks; None: 3 up to 32 px, 4 to 64, 5 to 128, 6', low=1)
 
 class MLPSettings(Settings):
     "Those of two hidden layers."

@@ -14,6 +14,7 @@ import io
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,20 @@ from .core import (
     save_figure,
     show_images,
 )
-from .data import ImageData, load_data
+from .data import (
+    ImageData,
+    Reading,
+    _column_bytes,
+    _counted,
+    _decoded,
+    _listed_names,
+    _open_table,
+    _pyarrow,
+    _tables,
+    _tell_passed_over,
+    _tree,
+    load_data,
+)
 
 # %% ../nbs/03_sets.ipynb #59ad669e
 _FORMAT = 'dd_lit.DistilledSet/1'
@@ -400,10 +414,6 @@ def show_set(
     return fig
 
 # %% ../nbs/03_sets.ipynb #4fa229ad
-def _counted(name: str) -> list:
-    "A name to sort by: numbers in it count as numbers."
-    return [int(t) if t.isdigit() else t for t in re.split(r'(\d+)', name)]
-
 def _folder_names(classes: Iterable[str]) -> list[str]:
     """Class names as file names, see `safe_name`. If some tools would sort them otherwise than the
     classes are, or take two for one, they are numbered: `03_dog`."""
@@ -473,8 +483,7 @@ def _encoded(ds: DistilledSet) -> list[bytes]:
 
 def _parquet(ds: DistilledSet) -> bytes:
     "A table of pictures and labels, with what `datasets` wants to know of them."
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    pa = _pyarrow()
     images = [dict(bytes=b, path=None) for b in _encoded(ds)]
     kind = pa.struct([('bytes', pa.binary()), ('path', pa.string())])
     columns = dict(image=pa.array(images, kind), label=pa.array(ds.labels.tolist(), pa.int64()))
@@ -486,7 +495,7 @@ def _parquet(ds: DistilledSet) -> bytes:
         features['soft_label'] = dict(feature=number, _type='Sequence')
     about = json.dumps(dict(info=dict(features=features)))
     b = io.BytesIO()
-    pq.write_table(pa.table(columns).replace_schema_metadata(dict(huggingface=about)), b)
+    pa.parquet.write_table(pa.table(columns).replace_schema_metadata(dict(huggingface=about)), b)
     return b.getvalue()
 
 FORMS = ('folder', 'pt', 'npz', 'safetensors', 'parquet')
@@ -608,87 +617,64 @@ def _told_labels(f: _Found, n: int) -> tuple[Any, Any]:
     return labels, soft
 
 # %% ../nbs/03_sets.ipynb #45bfe090
-def _picture(source: Any, where: str) -> np.ndarray: # uint8 [H,W] or [H,W,3]
-    "One picture of 8 bits per channel."
-    try:
-        with Image.open(source) as im:
-            if im.mode not in ('1', 'L', 'P', 'RGB', 'CMYK', 'YCbCr'):
-                raise ValueError(f'its pixels are {im.mode}, expected 8 bits of grey or RGB')
-            return np.array(im.convert('L' if im.mode in ('1', 'L') else 'RGB'))
-    except Exception as e:
-        raise ValueError(f"path: {where} cannot be read: {one_line(e)}") from None
-
-def _stacked(pictures: list[np.ndarray], where: list[str]) -> np.ndarray: # [N,H,W,C]
-    "Pictures of one size; grey only if all are."
-    if not pictures:
-        raise ValueError(f"path: no pictures in {where[0]}")
+def _stacked(sources: list, where: list[str], name: str) -> np.ndarray: # uint8 [N,H,W,C]
+    "Pictures of one size, read as `load_data` reads them; grey only if all are."
+    if not sources:
+        raise ValueError(f"path: no pictures in {name}")
+    pictures = _decoded(sources, Reading(), f'reading {name}')
+    bad = next((i for i, p in enumerate(pictures) if isinstance(p, str)), None)
+    if bad is not None:
+        raise ValueError(f"path: {where[bad]} cannot be read: {one_line(pictures[bad])}")
     sizes = [p.shape[:2] for p in pictures]
     odd = next((i for i, s in enumerate(sizes) if s != sizes[0]), None)
     if odd is not None:
         raise ValueError(f"path: expected pictures of one size; {where[0]} is {sizes[0]}, "
                          f"{where[odd]} is {sizes[odd]}")
-    if all(p.ndim == 2 for p in pictures):
-        return np.stack(pictures)[..., None]
-    return np.stack([p if p.ndim == 3 else np.repeat(p[..., None], 3, 2) for p in pictures])
+    return np.stack(pictures)
+
+def _class_of(folders: list[str], path: Path) -> tuple[list[int], list[str] | None, Any]:
+    "The class of each folder, the names of all classes and the normalisation, where known."
+    listed = path/'classes.json'
+    if listed.is_file():
+        about = _read_twin(listed)
+        order, classes = _names(about.get('folders')), _names(about.get('classes'))
+        if len(order) != len(classes) or not set(folders) <= set(order):
+            raise ValueError(f"path: {str(listed)!r} does not list the folders beside it")
+        norm = None if about.get('norm') is None else _norm(about['norm'])
+        return [order.index(n) for n in folders], classes, norm
+    numbered = [re.fullmatch(r'(?:new|class)?_?(\d+)', n) for n in folders]
+    if all(numbered):
+        return [int(m[1]) for m in numbered if m], None, None
+    return list(range(len(folders))), folders, None
 
 def _from_folder(path: Path) -> _Found:
     "Pictures, a folder for each class."
-    folders = [p for p in path.iterdir() if p.is_dir() and not p.name.startswith(('.', '_'))]
-    folders = sorted(folders, key=lambda p: _counted(p.name))
-    listed = path/'classes.json'
-    names = [p.name for p in folders]
-    about = _read_twin(listed) if listed.is_file() else {}
-    numbered = [re.fullmatch(r'(?:new|class)?_?(\d+)', n) for n in names]
-    if about:
-        order, classes = _names(about.get('folders')), _names(about.get('classes'))
-        if len(order) != len(classes) or not set(names) <= set(order):
-            raise ValueError(f"path: {str(listed)!r} does not list the folders beside it")
-        at = [order.index(n) for n in names]
-    elif all(numbered):
-        at, classes = [int(m[1]) for m in numbered if m], None
-    else:
-        at, classes = list(range(len(names))), names
-    files, labels = [], []
-    for p, c in zip(folders, at, strict=True):
-        inside = sorted(q for q in p.rglob('*') if q.is_file() and not q.name.startswith('.'))
-        inside = [q for q in inside if q.suffix.lower() in Image.registered_extensions()]
-        files += inside
-        labels += [c]*len(inside)
-    where = [repr(str(q)) for q in files] or [repr(str(path))]
-    pictures = [_picture(q, w) for q, w in zip(files, where, strict=False)]
-    norm = None if about.get('norm') is None else _norm(about['norm'])
-    return _Found(str(path), _stacked(pictures, where), labels, None, classes, norm, 'pixels')
+    over: Counter = Counter()
+    files, folders = _tree(path, over)
+    _tell_passed_over(path, over)
+    at, classes, norm = _class_of(folders, path)
+    sources = [str(p) for p, _ in files]
+    x = _stacked(sources, list(map(repr, sources)), repr(str(path)))
+    return _Found(str(path), x, [at[i] for _, i in files], None, classes, norm, 'pixels')
 
 def _from_parquet(files: list[Path]) -> _Found:
     "Rows of encoded pictures and labels, as `datasets` writes them."
-    import pyarrow.parquet as pq
     pictures, labels, soft, classes, where = [], [], [], None, []
     for f in files:
-        try:
-            t = pq.read_table(f)
-            about = _table((t.schema.metadata or {}).get(b'huggingface', b'{}').decode())
-        except (OSError, ValueError) as e:
-            raise ValueError(f"path: {str(f)!r} is no parquet file: {one_line(e)}") from None
+        t, at = _open_table(f), repr(str(f))
         cols = {c.lower(): c for c in t.column_names}
         img, lab, own = (next((cols[k] for k in _KEYS[n] if k in cols), None)
                          for n in ('images', 'labels', 'soft'))
         img = img or cols.get('img')
         if img is None or lab is None:
-            raise ValueError(f"path: expected columns image and label in {str(f)!r}, "
+            raise ValueError(f"path: expected columns image and label in {at}, "
                              f"found {_short(t.column_names)}")
-        for i, v in enumerate(t[img].to_pylist()):
-            data, at = v.get('bytes') if isinstance(v, dict) else v, f'{str(f)!r} row {i}'
-            if not isinstance(data, bytes):
-                raise ValueError(f"path: {at} holds no encoded picture")
-            pictures.append(_picture(io.BytesIO(data), at))
-            where.append(at)
+        pictures += _column_bytes(t[img], f"path: {at}: expected column {img!r}")
+        where += [f'{at} row {i}' for i in range(len(t))]
         labels += t[lab].to_pylist()
         soft += t[own].to_pylist() if own else []
-        try:
-            classes = about['info']['features'][lab]['names']
-        except (KeyError, TypeError):
-            pass
-    x = _stacked(pictures, where or [repr(str(files[0]))])
+        classes = _listed_names(t.schema, lab) or classes
+    x = _stacked(pictures, where, repr(str(files[0])))
     return _Found(str(files[0]), x, labels, soft or None, classes, None, 'pixels')
 
 # %% ../nbs/03_sets.ipynb #e16d3e8f
@@ -743,7 +729,7 @@ def _entry(entry: Any, k: int, path: Path) -> _Found:
 
 def _from_files(path: Path) -> list[_Found]:
     "Sets of a folder: files of arrays named for what is in them, parquet, or pictures."
-    tables = sorted(path.rglob('*.parquet'))
+    tables = _tables(path)
     if tables:
         return [_from_parquet(tables)]
     arrays = {p.stem: p for p in sorted(path.iterdir()) if p.suffix in _ARRAYS and p.is_file()}

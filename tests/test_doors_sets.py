@@ -6,6 +6,7 @@ import re
 import shutil
 from pathlib import Path, PureWindowsPath
 
+import numpy as np
 import pytest
 import safetensors
 import safetensors.torch
@@ -17,7 +18,7 @@ from PIL import Image
 from dd_lit.cli import COMMANDS, Command, Export, source_of
 from dd_lit.compare import Row, compare, stored_scores
 from dd_lit.core import rng
-from dd_lit.data import ImageData
+from dd_lit.data import ImageData, load_data
 from dd_lit.distill import distill, load_checkpoint, seal
 from dd_lit.evaluate import Scores, evaluate, matched
 from dd_lit.report import cell, table
@@ -518,7 +519,6 @@ def test_what_is_exported_is_imported(form, call, tmp_path):
 
 def test_an_exported_file_is_tensors_only(tmp_path):
     "Anybody reads it, without unpickling and without us."
-    import numpy as np
     import pyarrow.parquet as pq
     ds = small_set(soft=True)
     t = torch.load(ds.export(tmp_path/'a.pt'), weights_only=True)
@@ -533,7 +533,7 @@ def test_an_exported_file_is_tensors_only(tmp_path):
     refused(lambda: export_set(ds, tmp_path/'a.xyz'), 'form:')
 
 
-@given(classes=st.lists(st.text('ab01_Z ', min_size=1, max_size=4), min_size=2, max_size=12, unique=True))
+@given(classes=st.lists(st.text('ab01_Z 日²٣.', min_size=1, max_size=4), min_size=2, max_size=12, unique=True))
 def test_folders_sort_like_the_classes(classes, tmp_path_factory):
     "By code point, without case, and by the numbers in them: every tool gives a class the same number."
     out = tmp_path_factory.mktemp('order')/'x'
@@ -545,7 +545,38 @@ def test_folders_sort_like_the_classes(classes, tmp_path_factory):
     assert sorted(found.classes, key=str.casefold) == found.classes
     number = [[int(t) if t.isdigit() else t for t in re.split(r'(\d+)', n)] for n in found.classes]
     assert sorted(number) == number
-    assert DistilledSet.read(out).classes == classes
+    back, order = DistilledSet.read(out), ds.labels.argsort(stable=True)
+    assert back.classes == classes and torch.equal(back.labels, ds.labels[order])
+    assert (back.pixels() - ds.pixels()[order]).abs().max() <= .5/255 + 1e-6
+
+
+KINDS = [('RGBA', 'png'), ('LA', 'png'), ('P', 'gif'), ('I;16', 'png'), ('1', 'png'), ('CMYK', 'tiff'), ('L', 'JPG')]
+
+
+@pytest.mark.parametrize(('mode', 'end'), KINDS)
+@pytest.mark.parametrize('form', ['folder', 'parquet'])
+def test_pictures_of_a_set_are_read_as_those_of_data(mode, end, form, tmp_path):
+    "Transparent, of 16 bits, of any kind: what a person sees; hidden files are nobody's picture."
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    files = []
+    for i, c in enumerate('aabb'):
+        f = tmp_path/'set'/c/f'{i}.{end}'
+        f.parent.mkdir(parents=True, exist_ok=True)
+        im = Image.new('RGB', (8, 8), (60*i, 9, 200)).convert('L' if mode == 'I;16' else mode)
+        if mode in ('RGBA', 'LA'):
+            im.putalpha(128)
+        im = Image.fromarray(np.asarray(im).astype(np.uint16)*257) if mode == 'I;16' else im
+        im.save(f)
+        files.append(f)
+    (tmp_path/'set'/'a'/'._0.png').write_bytes(b'no picture')
+    data = load_data(tmp_path/'set', test_fraction=.5)
+    rows = [dict(image=f.read_bytes(), label=i//2) for i, f in enumerate(files)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path/'set.parquet')
+    ds = DistilledSet.read(tmp_path/('set.parquet' if form == 'parquet' else 'set'))
+    assert ds.labels.tolist() == [0, 0, 1, 1] and ds.images.shape[1] == data.in_chans
+    seen = {x.numpy().tobytes() for x in torch.cat([data.train_x, data.test_x])}
+    assert {x.numpy().tobytes() for x in (ds.pixels()*255).round().byte()} == seen
 
 
 NAMED = [dict(images='x', labels='y'), dict(images='image_syn', labels='label_syn'),
@@ -556,7 +587,6 @@ NAMED = [dict(images='x', labels='y'), dict(images='image_syn', labels='label_sy
 @pytest.mark.parametrize('names', NAMED)
 @pytest.mark.parametrize('end', ['.pt', '.npz', '.safetensors'])
 def test_the_usual_keys(names, end, tmp_path):
-    import numpy as np
     ds, f = small_set(soft=True), tmp_path/f'a{end}'
     t = {k: v for k, v in arrays(ds, **names).items() if k not in ('mean', 'std')}
     if end == '.pt':
@@ -626,7 +656,6 @@ class Evil:
 
 
 def test_nothing_is_unpickled(tmp_path):
-    import numpy as np
     torch.save(dict(images=Evil(tmp_path/'owned'), labels=torch.zeros(1)), tmp_path/'a.pt')
     np.savez(tmp_path/'a.npz', images=np.array([Evil(tmp_path/'owned')], dtype=object), labels=np.zeros(1))
     np.save(tmp_path/'images.npy', np.array([Evil(tmp_path/'owned')], dtype=object))
