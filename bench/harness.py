@@ -1,7 +1,8 @@
 """What every table of runs needs: share the work, keep each finished run, never repeat one, collect them into one JSON.
 
 A run counts as finished if it has a file under runs/ or a row in results/<name>.json, so a fresh clone continues where
-the committed table ends. `--merge` adds the new files to the table and loses none of its rows.
+the committed table ends. `--merge` adds the new files to the table and loses none of its rows; it refuses runs of two
+budgets in one table.
 """
 import argparse
 import json
@@ -61,18 +62,31 @@ class Table:
         return {self.key(r): r for r in old} | {f.stem: json.loads(f.read_text()) for f in self.runs.glob('*.json')}
 
     def merge(self, what: str, about: dict) -> int:
-        "Write all finished runs to the file; returns how many."
+        "Write all finished runs to the file; returns how many. ValueError for a run of another budget."
         found = self.rows()
         rows = [found[k] for k in sorted(found)]
+        self._check_budgets(found, about)
         atomic_write(self.file, json.dumps(dict(what=what, **about, rows=rows), indent=0))
         return len(found)
 
-    def make(self, task: dict, run: Callable, commit: str | None, since: float) -> None:
-        "Do one run, and keep it in the folder."
+    def _check_budgets(self, found: dict[str, dict], about: dict) -> None:
+        "Were all of these runs made with the budget of today? Older rows say it at the head of their file only."
+        now = json.loads(json.dumps(about))
+        head = json.loads(self.file.read_text()) if self.file.exists() else {}
+        head = {k: v for k, v in head.items() if k not in ('what', 'rows')} or now
+        for name, r in found.items():
+            then = r.get('about', head)
+            odd = next((k for k in {**then, **now} if then.get(k) != now.get(k)), None)
+            if odd is not None:
+                raise ValueError(f"{self.file.name}: {name} was made with {odd} = {then.get(odd)}, now it is "
+                                 f"{now.get(odd)}; make it again (--again), or a table of another name")
+
+    def make(self, task: dict, run: Callable, commit: str | None, since: float, about: dict) -> None:
+        "Do one run, and keep it in the folder, with the budget."
         f, t = self.runs/f'{self.key(task)}.json', time.perf_counter()
         out = run(**task)
         made = dict(seconds=round(time.perf_counter() - t, 1), made_with=provenance() | dict(commit=commit))
-        atomic_write(f, json.dumps(task | out | made))
+        atomic_write(f, json.dumps(task | out | dict(about=about) | made))
         numbers = (f'{k} {v:.1f}' for k, v in out.items() if isinstance(v, float))
         print(f'{time.time() - since:6.0f} s  {f.stem:52}', *numbers, flush=True)
 
@@ -119,4 +133,4 @@ def run_table(
     for t in progress([t for t in mine if t in missing], 'runs'):
         late = time.time() - since > 60*a.minutes
         if not late and not (table.runs/f'{table.key(t)}.json').exists():
-            table.make(t, run, commit, since)
+            table.make(t, run, commit, since, about)

@@ -253,6 +253,17 @@ class OnSets(OnData):
     def check(self) -> None:
         if self.labels and not self.teacher:
             raise ValueError("labels: expected --teacher as well, whose labels are they?")
+        if self.teacher:
+            from dd_lit.compare import Grid, cells
+            places = cells(Grid(**self.asked()[0]))
+            hard = ', '.join(dict.fromkeys(repr(c.loss[2]) for c in places if not c.is_soft))
+            if not any(c.is_soft for c in places):
+                raise ValueError("teacher: expected a soft loss (--loss kl, gift, ...), "
+                                 f"{hard} asks nobody")
+
+    def asked(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        "(networks, losses, optimisers and labels; training), as `compare` takes them."
+        raise NotImplementedError
 
     def teachers(self, data: 'ImageData') -> list | None:
         "['resnet18:width=16'] -> trained networks; None -> None."
@@ -287,12 +298,6 @@ class Evaluate(OnSets):
     opt: str | None = setting(None, "optimiser, NAME or NAME:lr=.01 (default: the protocol's)")
     fair: bool = setting(False, 'train on the full data and on random images, too: HLR and IOR')
     out: str | None = setting(None, 'JSON file for the score (default: in the folder)')
-
-    def check(self) -> None:
-        super().check()
-        if self.teacher and self.loss == 'ce':
-            raise ValueError("teacher: expected a soft loss (--loss kl, gift, ...), "
-                             "'ce' asks nobody")
 
     def run(self) -> None:
         from dd_lit.compare import Grid, cells, compare
@@ -442,6 +447,13 @@ class Import(OnData):
     space: str | None = setting(None, 'what the numbers are: pixels or model (default: detected)')
     norm: list | None = setting(None, 'of the model space: imagenet, half, or means and stds')
     soft_kind: str | None = setting(None, 'soft labels are logits or probabilities')
+
+    def check(self) -> None:
+        said = [n for n, given in dict(root=self.root, size=self.size, download=self.download,
+                                       **self.reading).items() if given]
+        if said and not self.data:
+            raise ValueError(f"{said[0]}: expected a dataset as well, which is read so "
+                             "(dd_lit import FILE DATA); the file is read as it is")
 
     def run(self) -> None:
         from dd_lit.sets import read_sets, safe_name

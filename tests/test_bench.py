@@ -55,11 +55,11 @@ def table(tmp_path, monkeypatch):
         return dict(hard=1.)
     def tasks(data, seeds):
         return [dict(data=d, row=r, seed=s) for d in data for s in seeds for r in ('a', 'b', 'c, d')]
-    def command(*options):
+    def command(*options, budget=7):
         made.clear()
         argv = ['table.py', '--runs', str(tmp_path/'runs'), '--data', 'bit', '--seeds', '1', *options]
         monkeypatch.setattr(sys, 'argv', argv)
-        harness.run_table('table', 'nothing', tasks, run, budget=7)
+        harness.run_table('table', 'nothing', tasks, run, budget=budget)
         return list(made)
     return command
 
@@ -88,6 +88,26 @@ def test_finished_runs_are_not_repeated(table, tmp_path, capsys):
     assert table('--again', '--rows', 'b') == ['b']
     table('--merge')
     assert len(json.loads((tmp_path/'table.json').read_text())['rows']) == 3
+
+
+def test_a_table_has_one_budget(table, tmp_path):
+    "Runs of another budget are refused, those of the folder and those of the file, until they are made again."
+    table('--rows', 'a')
+    table('--merge')
+    stored = json.loads((tmp_path/'table.json').read_text())
+    assert stored['rows'][0]['about'] == dict(budget=7)
+    table('--rows', 'b', budget=9)
+    for today in (7, 9):
+        with pytest.raises(ValueError, match=f'budget = {16 - today}, now it is {today}'):
+            table('--merge', budget=today)
+    del stored['rows'][0]['about']                       # an older row: the head of the file speaks for it
+    (tmp_path/'table.json').write_text(json.dumps(stored))
+    with pytest.raises(ValueError, match='bit_a_seed0 was made with budget = 7, now it is 9'):
+        (tmp_path/'runs'/'bit_a_seed0.json').unlink()
+        table('--merge', budget=9)
+    table('--again', '--rows', 'a', budget=9)
+    table('--merge', budget=9)
+    assert json.loads((tmp_path/'table.json').read_text())['budget'] == 9
 
 
 def test_state_of_code():
