@@ -101,12 +101,17 @@ def dc_cost(part: str) -> Check:
 
 
 def adaptive_saves(percent: float) -> Check:
-    "Does the adaptive schedule save so much of the time?"
+    """Does the adaptive schedule save so much of the time? It was timed once, so the number of
+    epochs that its networks train, which no clock decides, has to say the same."""
     def check(results):
         if 'dc_cost' not in results:
             return []
-        v = results['dc_cost']['adaptive']['saved_percent']
-        return [Finding('ipc 10', f'{v:.0f} % saved', yes_or_no(v >= percent))]
+        a = results['dc_cost']['adaptive']
+        v = a['saved_percent']
+        epochs = 100*(1 - a['adaptive']['net_epochs']/a['constant']['net_epochs'])
+        same = (v >= percent) == (epochs >= percent)
+        text = f'{v:.0f} % of the time and {epochs:.0f} % of the epochs of networks saved'
+        return [Finding('ipc 10', text, yes_or_no(v >= percent) if same else 'undecided')]
     return alive('dc_cost', check)
 
 
@@ -124,10 +129,11 @@ def best_source(source: str) -> Check:
         for s in by:
             if s == source:
                 continue
-            ours = {t: v for t, v in by[source].items() if t not in (source, s)}
-            v = verdict(ours, by[s])
-            text = f'{v} over {v.seeds} networks'
-            out.append(Finding(f'mnist, ipc 1, against {s}', text, v.word))
+            ours = {t: v for t, v in by.get(source, {}).items() if t not in (source, s)}
+            if len(common_seeds(ours, by[s])) > 1:
+                v = verdict(ours, by[s])
+                text = f'{v} over {v.seeds} networks'
+                out.append(Finding(f'mnist, ipc 1, against {s}', text, v.word))
         return out
     return alive('cross_architecture', check)
 
@@ -145,10 +151,12 @@ def dropping_is_cheaper(results: dict) -> list[Finding]:
 
 
 def ogm_cost(key: str, good: Callable[[float], bool]) -> Check:
-    "One number of `ogm_cost.json`, in each place it was measured."
+    "One number of `ogm_cost.json`, in each place it was measured; a median needs three timings."
+    def word(r):
+        return yes_or_no(good(r[key])) if r['reps'] >= 3 else 'undecided'
     def check(results):
         rows = results.get('ogm_cost', {}).get('rows', [])
-        return [Finding(r['place'], r['text'][key], yes_or_no(good(r[key]))) for r in rows]
+        return [Finding(r['place'], f"{r['text'][key]}; {r['reps']} timings", word(r)) for r in rows]
     return alive('ogm_cost', check)
 
 
@@ -192,7 +200,7 @@ def near_full_data(margin: float) -> Check:
                 all_data = fmean(full[place].values())
                 text = f'{fmean(a.values()):.1f} with CI, {all_data:.1f} with all data ({v})'
                 out.append(Finding(place, text, v.word))
-        return out + out_of_date(sorted(old - set(ours)))
+        return out + out_of_date(sorted(old - {f.place for f in out}))
     return check
 
 
@@ -230,13 +238,13 @@ def best_gamma(gamma: str) -> Check:
         for place, rows in every.items():
             if not place.endswith('gamma') or gamma not in rows:
                 continue
-            if place not in new:
-                out += out_of_date([place])
-            elif words := _against_rivals(new[place], gamma):
+            if words := _against_rivals(new.get(place, {}), gamma):
                 mean = {g: fmean(v.values()) for g, v in new[place].items()}
                 best = max(mean, key=lambda g: mean[g])
                 text = f'best at {best} ({mean[best]:.1f}; {gamma}: {mean[gamma]:.1f})'
                 out.append(Finding(place, text, _worst(words)))
+            elif _against_rivals(rows, gamma):
+                out += out_of_date([place])
         return out
     return check
 

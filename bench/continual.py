@@ -11,8 +11,8 @@ import sys
 
 from budgets import BUDGET, METHODS, TRAIN
 from harness import run_table
-from incremental import FIT, learn
-from prepared import distilled
+from incremental import FIT, LOSSES, learn
+from prepared import TEACHER, distilled
 
 ROWS = ('random', 'rded', 'sre2l', 'gvbsm')
 
@@ -28,4 +28,5 @@ def tasks(data, seeds) -> list[dict]:
 
 if __name__ == '__main__':
     sys.exit(run_table('continual', 'GDumb with five and ten steps, 10 images per class', tasks, run,
-                       budget={k: BUDGET[k] for k in ('mnist', 'cifar10')}, train_images=TRAIN, fit=FIT))
+                       budget={k: BUDGET[k] for k in ('mnist', 'cifar10')}, train_images=TRAIN, fit=FIT,
+                       methods={k: METHODS[k] for k in ROWS}, losses=LOSSES, teacher=TEACHER))

@@ -8,12 +8,12 @@ of 60 epochs are in continual.json, with the same seeds.
 """
 import sys
 
-from budgets import IPC, TRAIN
+from budgets import BUDGET, IPC, TRAIN
 from dd_lit.distill import distill
 from dd_lit.study.continual import class_groups
 from harness import run_table
-from incremental import FIT, learn
-from prepared import data_of
+from incremental import FIT, LOSSES, learn
+from prepared import TEACHER, data_of
 
 CLASSES = 4
 LONG = FIT | dict(epochs=5*FIT['epochs'])
@@ -30,4 +30,5 @@ def tasks(data, seeds) -> list[dict]:
 
 if __name__ == '__main__':
     sys.exit(run_table('continual_epochs', 'GDumb with two to four classes, five times as long', tasks, run,
-                       train_images=TRAIN, fit=LONG))
+                       train_images=TRAIN, fit=LONG, ipc=IPC, budget={k: BUDGET[k] for k in ('mnist', 'cifar10')},
+                       losses=LOSSES, teacher=TEACHER))

@@ -27,6 +27,7 @@ NETS = dict(
     cifar10=dict(convnet3=dict(width=64, epochs=5, flip=True), resnet18=dict(width=16, epochs=3, flip=True)))
 STEPS = dict(iters=200, grow_every=33, lr=.03, noise=.1)
 VIEW = dict(mnist=dict(crop=.7, flip=False), cifar10=dict(crop=.5, flip=True))
+GOLDEN = dict(epochs=30, patience=5, lr=.005)     # the classifier that is inherited
 EVALUATE = dict(repeats=2, epochs=100, noise=.1)
 ROWS = {
     'random': (None, {}), 'centroids': (None, {}), 'sfm': ('sfm', {}),
@@ -51,7 +52,7 @@ def train_of(data, name):
 
 @lru_cache
 def golden_of(data, name):
-    return train_golden(train_of(data, name), data_of(data).train_y, 10, epochs=30, patience=5, lr=.005)
+    return train_golden(train_of(data, name), data_of(data).train_y, 10, **GOLDEN)
 
 
 def centroids(data: str, name: str, ipc: int, seed: int) -> DistilledSet:
@@ -110,4 +111,5 @@ def tasks(data, seeds) -> list[dict]:
 
 if __name__ == '__main__':
     sys.exit(run_table('flow_tables', 'SFM, LGM and classifier inheritance in miniature', tasks, run,
-                       nets=NETS, train_images=TRAIN, steps=STEPS, views=VIEW, evaluation=EVALUATE))
+                       nets=NETS, train_images=TRAIN, steps=STEPS, views=VIEW, evaluation=EVALUATE, golden=GOLDEN,
+                       methods=ROWS))

@@ -15,10 +15,11 @@ from dd_lit.evaluate import PROTOCOLS, evaluate
 from dd_lit.labels.losses import get_loss
 from dd_lit.labels.soft import relabel
 from harness import run_table
-from prepared import data_of, distilled, teacher_of
+from prepared import TEACHER, data_of, distilled, teacher_of
 
 PROTOCOL = PROTOCOLS['gift']
 EPOCHS = PROTOCOL['epochs']
+ROWS = ('rded', 'sre2l')
 LOSSES = ('ce', 'kl', 'mse', 'nkd', 'gift')
 
 
@@ -35,10 +36,11 @@ def run(data: str, row: str, seed: int, epochs: int = EPOCHS) -> dict:
 
 
 def tasks(data, seeds) -> list[dict]:
-    return [dict(data=d, row=r, seed=s) for s in seeds for r in ('rded', 'sre2l') for d in data]
+    return [dict(data=d, row=r, seed=s) for s in seeds for r in ROWS for d in data]
 
 
 if __name__ == '__main__':
     sys.exit(run_table('gift_protocol', "losses under GIFT's own protocol, 10 images per class", tasks, run,
                        budget={k: BUDGET[k]['distill'] for k in ('mnist', 'cifar10')},
-                       train_images=TRAIN, epochs=EPOCHS, protocol=PROTOCOL))
+                       train_images=TRAIN, epochs=EPOCHS, protocol=PROTOCOL, teacher=TEACHER,
+                       methods={k: METHODS[k] for k in ROWS}))

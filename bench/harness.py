@@ -1,8 +1,8 @@
 """What every table of runs needs: share the work, keep each finished run, never repeat one, collect them into one JSON.
 
-A run counts as finished if it has a file under runs/ or a row in results/<name>.json, so a fresh clone continues where
-the committed table ends. `--merge` adds the new files to the table and loses none of its rows; it refuses runs of two
-budgets in one table.
+A run counts as finished if it has a file under runs/ or a row in results/<name>.json that is not out of date (see
+results/outdated.json), so a fresh clone continues where the committed table ends. `--merge` adds the new files to the
+table and loses none of its rows; it refuses runs of two budgets in one table.
 """
 import argparse
 import json
@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from dd_lit.core import atomic_write, progress, provenance
+from verdicts import read_outdated, why_outdated
 
 RESULTS = Path(__file__).parent/'results'
 
@@ -56,29 +57,38 @@ class Table:
     def key(self, row: dict) -> str:
         return file_name({k: row[k] for k in self.keys})
 
-    def rows(self, stored: bool = True) -> dict[str, dict]:
-        "Finished runs by name: those of the folder, and (before them) those of the file."
-        old = json.loads(self.file.read_text())['rows'] if stored and self.file.exists() else []
+    def rows(self) -> dict[str, dict]:
+        "Runs by name: those of the folder, and (before them) those of the file."
+        old = json.loads(self.file.read_text())['rows'] if self.file.exists() else []
         return {self.key(r): r for r in old} | {f.stem: json.loads(f.read_text()) for f in self.runs.glob('*.json')}
+
+    def finished(self, again: bool) -> set[str]:
+        "Names of the runs that need not be made: those that are not out of date; `again`: only those of the folder."
+        rules = read_outdated(RESULTS/'outdated.json')
+        if again:
+            return {f.stem for f in self.runs.glob('*.json')}
+        made = {k: r.get('made_with', {}).get('time', '') for k, r in self.rows().items()}
+        return {k for k, r in self.rows().items() if not why_outdated(self.name, r, made[k], rules)}
 
     def merge(self, what: str, about: dict) -> int:
         "Write all finished runs to the file; returns how many. ValueError for a run of another budget."
         found = self.rows()
-        rows = [found[k] for k in sorted(found)]
         self._check_budgets(found, about)
+        rows = [found[k] for k in sorted(found)]
         atomic_write(self.file, json.dumps(dict(what=what, **about, rows=rows), indent=0))
         return len(found)
 
     def _check_budgets(self, found: dict[str, dict], about: dict) -> None:
-        "Were all of these runs made with the budget of today? Older rows say it at the head of their file only."
+        """Were all of these runs made with the budget of today? Rows from before rows said it have the head of
+        their file, and keep it; of settings that were not written down in those days, nothing is known."""
         now = json.loads(json.dumps(about))
         head = json.loads(self.file.read_text()) if self.file.exists() else {}
-        head = {k: v for k, v in head.items() if k not in ('what', 'rows')} or now
+        head = {k: v for k, v in head.items() if k not in ('what', 'rows')}
         for name, r in found.items():
-            then = r.get('about', head)
-            odd = next((k for k in {**then, **now} if then.get(k) != now.get(k)), None)
+            then = r.setdefault('about', head)
+            odd = next((k for k in then if then[k] != now.get(k)), None)
             if odd is not None:
-                raise ValueError(f"{self.file.name}: {name} was made with {odd} = {then.get(odd)}, now it is "
+                raise ValueError(f"{self.file.name}: {name} was made with {odd} = {then[odd]}, now it is "
                                  f"{now.get(odd)}; make it again (--again), or a table of another name")
 
     def make(self, task: dict, run: Callable, commit: str | None, since: float, about: dict) -> None:
@@ -122,7 +132,7 @@ def run_table(
     table = Table(name, Path(a.runs), list(todo[0]))
     if a.merge:
         return print(table.merge(what, about), 'rows')
-    done = table.rows(stored=not a.again)
+    done = table.finished(a.again)
     missing = [t for t in todo if table.key(t) not in done]
     if a.todo:
         counts = f'{len(missing)} runs are missing, {len(done)} are there'
@@ -132,5 +142,5 @@ def run_table(
     mine = todo[a.worker::a.of]   # shared out before the finished ones are dropped: a restarted worker keeps its share
     for t in progress([t for t in mine if t in missing], 'runs'):
         late = time.time() - since > 60*a.minutes
-        if not late and not (table.runs/f'{table.key(t)}.json').exists():
+        if not late and table.key(t) not in table.finished(a.again):    # another process may have made it
             table.make(t, run, commit, since, about)

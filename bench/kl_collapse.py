@@ -6,14 +6,17 @@
 import sys
 from functools import lru_cache
 
-from budgets import BUDGET
+from budgets import BUDGET, TRAIN
 from dd_lit.evaluate import evaluate
 from dd_lit.labels.losses import get_loss
 from harness import run_table
-from prepared import data_of, distilled, labelled, teacher_of
+from prepared import TEACHER, data_of, distilled, labelled, teacher_of
 
 EPOCHS = 60
-LOSSES = dict(kl=('kl', {}), kl_T2=('kl', dict(scale=True)), gift=('gift', {}))
+T = 20.
+LOSSES = dict(kl=('kl', dict(T=T)), kl_T2=('kl', dict(T=T, scale=True)), gift=('gift', {}))
+OPTIMISER = dict(schedule='multistep', weight_decay=1e-4)
+SETS = ('digits', 'cifar10')
 ADAM = [3e-5, 3e-4, 3e-3, 3e-2]
 RATES = dict(sgd=[1e-3, 1e-2, 1e-1, 1., 4., 40.], adam=ADAM, adamw=ADAM)
 
@@ -29,12 +32,12 @@ def run(data: str, opt: str, row: str, seed: int) -> dict:
     ds, labels = made(data, seed)
     name, settings = LOSSES[row]
     # weight decay as in the paper's recipe; torch's Adam adds it to the gradient, AdamW does not
-    kw = dict(repeats=1, seed=seed, soft=labels, hard=False, schedule='multistep', opt=opt, weight_decay=1e-4,
-              model_kw=dict(width=BUDGET[data]['width']))
+    kw = dict(repeats=1, seed=seed, soft=labels, hard=False, opt=opt, model_kw=dict(width=BUDGET[data]['width']))
     acc = {}
     for lr in RATES[opt]:
         try:
-            acc[f'{lr:g}'] = evaluate(ds, data_of(data), loss=get_loss(name, **settings), lr=lr, **kw).mean
+            acc[f'{lr:g}'] = evaluate(ds, data_of(data), loss=get_loss(name, **settings), lr=lr,
+                                     **OPTIMISER, **kw).mean
         except ValueError:
             acc[f'{lr:g}'] = None        # the loss became NaN
     return dict(accuracy=acc)
@@ -47,4 +50,6 @@ def tasks(data, seeds) -> list[dict]:
 if __name__ == '__main__':
     sys.exit(run_table('kl_collapse',
                        'KL with and without T^2 and GIFT over learning rates and optimisers, on SRe2L images',
-                       tasks, run, data=('digits', 'cifar10'), epochs=EPOCHS, rates=RATES, temperature=20))
+                       tasks, run, data=SETS, epochs=EPOCHS, rates=RATES, losses=LOSSES, optimiser=OPTIMISER,
+                       budget={k: BUDGET[k] for k in SETS}, train_images=TRAIN, teacher=TEACHER,
+                       temperature=T))

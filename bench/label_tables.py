@@ -14,12 +14,13 @@ from budgets import BUDGET, METHODS, TRAIN
 from dd_lit.evaluate import evaluate
 from dd_lit.labels.losses import get_loss
 from harness import run_table
-from prepared import data_of, distilled, labelled, teacher_of
+from prepared import TEACHER, data_of, distilled, labelled, teacher_of
 
 EPOCHS = 60
 ROWS = ('sre2l', 'rded', 'random', 'gvbsm', 'ogm', 'dc_mda')
 FULL = ('sre2l', 'rded')      # rows that are also trained with other optimisers, networks and values of gamma
 SETS = METHODS | {'dc_mda': ('dc_mda', dict(iters=1, width=32, batch_real=32))}
+SETS_USED = {k: SETS[k] for k in ROWS}
 NAMES = ('ce', 'soft_ce', 'kl', 'kl, times T^2', 'mse', 'soft_ce_ce', 'kl_ce', 'mse_ce', 'refine_kl', 'cosine', 'gift',
          'kd', 'wsld', 'dkd', 'nkd')
 LOSSES = {n: (n, {}) for n in NAMES} | {'kl, times T^2': ('kl', dict(scale=True))}
@@ -72,4 +73,5 @@ if __name__ == '__main__':
     sys.exit(run_table('label_tables',
                        'losses, optimisers and networks on distilled sets, 10 images per class, shared soft labels',
                        tasks, run, budget={k: BUDGET[k] for k in ('digits', 'mnist', 'cifar10')},
-                       train_images=TRAIN, epochs=EPOCHS, optimizers=OPTS, networks=NETWORKS))
+                       train_images=TRAIN, epochs=EPOCHS, optimizers=OPTS, networks=NETWORKS, sets=SETS_USED,
+                       losses=LOSSES, gammas=GAMMAS, teacher=TEACHER))

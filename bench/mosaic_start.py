@@ -11,7 +11,7 @@ import sys
 
 import torch.nn.functional as F
 
-from budgets import BUDGET, OGM
+from budgets import BUDGET, OGM, TRAIN
 from dd_lit.augment import patch_augment
 from dd_lit.coreset import rded
 from dd_lit.distill import distill
@@ -20,6 +20,7 @@ from harness import run_table
 from prepared import data_of, settings_for
 
 REPEATS, EPOCHS = 4, 50
+RDED = dict(iters=1, pool=100)
 TRAINING = dict(opt='adamw', lr=.003, epochs=EPOCHS, batch_size=50, schedule='cosine', weight_decay=.01)
 averaged = rded.crop_resize
 
@@ -41,7 +42,7 @@ def _rows(theta):
 
 def run(data: str, method: str, crop: float, averaging: bool, seed: int) -> dict:
     d, b = data_of(data), BUDGET[data]
-    own = dict(iters=1, pool=100, crop=crop) if method == 'rded' else OGM | dict(start_crop=crop)
+    own = RDED | dict(crop=crop) if method == 'rded' else OGM | dict(start_crop=crop)
     rded.crop_resize = averaged if averaging else aliased
     try:
         ds = distill(method, d, 10, seed=seed, **settings_for(method, b['distill'] | own))
@@ -59,4 +60,5 @@ def tasks(data, seeds) -> list[dict]:
 
 if __name__ == '__main__':
     sys.exit(run_table('mosaic_start', 'Mosaics on MNIST with hard labels: share of an image in a crop, averaging',
-                       tasks, run, data=('mnist',), rows='method', repeats=REPEATS, training=TRAINING))
+                       tasks, run, data=('mnist',), rows='method', repeats=REPEATS, training=TRAINING,
+                       budget=dict(mnist=BUDGET['mnist']), rded=RDED, ogm=OGM, train_images=TRAIN))

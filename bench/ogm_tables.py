@@ -17,7 +17,7 @@ from dd_lit.augment import patch_augment
 from dd_lit.evaluate import evaluate
 from dd_lit.labels.losses import get_loss
 from harness import run_table
-from prepared import data_of, distilled, labelled, teacher_of
+from prepared import TEACHER, data_of, distilled, labelled, teacher_of
 
 MAIN = ('random', 'rded', 'sre2l', 'gvbsm', 'ogm')
 ABLATION = (   # the paper's Table 3; the other rows ask why
@@ -71,4 +71,4 @@ if __name__ == '__main__':
     sys.exit(run_table('ogm_tables',
                        'OGM, its rivals and its parts in miniature, 10 images per class; Muon, AdamW and SGD',
                        tasks, run, budget={k: BUDGET[k] for k in ('mnist', 'cifar10')}, ogm=OGM,
-                       train_images=TRAIN, evaluation=evaluation))
+                       train_images=TRAIN, evaluation=evaluation, methods=METHODS, teacher=TEACHER))

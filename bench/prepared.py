@@ -11,6 +11,7 @@ from dd_lit.settings import names_of
 from dd_lit.teachers import squeeze
 
 whole_data = lru_cache(load_data)
+TEACHER = ('resnet18', 0)   # name and seed of the network that labels the sets of a table, see `teacher_of`
 
 
 @lru_cache
@@ -36,8 +37,11 @@ def distilled(data: str, method: str, seed: int, settings: dict) -> DistilledSet
 
 
 def teacher_of(data: str):
-    "The narrow ResNet-18 that labels the sets: the very one that made them, where a method needs one."
-    return squeeze('resnet18', data_of(data), **squeezing(data))
+    """The narrow ResNet-18 that labels the sets: one for all methods and seeds, trained from seed 0, so that
+    rows differ in their images and not in their teacher. (A run's own networks come from its own seed, so those
+    that made its images are others of the same kind.)"""
+    name, seed = TEACHER
+    return squeeze(name, data_of(data), seed=seed, **squeezing(data))
 
 
 def labelled(images, teachers, data: str, **settings):

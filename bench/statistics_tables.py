@@ -89,4 +89,5 @@ def tasks(data, seeds) -> list[dict]:
 
 if __name__ == '__main__':
     sys.exit(run_table('statistics_tables', 'SRe2L, G-VBSM and ablations in miniature, 10 images per class',
-                       tasks, run, data=('digits', 'mnist', 'cifar10'), train_images=TRAIN))
+                       tasks, run, data=tuple(BUDGET), train_images=TRAIN, budget=BUDGET, rows_of=ROWS, repeats=REPEATS,
+                       training=TRAINING, loss='mse_ce, gamma 0.1'))

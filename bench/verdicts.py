@@ -10,6 +10,7 @@ from pathlib import Path
 from scipy import stats
 
 MARGIN = 1.   # percentage points that do not matter
+SEEDS = 3     # with fewer, nothing is decided: two that happen to agree have no deviation at all
 WORDS = ('reproduced', 'not reproduced', 'undecided', 'out of date')
 
 
@@ -48,7 +49,7 @@ def verdict(
     level: float = .95,      # of the interval
 ) -> Verdict:
     """Is 'better beats worse' (or 'is at least as good') reproduced?
-    Student's paired interval over the common seeds."""
+    Student's paired interval over the common seeds; fewer than `SEEDS` decide nothing."""
     seeds = common_seeds(better, worse)
     if len(seeds) < 2:
         raise ValueError(f"better, worse: expected at least 2 common seeds, got {len(seeds)}")
@@ -57,7 +58,9 @@ def verdict(
     mean, low, high = interval([better[k] - worse[k] for k in seeds], level)
     bar = -margin if at_least else 0.
     word = 'undecided'
-    if low > bar:
+    if len(seeds) < SEEDS:
+        pass
+    elif low > bar:
         word = 'reproduced'
     elif high < bar or high == bar == 0:
         word = 'not reproduced'
