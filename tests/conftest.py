@@ -28,6 +28,22 @@ def pytest_configure(config):
         settings.load_profile('long')
 
 
+@pytest.fixture
+def counted(monkeypatch):
+    """Makes a list of the numbers of the steps that a method makes from now on: equal images prove a resumed run only
+    if it has not begun anew."""
+    from dd_lit.method import get_method
+    def count(method: str) -> list[int]:
+        cls, steps = get_method(method), []
+        step = cls.step
+        def counting(self):
+            steps.append(self.k)
+            return step(self)
+        monkeypatch.setattr(cls, 'step', counting)
+        return steps
+    return count
+
+
 def notebooks() -> list: # All of them, below the repository's root
     return books(ROOT)
 

@@ -2,6 +2,8 @@
 one line, never a traceback."""
 import contextlib
 import io
+from dataclasses import fields
+from functools import partial
 
 import pytest
 import torch
@@ -20,7 +22,7 @@ from dd_lit.labels.losses import LOSSES, get_loss, loss_settings
 from dd_lit.labels.soft import LabelSettings, ViewSettings
 from dd_lit.method import get_method, list_methods
 from dd_lit.models import create_model, model_settings
-from dd_lit.settings import Settings, names_of, parse
+from dd_lit.settings import Settings, default_of, names_of, parse
 from dd_lit.train import Training
 
 METHODS = [m for m in list_methods() if get_method(m).__module__.startswith('dd_lit.')]
@@ -50,12 +52,27 @@ def refused_in_one_line(f):
     return True
 
 
+def plain_value(f):
+    "What one of a class's settings surely may be: its default, or a name from its list."
+    listed = list(f.metadata.get('among') or ())
+    same = [v for v in listed if type(v) is type(default_of(f))]
+    return st.sampled_from([default_of(f), *same])
+
+
+def fitting(cls):
+    "Settings of a class that must be taken."
+    return st.fixed_dictionaries({}, optional={f.name: plain_value(f) for f in fields(cls)})
+
+
+
+
 @pytest.mark.parametrize('cls', CLASSES, ids=lambda c: c.__name__)
 @given(draw=st.data())
 def test_settings(cls, draw):
     own = st.sampled_from([*names_of(cls), 'lrr', 'wdith'])
     settings = draw.draw(st.dictionaries(own, values, max_size=3))
     refused_in_one_line(lambda: parse(cls, settings))
+    parse(cls, draw.draw(fitting(cls)))
 
 
 @pytest.mark.parametrize('method', METHODS)
@@ -68,6 +85,17 @@ def test_methods(method, draw, data):
     refused_in_one_line(lambda: get_method(method)(data, ipc, device='cpu', **settings))
 
 
+@pytest.mark.parametrize('method', METHODS)
+def test_methods_take_what_they_offer(method, data):
+    "The defaults, and each of a setting's listed values by itself where it is not refused for its company."
+    cls = get_method(method)
+    cls(data, 1, device='cpu')
+    for f in fields(cls.settings):
+        offered = [{f.name: v} for v in (default_of(f), *(f.metadata.get('among') or ()))]
+        taken = [refused_in_one_line(partial(cls, data, 1, device='cpu', **one)) for one in offered]
+        assert taken[0] and sum(taken) > len(taken)/2, f'{f.name}: {taken}'
+
+
 @pytest.mark.parametrize('name', OWN)
 @given(draw=st.data())
 def test_networks(name, draw):
@@ -77,6 +105,8 @@ def test_networks(name, draw):
     settings = draw.draw(st.dictionaries(own, small, max_size=2))
     known = {k: v for k, v in settings.items() if k in ('width', 'depth', 'norm', 'act', 'pool', 'wdith')}
     refused_in_one_line(lambda: create_model(name, 4, 1, 8, seed=0, **known))
+    one = {k: v for k, v in dict(width=4).items() if k in model_settings(name)}
+    assert create_model(name, 4, 1, 32, seed=0, **one)(torch.zeros(2, 1, 32, 32)).shape == (2, 4)
 
 
 @pytest.mark.parametrize('name', list(LOSSES))
@@ -84,6 +114,7 @@ def test_networks(name, draw):
 def test_losses(name, draw):
     settings = draw.draw(st.dictionaries(st.sampled_from([*loss_settings(name), 'temp']), values, max_size=2))
     refused_in_one_line(lambda: get_loss(name, **settings))
+    assert callable(get_loss(name, **loss_settings(name)))
 
 
 axes = st.one_of(values, st.tuples(plain, st.just({})))
@@ -92,6 +123,7 @@ axes = st.one_of(values, st.tuples(plain, st.just({})))
 @given(st.dictionaries(st.sampled_from(['model', 'loss', 'opt']), axes, max_size=3))
 def test_grids(settings):
     refused_in_one_line(lambda: cells(parse(Grid, settings)))
+    assert cells(parse(Grid, dict(model=['mlp', 'lenet'], loss='kl')))
 
 
 @given(st.dictionaries(st.sampled_from([*names_of(Training), *names_of(Evaluation), 'epohcs']), values, max_size=2))
@@ -121,8 +153,8 @@ def flags(cls: type[Settings]):
 def nothing_runs(data, tmp_path_factory):
     "Commands are read and checked; what would take time is replaced."
     def made(method, d, ipc=1, out=None, **kw):
-        for k in ('resume', 'checkpoint_seconds'):
-            kw.pop(k, None)
+        loop = {k: kw.pop(k) for k in ('resume', 'checkpoint_seconds') if k in kw}
+        assert type(loop.get('resume', True)) is bool and loop.get('checkpoint_seconds', 30.) >= 0, loop
         get_method(method)(d, ipc, **kw)
         return dd_lit.sets.DistilledSet(torch.zeros(4, 1, 8, 8), torch.arange(4), data.norm, data.classes,
                                         meta=dict(method=method, seconds=0.))
@@ -151,3 +183,10 @@ def test_commands(command, draw, nothing_runs):
     assert code in (0, 2), (argv, code)
     if code == 2:
         assert len(lines) == 1 and lines[0].startswith('dd_lit'), (argv, said.getvalue())
+
+
+@pytest.mark.parametrize('argv', ['distill random', 'evaluate set', 'compare set random', 'show set', 'list', 'list dc',
+                                  'export set out.pt'])
+def test_plain_commands_go_through(argv, nothing_runs):
+    with contextlib.redirect_stderr(io.StringIO()) as said, contextlib.redirect_stdout(io.StringIO()):
+        assert main(argv.split()) == 0, said.getvalue()

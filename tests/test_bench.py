@@ -4,7 +4,6 @@ And what the scripts of bench/ share: budgets, prepared sets, timing, tables of 
 """
 import ast
 import json
-import re
 import subprocess
 import sys
 

@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from helpers import COUNTED, said_steps
 from PIL import Image
 
 from dd_lit.distill import distill, load_checkpoint
@@ -118,8 +119,10 @@ sys.exit(main({args + ['--out', cut.name]!r}))"""
         assert p.returncode == (130 if how == signal.SIGINT else -9), (p.returncode, err)
         if how == signal.SIGINT:
             assert 'interrupted' in err and 'Traceback' not in err
-        assert 0 < load_checkpoint(ckpt)['state']['k'] < 3
-        cli(*args, '--out', cut.name, check=0)
+        left = load_checkpoint(ckpt)['state']['k']
+        assert 0 < left < 3
+        counted = f'exec({COUNTED.format(method="dc_mda")!r})'
+        assert said_steps(cli(*args, '--out', cut.name, check=0, prelude=counted).stdout) == [*range(left, 3)]
         assert torch.equal(DistilledSet.load(cut).images, whole) and not ckpt.exists()
 
 

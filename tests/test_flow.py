@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import ROOT  # noqa: F401  (sets the environment)
+from helpers import disturb, generators
 from pretend import NAME, PretendDevice, Rules
 from torch import nn
 from torchvision.ops import StochasticDepth
@@ -28,16 +29,6 @@ from dd_lit.models import borrowed, create_model, device_of, list_models, weight
 def few(size=None):
     d = load_data('digits', size=size)
     return ImageData(*d.sample(40), d.test_x[:20], d.test_y[:20], d.norm, d.classes, 'few')
-
-
-def generators():
-    return torch.get_rng_state().tolist(), repr(np.random.get_state()), random.getstate()
-
-
-def disturb(seed):
-    torch.manual_seed(seed)
-    np.random.seed(seed)
-    random.seed(seed)
 
 
 def twice(name, data, tmp_path, **kw):
@@ -96,7 +87,7 @@ def test_every_network_that_draws_is_trained_by_its_seed(tmp_path):
 
 
 @pytest.mark.parametrize('method', ['sfm', 'lgm'])
-def test_network_that_draws_while_it_predicts(method, tmp_path):
+def test_network_that_draws_while_it_predicts(method, tmp_path, counted):
     "Same seed, same images, resumed as well; global generators untouched."
     data = few()
     def net():
@@ -118,7 +109,8 @@ def test_network_that_draws_while_it_predicts(method, tmp_path):
             raise Stop
     with pytest.raises(Stop):
         made(3, out=tmp_path/'run', checkpoint_seconds=0, on_step=stop)
-    assert torch.equal(made(4, out=tmp_path/'run'), whole)
+    steps = counted(method)
+    assert torch.equal(made(4, out=tmp_path/'run'), whole) and steps == [3]
 
 
 def test_evaluation_is_decided_by_its_seed():

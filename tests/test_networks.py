@@ -1,11 +1,10 @@
 """Matching by networks: whoever looks at a run does not change it, whoever lends a network gets it back, and what a
 network draws comes from the seed."""
-import random
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import disturb, generators
 from torch import nn
 
 from dd_lit.core import local_seed
@@ -27,10 +26,6 @@ def cache(tmp_path_factory):
     return str(tmp_path_factory.mktemp('cache'))
 
 
-def everywhere():
-    return torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), random.getstate()
-
-
 @pytest.mark.parametrize('method', ['sre2l', 'gvbsm', 'ogm'])
 def test_result_in_on_step_changes_nothing(method, data, cache):
     """The same images to the last bit, with and without `result()` and questions of one's own to the networks after
@@ -40,7 +35,7 @@ def test_result_in_on_step_changes_nothing(method, data, cache):
         for net in o.nets:
             net(o.images[:2])
     kw = dict(iters=5, width=8, squeeze_epochs=1, crop=.5, batch_size=6, loop='reorder', alpha=.4, cache=cache)
-    before = everywhere()
+    before = generators()
     if method == 'gvbsm':
         kw |= dict(backbones=('resnet18', 'convnet3'), drop=.6)
     if method == 'ogm':
@@ -48,7 +43,7 @@ def test_result_in_on_step_changes_nothing(method, data, cache):
     plain = run(get_method(method)(data, 2, seed=1, device='cpu', **kw))
     watched = run(get_method(method)(data, 2, seed=1, device='cpu', **kw), on_step=ask)
     assert torch.equal(plain.images, watched.images), (plain.images - watched.images).abs().max()
-    assert torch.equal(plain.soft, watched.soft) and everywhere() == before
+    assert torch.equal(plain.soft, watched.soft) and generators() == before
 
 
 class Noisy(nn.Module):
@@ -72,7 +67,7 @@ def stop(o):
 
 @pytest.mark.parametrize('method', ['sre2l', 'gvbsm'])
 @pytest.mark.parametrize('net', ['mobilenetv2_05', 'noisy'])
-def test_networks_that_draw(method, net, data, cache, tmp_path):
+def test_networks_that_draw(method, net, data, cache, tmp_path, counted):
     """With dropout inside: same seed, same images, whatever the caller drew before; resumed, the same again; another
     seed, others."""
     if net == 'noisy':
@@ -83,20 +78,20 @@ def test_networks_that_draw(method, net, data, cache, tmp_path):
         kw = dict(iters=4, crop=.5, squeeze_epochs=1, backbones=(net,), cache=str(tmp_path/'c'))
     sets = []
     for s in (1, 2):
-        torch.manual_seed(s)
-        np.random.seed(s)
-        random.seed(s)
-        before = everywhere()
+        disturb(s)
+        before = generators()
         own = {} if net == 'noisy' else dict(cache=str(tmp_path/f'c{s}'))
         sets.append(distill(method, data, 1, seed=3, device='cpu', **kw | own))
-        assert everywhere() == before
+        assert generators() == before
     assert torch.equal(sets[0].images, sets[1].images) and torch.equal(sets[0].soft, sets[1].soft)
     if net != 'noisy':
         kw['cache'] = str(tmp_path/'c1')
     with pytest.raises(Stop):
         run(get_method(method)(data, 1, seed=3, device='cpu', **kw), tmp_path/'o', checkpoint_seconds=0, on_step=stop)
     torch.manual_seed(9)
+    steps = counted(method)
     assert torch.equal(distill(method, data, 1, out=tmp_path/'o', seed=3, device='cpu', **kw).images, sets[0].images)
+    assert steps == [2, 3]
 
 
 @pytest.mark.parametrize('name', ['mobilenetv2_05', pytest.param('efficientnet_b0', marks=pytest.mark.slow)])
@@ -106,9 +101,9 @@ def test_squeeze_is_its_key(name, data, tmp_path):
     nets = []
     for s in (1, 2):
         torch.manual_seed(s)
-        before = everywhere()
+        before = generators()
         nets.append(squeeze(name, data, epochs=1, augment='crop', device='cpu', cache=tmp_path/str(s)))
-        assert everywhere() == before
+        assert generators() == before
     assert weights_digest(nets[0]) == weights_digest(nets[1])
     assert [p.name for p in (tmp_path/'1').iterdir()] == [p.name for p in (tmp_path/'2').iterdir()]
 

@@ -9,7 +9,9 @@ import time
 import psutil
 import torch
 from conftest import ROOT
+from helpers import COUNTED, said_steps
 
+from dd_lit.distill import load_checkpoint
 from dd_lit.sets import DistilledSet
 
 ENV = {k: v for k, v in os.environ.items() if k not in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK')}
@@ -27,18 +29,24 @@ def test_killed_and_resumed(tmp_path):
     args = ['-m', 'dd_lit', 'distill', 'dc_md', '--iters', '12', '--device', 'cpu']
     args += ['--set', 'width=16', 'batch_real=64', '--out']
     subprocess.run([sys.executable, *args, tmp_path/'one'], check=True, capture_output=True, env=ENV)
-    p = subprocess.Popen([*TWO, *args, tmp_path/'two'], env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    # let them do some steps: a failing step leaves a checkpoint, so kill one worker as soon as both are at work
-    workers = []
-    for _ in range(600):
-        workers = [c for c in psutil.Process(p.pid).children(recursive=True) if 'dd_lit' in ' '.join(c.cmdline())]
-        if len(workers) == 2 and (tmp_path/'two').exists() and all(sum(c.cpu_times()[:2]) > 4 for c in workers):
-            break
-        time.sleep(.1)
+    script, log = tmp_path/'counted.py', tmp_path/'log.txt'
+    call = 'import sys\nfrom dd_lit.cli import main\nsys.exit(main(sys.argv[1:]))\n'
+    script.write_text(COUNTED.format(method='dc_md') + call)
+    two = [*TWO, script, *args[2:], tmp_path/'two']
+    with log.open('w') as f:
+        p = subprocess.Popen(two, env=ENV, stdout=f, stderr=subprocess.DEVNULL)
+    # let them do some steps; a failing step leaves a checkpoint
+    t = time.time()
+    while 2 not in said_steps(log.read_text()):        # the first of the two speaks
+        assert p.poll() is None and time.time() - t < 120
+        time.sleep(.05)
+    workers = [c for c in psutil.Process(p.pid).children(recursive=True) if script.name in ' '.join(c.cmdline())]
     assert len(workers) == 2
     workers[-1].send_signal(signal.SIGKILL)
     assert p.wait(120) != 0 and not (tmp_path/'two'/'data.safetensors').exists()
-    subprocess.run([*TWO, *args, tmp_path/'two'], check=True, capture_output=True, env=ENV, timeout=300)
+    left = load_checkpoint(tmp_path/'two'/'checkpoint.pt')['state']['k']
+    again = subprocess.run(two, check=True, capture_output=True, text=True, env=ENV, timeout=300)
+    assert 0 < left < 12 and said_steps(again.stdout) == [*range(left, 12)]
     a, b = (DistilledSet.load(tmp_path/n) for n in ('one', 'two'))
     assert torch.equal(a.images, b.images)
 

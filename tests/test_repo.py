@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+import openings
 import pytest
 import yaml
 from conftest import ROOT, notebooks
@@ -66,6 +67,11 @@ def test_readme_equals_index(copy):
     assert (copy/'README.md').read_text() == (ROOT/'README.md').read_text(), 'run make readme'
     made, ours = ({p.name: p.read_bytes() for p in (r/'nbs'/'images').glob('*.png')} for r in (copy, ROOT))
     assert made == ours
+
+
+def test_the_index_links_every_page():
+    text = (ROOT/'nbs'/'index.ipynb').read_text()
+    assert [] == [p for _, p in openings.reading_order() if p != 'index' and f'({p}.ipynb)' not in text]
 
 
 def test_openings_are_current(copy):

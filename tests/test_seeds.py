@@ -12,6 +12,7 @@ import psutil
 import pytest
 import torch
 import torchvision
+from helpers import disturb, generators
 
 import dd_lit.models as models
 from dd_lit.core import rng
@@ -67,31 +68,21 @@ def toy(size, n=8):
     return ImageData(x[:n], y[:n], x[n:], y[n:], name='toy')
 
 
-def states():
-    _, words, place, *_ = np.random.get_state()
-    return torch.random.get_rng_state().tolist(), words.tolist(), place, random.getstate()
-
-
-def elsewhere(k):
-    "Somebody else has drawn before."
-    torch.manual_seed(k), np.random.seed(k), random.seed(k)
-
-
 def check(name, size, repeats=2, scores=True):
     "Two epochs of training, and an evaluation, twice from different states of the world."
     d = toy(size)
     weights, results = [], []
     for k in (1, 2):
         net = create_model(name, 2, 3, size, seed=0)
-        elsewhere(k)
-        before = states()
+        disturb(k)
+        before = generators()
         fit(net, d.train_x, d.train_y, normalize=d.normalize, epochs=2, batch_size=4, lr=1e-3, seed=3)
-        assert states() == before, f'{name}: fit has drawn from the global generators'
+        assert generators() == before, f'{name}: fit has drawn from the global generators'
         weights.append([v.clone() for v in net.state_dict().values()])
         if scores:
             ds = distill('random', d, 2)
             results.append(evaluate(ds, d, name, repeats=repeats, epochs=2, lr=1e-3, seed=3).top1)
-            assert states() == before, f'{name}: evaluate has drawn from the global generators'
+            assert generators() == before, f'{name}: evaluate has drawn from the global generators'
     same = all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
     assert same, f'{name}: other weights for the same seed'
     assert not scores or results[0] == results[1], f'{name}: {results} for the same seed'
@@ -105,10 +96,10 @@ def test_same_seed_same_network(name, made):
 
 def test_full_accuracy(made):
     def once(k):
-        elsewhere(k)
-        before = states()
+        disturb(k)
+        before = generators()
         a = full_accuracy(toy(16, 40), 'made', epochs=2)
-        assert states() == before
+        assert generators() == before
         return a
     assert once(1) == once(2)
 
@@ -159,10 +150,10 @@ def test_every_network_that_draws(name):
     found = []
     for k in (1, 2):
         net.load_state_dict(first)
-        elsewhere(k)
-        before = states()
+        disturb(k)
+        before = generators()
         fit(net, d.train_x, d.train_y, normalize=d.normalize, epochs=2, batch_size=4, lr=1e-3, seed=3)
-        assert states() == before, f'{name}: fit has drawn from the global generators'
+        assert generators() == before, f'{name}: fit has drawn from the global generators'
         found.append(digest(net))
         net.zero_grad(set_to_none=True)
     assert found[0] == found[1], f'{name}: other weights for the same seed'
@@ -176,13 +167,13 @@ class Cut(Exception):
 
 
 @pytest.mark.parametrize('method', ['dc', 'dc_mda'])
-def test_interrupted_and_resumed(method, made, tmp_path):
+def test_interrupted_and_resumed(method, made, tmp_path, counted):
     "Gradient matching with a network that draws, cut in its second step and given again: the same images, bit for bit."
     d, cfg = toy(16), dict(model='made', iters=3, batch_real=4)
-    elsewhere(1)
-    before = states()
+    disturb(1)
+    before = generators()
     whole = distill(method, d, 2, **cfg)
-    assert states() == before
+    assert generators() == before
     one = get_method(method)(d, 2, **cfg)
     real = one.step
     def fragile():
@@ -193,8 +184,10 @@ def test_interrupted_and_resumed(method, made, tmp_path):
     one.step = fragile
     with pytest.raises(Cut):
         run(one, tmp_path/'run')
-    elsewhere(2)
+    disturb(2)
+    steps = counted(method)
     assert torch.equal(distill(method, d, 2, out=tmp_path/'run', **cfg).images, whole.images)
+    assert steps == [2]
 
 
 SMALL = dict(iters=3, width=8, squeeze_epochs=1, epochs=1, batch_real=8, backbones=('resnet18',), backbone='convnet3',

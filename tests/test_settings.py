@@ -38,7 +38,14 @@ leaf = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(m
 values = st.recursive(leaf, lambda v: st.one_of(st.lists(v, max_size=3), st.tuples(v, v),
                                                 st.dictionaries(st.text(max_size=2), v, max_size=2)), max_leaves=6)
 names = st.sampled_from(names_of(Everything))
-given_settings = st.dictionaries(names, values, max_size=3)
+fitting = dict(
+    whole=st.integers(0, 10**6), share=st.none() | st.floats(0, 1, exclude_min=True, exclude_max=True),
+    name=st.sampled_from(list(KINDS)), side=st.sampled_from([1, 2, 4]), mixed=st.sampled_from([None, 3, 'all']),
+    flag=st.booleans(), sizes=st.lists(st.none() | st.integers(), max_size=3).map(tuple),
+    by_name=st.dictionaries(st.text(max_size=2), st.lists(st.floats(-9, 9), max_size=2), max_size=2),
+    word=st.sampled_from(['a', 'b']))
+good_settings = st.fixed_dictionaries({}, optional=fitting)
+given_settings = st.one_of(good_settings, st.dictionaries(names, values, max_size=3))
 
 def same(a, b) -> bool: # Equal, with a list for a tuple and NaN for NaN
     return repr(a) == repr(b)
@@ -62,24 +69,26 @@ def test_taken_as_it_is_or_refused_by_name(given):
         assert s.share is None or 0 < s.share < 1
         assert all(v is None or type(v) is int for v in s.sizes)
 
-@given(given_settings)
+@given(good_settings)
 def test_copies_are_equal_and_separate(given):
-    s = tried(given)
-    if s is not None:
-        again = merge(s, {}), parse(Everything, s.to_dict())
-        for there in (copy.copy(s), copy.deepcopy(s), pickle.loads(pickle.dumps(s)), *again):
-            assert there == s and same(there.to_dict(), s.to_dict())
-            assert there.by_name is not s.by_name
+    s = parse(Everything, given)
+    again = merge(s, {}), parse(Everything, s.to_dict())
+    for there in (copy.copy(s), copy.deepcopy(s), pickle.loads(pickle.dumps(s)), *again):
+        assert there == s and same(there.to_dict(), s.to_dict())
+        assert there.by_name is not s.by_name
 
 @given(given_settings, given_settings, given_settings)
-def test_defaults_of_defaults(one, two, own):
+def test_wrong_defaults_are_refused_by_name(one, two, own):
     try:
-        first = with_defaults(Everything, **one)
-        second = with_defaults(first, **two)
-        s = second(**own)
+        with_defaults(with_defaults(Everything, **one), **two)(**own)
     except ValueError as e:
         assert str(e).split(':')[0] in one | two | own, e
-        return
+
+@given(good_settings, good_settings, good_settings)
+def test_defaults_of_defaults(one, two, own):
+    first = with_defaults(Everything, **one)
+    second = with_defaults(first, **two)
+    s = second(**own)
     assert s == parse(Everything, one | two | own)
     assert [n for n, _, _ in explain(second)] == names_of(Everything)
     assert Everything().to_dict() == Everything().to_dict() and issubclass(second, first)
