@@ -19,7 +19,14 @@ from typing import Any
 
 import torch
 
-from .core import PeakMemory, atomic_write, callable_module, local_seed, progress
+from .core import (
+    PeakMemory,
+    atomic_write,
+    callable_module,
+    local_seed,
+    progress,
+    remove_leftovers,
+)
 from .data import ImageData
 from .method import Method, get_method
 from .parallel import first, wait
@@ -41,7 +48,8 @@ def _differs(a, b, path='') -> str | None:
 def check_writable(
     path: str | Path # A folder; made if it is not there
 ) -> None:
-    "Fail now, not after ten hours: can this folder be made and written to?"
+    """Fail now, not after ten hours: can this folder be made and written to? What killed processes
+    left half-written in it is removed."""
     path = Path(path)
     if path.exists() and not path.is_dir():
         raise ValueError(f"out: expected a folder, {str(path)!r} is a file")
@@ -50,6 +58,7 @@ def check_writable(
     except OSError as e:
         raise ValueError(f"out: cannot write to {str(path)!r}: {e.strerror or e}; "
                          "--out says where else") from None
+    remove_leftovers(path)
 
 # %% ../nbs/11_distill.ipynb #417394ee
 _SEAL = b'dd_lit-sha256:'
