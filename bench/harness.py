@@ -74,7 +74,9 @@ class Table:
         "Write all finished runs to the file; returns how many. ValueError for a run of another budget."
         found = self.rows()
         self._check_budgets(found, about)
-        rows = [found[k] for k in sorted(found)]
+        now = json.loads(json.dumps(about))
+        same = lambda r: ('about',) if r['about'] == now else ()        # the head of the file says it for them
+        rows = [{k: v for k, v in found[n].items() if k not in same(found[n])} for n in sorted(found)]
         atomic_write(self.file, json.dumps(dict(what=what, **about, rows=rows), indent=0))
         return len(found)
 
