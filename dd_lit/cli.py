@@ -193,7 +193,8 @@ class Distill(OnData):
     method: str = word('the method; `dd_lit list` shows them')
     ipc: int = setting(1, 'images per class', low=1)
     out: str | None = setting(None, 'folder for the result; default runs/DATA_METHOD_ipcN_seedN')
-    iters: int | None = setting(None, "iterations, if not the method's default", low=1)
+    iters: int | None = setting(
+        None, "iterations, if not the method's default; more than a set has: go on", low=1)
     fresh: bool = setting(False, 'start anew even if the folder holds a checkpoint or result')
     plugin: list | None = setting(None, 'modules to import first, which register methods of yours')
     set: list | None = setting(None, 'settings of the method, NAME=VALUE ...')
@@ -667,9 +668,10 @@ def main(
     name, *rest = [a for a in argv if a != '--debug'] or ['--help']
     try:
         return _answer(name, rest)
-    except KeyboardInterrupt:
-        print(f"\ndd_lit {name}: interrupted; the same command goes on from the last checkpoint",
-              file=sys.stderr)
+    except KeyboardInterrupt as e:
+        # `run` says what it keeps; elsewhere there is nothing to go on from but sets that are done
+        what = str(e) or 'interrupted; the same command starts anew, but keeps sets that are done'
+        print(f"\ndd_lit {name}: {what}", file=sys.stderr)
         return 130
     except Exception as e:
         if debug:

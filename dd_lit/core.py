@@ -130,14 +130,18 @@ class _Lines(tqdm):
 
     def display(self, msg=None, pos=None):
         "Called by tqdm at the start, and then after a step at most twice a second."
-        took = self._time() - self.start_t if hasattr(self, 'start_t') else 0.
         if self.due < 0:                        # loops inside of others wait for a minute
             self.due = 60. if self.pos else 5.
             if not self.pos:
                 self.say(self.beginning())
-        elif took >= self.due and self.n > self.initial:
+            return
+        took = self._took()
+        if took >= self.due and self.n > self.initial:
             self.due = next(t for t in _moments() if t > took)
             self.say(self.place(took))
+
+    def _took(self) -> float:
+        return self._time() - self.start_t      # type: ignore[attr-defined] # tqdm's
 
     def beginning(self) -> str:
         if not self.total:
@@ -159,7 +163,7 @@ class _Lines(tqdm):
     def close(self):
         if self.disable:
             return
-        took = self._time() - self.start_t
+        took = self._took()
         if self.spoken and took >= 5:
             self.say(f'{self.n} done in {_duration(took)}')
         self.sp = None                          # there is no bar to be wiped away
@@ -254,8 +258,8 @@ def _left_behind(path: Path) -> bool:
         return False
     if time.time() - path.stat().st_mtime > 86400:
         return True
-    pid, machine = m.groups()
-    here = pid is not None and machine == _writer().partition('-')[2] and os.name == 'posix'
+    pid, machine = m.groups(default='')
+    here = machine == _writer().partition('-')[2] and os.name == 'posix'
     return here and not _alive(int(pid))
 
 def _alive(pid: int) -> bool:

@@ -13,9 +13,8 @@ import math
 import time
 import zipfile
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 
@@ -96,23 +95,58 @@ def load_checkpoint(
         c = torch.load(body, weights_only=True, map_location='cpu')
     except Exception:
         raise ValueError(f"{str(path)!r} is damaged or not a checkpoint (numbers and text, nothing "
-                         "that would have to be executed); delete it to start anew") from None
+                         "that would have to be executed); resume=False (--fresh) starts "
+                         "anew") from None
     parts = ('identity', 'state')
     if not isinstance(c, dict) or not all(isinstance(c.get(k), dict) for k in parts):
         raise ValueError(f"{str(path)!r} is not a checkpoint of dd_lit")
     return c
 
 # %% ../nbs/11_distill.ipynb #762f632e
-def _finished(who: dict, out: Path) -> DistilledSet | None:
-    "The set that this very run left in `out`, if it did; another run's is an error."
+def _longer(there: dict, who: dict) -> bool:
+    "Is `who` the same run with more iterations?"
+    config, iters = there.get('config'), who['config']['iters']
+    if not isinstance(config, dict) or type(config.get('iters')) is not int:
+        return False
+    same = _differs(there | dict(config=config | dict(iters=iters)), who) is None
+    return same and config['iters'] < iters
+
+def _goes_on(method: Method, there: dict, who: dict) -> bool:
+    "As `_longer`; ValueError if more iterations are other images from the first step on."
+    if not _longer(there, who):
+        return False
+    if method.fixed_iters:
+        before, now = there['config']['iters'], who['config']['iters']
+        raise ValueError(f"iters: {method.name} cannot go on from {before} to {now}, "
+                         f"{method.fixed_iters}; choose another folder, or resume=False (--fresh) "
+                         "to start anew")
+    return True
+
+def _finished(method: Method, who: dict, out: Path) -> DistilledSet | None:
+    """The set that this very run left in `out`, if it did and is not to go on; another run's is an
+    error."""
     if (out/'checkpoint.pt').exists() or not (out/'data.safetensors').exists():
         return None
     done = DistilledSet.load(out)
-    d = _differs({k: done.meta.get(k) for k in who}, who)
-    if d:
+    there = {k: done.meta.get(k) for k in who}
+    d = _differs(there, who)
+    if d is None:
+        return done
+    if not _goes_on(method, there, who):
         raise ValueError(f"out: {str(out)!r} holds another distilled set ({d}); "
                          "choose another folder, or resume=False (--fresh) to replace it")
-    return done
+    if not (out/'state.pt').exists():
+        raise ValueError(f"out: the set in {str(out)!r} has no state.pt, from which it could go on "
+                         f"({d}); choose another folder, or resume=False (--fresh) to replace it")
+    c = load_checkpoint(out/'state.pt')
+    if _differs(c['identity'], there) or not _same(c['state'].get('images'), done.images):
+        raise ValueError(f"out: state.pt in {str(out)!r} is not that of the set beside it; "
+                         "choose another folder, or resume=False (--fresh) to replace it")
+    return None
+
+def _same(a: Any, b: torch.Tensor) -> bool:
+    "Are the images of a state those of a set?"
+    return isinstance(a, torch.Tensor) and a.dtype == b.dtype and torch.equal(a, b)
 
 def _check_state(method: Method, state: dict) -> None:
     "Is it the state of a run like this one? ValueError that names what is not."
@@ -133,12 +167,14 @@ def _check_state(method: Method, state: dict) -> None:
             raise ValueError(f"{n}: expected a tensor like {list(here.shape)}, got {got}")
 
 def _load_state(method: Method, who: dict, out: Path) -> None:
-    "Go on from the checkpoint in `out`, if there is one; another run's is an error."
-    if not (out/'checkpoint.pt').exists():
+    """Go on from the checkpoint in `out`, or from what the finished set kept, if there is one;
+    another run's is an error."""
+    path = next((out/n for n in ('checkpoint.pt', 'state.pt') if (out/n).exists()), None)
+    if path is None or path.name == 'state.pt' and not (out/'data.safetensors').exists():
         return
-    c = load_checkpoint(out/'checkpoint.pt')
+    c = load_checkpoint(path)
     d = _differs(c['identity'], who)
-    if d:
+    if d and not _goes_on(method, c['identity'], who):
         raise ValueError(f"out: {str(out)!r} holds the checkpoint of another run ({d}); "
                          "choose another folder, or resume=False (--fresh) to start anew")
     try:
@@ -146,16 +182,16 @@ def _load_state(method: Method, who: dict, out: Path) -> None:
         with local_seed(method.seed, 'Distiller', 'load'):
             method.load_state_dict(c['state'])
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
-        raise ValueError(f"{str(out/'checkpoint.pt')!r} does not fit this run: "
+        raise ValueError(f"{str(path)!r} does not fit this run: "
                          f"{type(e).__name__}: {one_line(e, 200)}; resume=False (--fresh) starts "
                          "anew") from e
 
-def _save_state(who: dict, out: Path, state: dict) -> None:
+def _save_state(who: dict, path: Path, state: dict) -> None:
     "Write a checkpoint; of several processes, one writes."
     if first():
         b = io.BytesIO()
         torch.save(dict(identity=who, state=state), b)
-        atomic_write(out/'checkpoint.pt', seal(b.getvalue()))
+        atomic_write(path, seal(b.getvalue()))
 
 def _one_step(method: Method, memory: PeakMemory) -> float:
     "Do step k inside its seeded scope, and record it."
@@ -173,22 +209,80 @@ def _one_step(method: Method, memory: PeakMemory) -> float:
     method.history.append(dict(iter=method.k, loss=loss, seconds=round(dt, 4), **method.log))
     return loss
 
-def _steps(method: Method, save: Callable | None, every: float, on_step: Callable | None) -> None:
-    "All steps that are left; `save(state)` keeps a checkpoint, every so many seconds."
+class _Folder:
+    "What a run keeps in its folder while it goes and when it is done; without a folder, nothing."
+    def __init__(self, method: Method, who: dict, out: Path | None):
+        self.method, self.who, self.out = method, who, out
+        self.kept: int | None = None               # how many steps are kept
+        self.lines: TextIO | None = None           # history.jsonl
+
+    def load(self) -> None:
+        "Go on from what is there."
+        if self.out:
+            _load_state(self.method, self.who, self.out)
+            self.kept = self.method.k or None
+
+    def save(self, state: dict | None) -> None:
+        "A checkpoint, if a step is done."
+        if self.out and state and state['k'] > 0:
+            _save_state(self.who, self.out/'checkpoint.pt', state)
+            self.kept = state['k']
+
+    def open_record(self) -> None:
+        "history.jsonl as far as the run has come: lines of steps that are to be made again go."
+        if self.out and first():
+            before = ''.join(json.dumps(r) + '\n' for r in self.method.history)
+            self.lines = atomic_write(self.out/'history.jsonl', before).open('a', encoding='utf-8')
+
+    def record(self) -> None:
+        "The line of the step that was just made."
+        if self.lines:
+            self.lines.write(json.dumps(self.method.history[-1]) + '\n')
+            self.lines.flush()
+
+    def close_record(self) -> None:
+        if self.lines:
+            self.lines.close()
+
+    def finish(self, ds: DistilledSet) -> None:
+        "The set, its record, and what it needs to go on to more iterations."
+        if not self.out or not first():
+            return
+        ds.save(self.out)
+        atomic_write(self.out/'history.json', json.dumps(self.method.history))
+        if self.method.fixed_iters:
+            (self.out/'state.pt').unlink(missing_ok=True)
+        else:
+            _save_state(self.who, self.out/'state.pt', self.method.state_dict())
+        for name in ('history.jsonl', 'checkpoint.pt'):
+            (self.out/name).unlink(missing_ok=True)
+
+    def told(self, resume: bool) -> str:
+        "What somebody who interrupts the run has to know."
+        if self.kept is None:
+            where = '' if self.out else ', for there is no folder (out=)'
+            done = '' if self.method.k else ' before its first iteration was done'
+            return f'interrupted{done}; nothing is kept{where}, the same command starts anew'
+        how = '' if resume else ' without --fresh'
+        return (f'interrupted; {self.kept} of {self.method.cfg.iters} iterations are kept in '
+                f'{str(self.out)!r}, the same command{how} goes on from there')
+
+def _steps(method: Method, folder: _Folder, every: float, on_step: Callable | None) -> None:
+    "All steps that are left, with a checkpoint every so many seconds."
     last, memory, iters = time.monotonic(), PeakMemory(method.device), method.cfg.iters
     with progress(desc=f'{method.name} ipc {method.ipc}', total=iters, initial=method.k) as bar:
         while method.k < iters:
-            before = method.state_dict() if save else None
+            before = method.state_dict() if folder.out else None
             try:
                 loss = _one_step(method, memory)
+                folder.record()
             except BaseException:
-                if save and method.k > 0:
-                    save(before)
+                folder.save(before)
                 raise
             bar.set_postfix(loss=f'{loss:.4g}', refresh=False)
             bar.update()
-            if save and time.monotonic() - last >= every and method.k < iters:
-                save(method.state_dict())
+            if folder.out and time.monotonic() - last >= every and method.k < iters:
+                folder.save(method.state_dict())
                 last = time.monotonic()
             if on_step:
                 on_step(method)
@@ -201,29 +295,38 @@ def run(
     on_step: Callable[[Method], object] | None = None, # Called after each step
 ) -> DistilledSet:
     """Run all steps with a progress bar, checkpoints and a record; the same call resumes after an
-    interruption. ValueError if `out` cannot be written to or holds another run, and when the loss
-    is no longer finite."""
+    interruption, and with more iterations a finished run goes on. ValueError if `out` cannot be
+    written to or holds another run, and when the loss is no longer finite."""
     out, who = Path(out) if out is not None else None, method.identity()
     if out:
         check_writable(out)
-        done = _finished(who, out) if resume else None
+        done = _finished(method, who, out) if resume else None
         if done:
             return done
-    with local_seed(method.seed, 'Distiller', 'setup'):    # for what draws from global generators
-        method.setup()
-    if out and resume:
-        _load_state(method, who, out)
-    wait()                                                 # nobody writes before everybody has read
-    _steps(method, partial(_save_state, who, out) if out else None, checkpoint_seconds, on_step)
-    with local_seed(method.seed, 'Distiller', 'result'):
-        ds = method.result()
-    if out and first():
-        ds.save(out)
-        atomic_write(out/'history.json', json.dumps(method.history))
-        (out/'checkpoint.pt').unlink(missing_ok=True)
+    folder = _Folder(method, who, out)
+    try:
+        ds = _all(method, folder, resume, checkpoint_seconds, on_step)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(folder.told(resume)) from None
+    finally:
+        folder.close_record()
+    folder.finish(ds)
     if out:
         wait()
     return ds
+
+def _all(method: Method, folder: _Folder, resume: bool, every: float,
+         on_step: Callable | None) -> DistilledSet:
+    "From the setup to the result."
+    with local_seed(method.seed, 'Distiller', 'setup'):    # for what draws from global generators
+        method.setup()
+    if resume:
+        folder.load()
+    wait()                                                 # nobody writes before everybody has read
+    folder.open_record()
+    _steps(method, folder, every, on_step)
+    with local_seed(method.seed, 'Distiller', 'result'):
+        return method.result()
 
 # %% ../nbs/11_distill.ipynb #8d453b8b
 def distill(

@@ -110,6 +110,9 @@ class Method:
     `labels`; `run` does the rest."""
     name: str | None = None                     # Set by `register`
     settings: type[MethodSettings] = MethodSettings  # What can be set
+    # Why more iterations are another run from the first step on; '' if they are the same and some
+    fixed_iters = ("its class does not say whether a step depends on the number of iterations "
+                   "(fixed_iters = '' says that none does)")
 
     def __init__(self,
         data: str | Path | ImageData, # What to distil, or its name or path for `load_data`

@@ -1,5 +1,17 @@
 """A run that takes long: what it says, what it leaves, how it goes on."""
+import inspect
+import io
+import json
 import os
+import shutil
+
+import pytest
+import torch
+
+from dd_lit.core import _writer
+from dd_lit.distill import distill, load_checkpoint, run, seal
+from dd_lit.method import Method, get_method, list_methods
+from dd_lit.sets import DistilledSet
 
 SMALL = ['--set', 'width=8', 'batch_real=20']
 LOG = {'DD_LIT_PROGRESS': ''}        # as if nobody had set it
@@ -18,7 +30,6 @@ def test_only_the_first_process_speaks(cli):
 
 def test_leftovers_go_at_the_next_start(call, tmp_path):
     "A killed process's temporary file, not one that somebody may still be writing."
-    from dd_lit.core import _writer
     (tmp_path/'a').mkdir()
     pid, machine = _writer().split('-')
     gone = next(n for n in range(2**22 - 1, 1, -1) if not os.path.exists(f'/proc/{n}'))
@@ -27,3 +38,125 @@ def test_leftovers_go_at_the_next_start(call, tmp_path):
         f.touch()
     call('distill', 'dc', '--iters', 1, '--out', 'a', *SMALL, check=0)
     assert busy.exists() and not left.exists()
+
+
+QUICK = dict(dc=dict(width=8, batch_real=10, augment='color_crop_flip'), dc_mdo=dict(width=8, batch_real=10),
+             dc_m=dict(width=8, batch_real=10, mode='interleaved', schedule='adaptive'),
+             sfm=dict(width=8, grow_every=2, pretrain=dict(epochs=1)),
+             lgm=dict(width=8, grow_every=2, augs=2, pretrain=dict(epochs=1)))
+
+
+@pytest.mark.parametrize('name', QUICK)
+def test_more_iterations_are_those_of_a_longer_run(name, tmp_path, counted, monkeypatch):
+    "Twice longer, once after an interruption: the same bits as at once, and no step is made again."
+    monkeypatch.setenv('DD_LIT_CACHE', str(tmp_path/'cache'))
+    def made(iters, out=None):
+        return distill(name, 'digits', 2, out and tmp_path/out, device='cpu', iters=iters, **QUICK[name])
+    made(2, 'a')
+    steps = counted(name)
+    assert made(4, 'a').meta['iterations'] == 4 and steps == [2, 3]
+    shutil.copytree(tmp_path/'a', tmp_path/'b')
+    with pytest.raises(KeyboardInterrupt):                # goes on, is interrupted, and goes on further
+        longer = get_method(name)('digits', 2, device='cpu', iters=6, **QUICK[name])
+        run(longer, tmp_path/'b', checkpoint_seconds=0, on_step=stop_at(5))
+    with pytest.raises(ValueError, match='config.iters is 6 there and 4 here'):
+        made(4, 'b')
+    assert steps == [2, 3, 4]
+    more, whole = made(7, 'b'), made(7)
+    assert steps == [2, 3, 4, 5, 6, *range(7)]
+    assert torch.equal(more.images, whole.images) and torch.equal(DistilledSet.load(tmp_path/'b').images, whole.images)
+    timed = 'seconds', 'peak_bytes', 'made_with', 'digest'
+    assert all(more.meta[k] == v for k, v in whole.meta.items() if k not in timed)
+    lines = json.loads((tmp_path/'b'/'history.json').read_text())
+    assert [r['iter'] for r in lines] == [*range(1, 8)]
+    files = sorted(p.name for p in (tmp_path/'b').iterdir())
+    assert files == ['data.safetensors', 'history.json', 'meta.json', 'state.pt']
+
+
+def stop_at(k):
+    "An interruption after so many steps."
+    def stop(method):
+        if method.k == k:
+            raise KeyboardInterrupt
+    return stop
+
+
+FIXED = dict(sre2l=dict(backbones='resnet18', width=8, squeeze_epochs=1), random={}, herding=dict(width=8, epochs=1),
+             ogm=dict(backbones='resnet18', width=8, squeeze_epochs=1), rded=dict(backbone='convnet3', width=8,
+                                                                                       squeeze_epochs=1),
+             gvbsm=dict(backbones='resnet18', width=8, squeeze_epochs=1))
+
+
+@pytest.mark.parametrize('name', FIXED)
+def test_a_schedule_that_looks_at_the_end_is_not_lengthened(name, call, tmp_path, monkeypatch):
+    "The reason, and what to do; the set stays as it is."
+    monkeypatch.setenv('DD_LIT_CACHE', str(tmp_path/'cache'))
+    args = ['--out', 'a', '--set', *(f'{k}={v}' for k, v in FIXED[name].items())]
+    if name == 'random':
+        args = args[:-1]
+    call('distill', name, '--iters', 1, *args, check=0)
+    before = (tmp_path/'a'/'data.safetensors').read_bytes()
+    p = call('distill', name, '--iters', 2, *args, check=2)
+    line, = p.stderr.splitlines()
+    assert f'{name} cannot go on from 1 to 2' in line and '--fresh' in line
+    assert (tmp_path/'a'/'data.safetensors').read_bytes() == before and not (tmp_path/'a'/'state.pt').exists()
+
+
+def test_every_method_says_whether_it_can_go_on():
+    "A reason where a step reads how many iterations there are, and only there."
+    for name in list_methods():
+        cls = get_method(name)
+        reads = any('cfg.iters' in inspect.getsource(c) for c in cls.__mro__ if c is not Method and c is not object)
+        assert 'fixed_iters' in {k for c in cls.__mro__ if c is not Method for k in vars(c)}, name
+        assert not reads or cls.fixed_iters, name
+
+
+def test_a_damaged_state_is_refused(call, tmp_path):
+    "Whichever byte is turned: an error, and the set stays."
+    call('distill', 'dc', '--iters', 1, '--out', 'a', *SMALL, check=0)
+    path = tmp_path/'a'/'state.pt'
+    whole = path.read_bytes()
+    for at in range(0, len(whole), len(whole)//12):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:])
+        p = call('distill', 'dc', '--iters', 2, '--out', 'a', *SMALL, check=2)
+        assert 'state.pt' in p.stderr and len(p.stderr.splitlines()) == 1
+    path.write_bytes(whole)
+    call('distill', 'dc', '--iters', 2, '--out', 'a', *SMALL, check=0)
+
+
+@pytest.mark.parametrize('at, words', [(0, 'before its first iteration was done; nothing is kept'),
+                                       (1, "1 of 3 iterations are kept in 'a', the same command goes on from there")])
+def test_an_interruption_says_what_is_kept(at, words, call, tmp_path, monkeypatch):
+    "In the first step, and in a later one."
+    cls = get_method('dc')
+    step = cls.step
+    def interrupted(self):
+        if self.k == at:
+            raise KeyboardInterrupt
+        return step(self)
+    monkeypatch.setattr(cls, 'step', interrupted)
+    p = call('distill', 'dc', '--iters', 3, '--out', 'a', *SMALL, check=130)
+    assert words in p.stderr and (tmp_path/'a'/'checkpoint.pt').exists() == bool(at)
+
+
+def test_the_record_follows_the_state(tmp_path):
+    "Lines come one by one; those of steps that are rolled back go."
+    def method():
+        return get_method('dc')('digits', 1, device='cpu', iters=4, width=8, batch_real=10)
+    seen = []
+    def look(m):
+        seen.append([json.loads(l)['iter'] for l in (tmp_path/'history.jsonl').read_text().splitlines()])
+        if m.k == 3:
+            raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        run(method(), tmp_path, checkpoint_seconds=0, on_step=look)
+    assert seen == [[1], [1, 2], [1, 2, 3]]
+    c = load_checkpoint(tmp_path/'checkpoint.pt')                  # as if it had been written a step earlier
+    c['state']['k'], c['state']['history'] = 2, c['state']['history'][:2]
+    b = io.BytesIO()
+    torch.save(c, b)
+    (tmp_path/'checkpoint.pt').write_bytes(seal(b.getvalue()))
+    seen.clear()
+    run(method(), tmp_path, on_step=lambda m: seen.append((tmp_path/'history.jsonl').read_text().count('\n')))
+    assert seen == [3, 4] and not (tmp_path/'history.jsonl').exists()
+    assert [r['iter'] for r in json.loads((tmp_path/'history.json').read_text())] == [1, 2, 3, 4]

@@ -103,6 +103,7 @@ class RDED(Method):
     """Mosaics of the crops a teacher recognises most surely (Sun et al. 2024); one step, no
     optimisation."""
     settings = RDEDSettings
+    fixed_iters = 'one iteration does all there is to do'
 
     def __init__(self, data, ipc=1, seed=0, device=None, **settings):
         super().__init__(data, ipc, seed, device, **settings)

@@ -128,6 +128,7 @@ class ChosenByNetwork(MethodSettings):
 
 class _Select(Method):
     "A method that keeps real images: `choose` says which."
+    fixed_iters = 'one iteration does all there is to do'
     def choose(self) -> Tensor: # int64 [C*ipc] indices of training images, class by class
         raise NotImplementedError
 

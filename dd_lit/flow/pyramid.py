@@ -137,6 +137,7 @@ def _check_pretrain(given):
 class FeatureMethod(Method):
     "Distil for a linear head on a frozen network: a subclass gives `loss(images, gen)`."
     settings = FeatureSettings
+    fixed_iters = ''         # a step reads its own number, never how many there are
 
     # What a subclass says
     def loss(self, images: Tensor, gen: torch.Generator) -> Tensor:

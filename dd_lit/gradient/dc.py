@@ -272,6 +272,7 @@ def real_start(
 class DC(Method):
     "Gradient matching (Zhao et al. 2021): one outer iteration per step, a fresh network each."
     settings = DCSettings
+    fixed_iters = ''         # a step reads its own number, never how many there are
 
     def __init__(self, *args, **kw):
         super().__init__(*args, **kw)

@@ -126,6 +126,7 @@ class SRe2L(Method):
 
     Images from a trained network's labels and batch-norm statistics."""
     settings = SRe2LSettings
+    fixed_iters = 'its learning rate falls along a cosine that ends with the last iteration'
     TERMS = ('ce', 'bn', 'conv', 'dd', 'ogm')      # what a loss may consist of
 
     def __init__(self, *args, **kw):
