@@ -145,7 +145,7 @@ def source_of(
     return known | (dict(size=size) if size else {})
 
 _READING = ('channels', 'test_fraction', 'image_column', 'label_column', 'skip_damaged',
-            'max_pixels')
+            'max_pixels', 'keep')
 
 class OnData(Command):
     "A command that reads a dataset."
@@ -159,6 +159,9 @@ class OnData(Command):
     label_column: str | None = setting(None, 'column of labels, if not label or fine_label')
     skip_damaged: bool = setting(False, 'go on without pictures that cannot be read')
     max_pixels: int = setting(178_956_970, 'pixels that one picture may have', low=1)
+    keep: str = setting('auto', 'decoded images: in memory, or on disk, decoded on access; auto: '
+                        'disk if they would take over a quarter of the free memory',
+                        among=('auto', 'memory', 'disk'))
     seed: int = setting(0, 'every random choice comes from it')
     device: str | None = setting(None, 'cpu, cuda, ... (default: the GPU if there is one)')
 
@@ -178,7 +181,8 @@ class OnData(Command):
         known = self.data or name or 'digits'
         data = load_data(known, self.root, side, self.download, **self.reading)
         source = source_of(known, self.root, self.size)
-        source |= dict(reading=self.reading) if self.reading else {}
+        reading = {k: v for k, v in self.reading.items() if k != 'keep'}   # of this machine only
+        source |= dict(reading=reading) if reading else {}
         data.source = source                                 # type: ignore[attr-defined]
         return data
 

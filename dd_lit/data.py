@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Norm', 'ImageData', 'as_bytes', 'measure_norm', 'to_model_space', 'images_of', 'sample_images',
-           'fingerprint', 'check_ipc', 'Reading', 'list_data', 'load_data', 'show_data']
+           'fingerprint', 'digest_of_test', 'check_ipc', 'Reading', 'list_data', 'load_data', 'show_data']
 
 # %% ../nbs/02_data.ipynb #f79c6205
 import contextlib
@@ -17,14 +17,16 @@ import os
 import re
 import sys
 import warnings
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
+import PIL
 import torch
 import torch.nn.functional as F
 import torchvision
@@ -33,6 +35,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 
 from .core import check_labels, check_norm, progress, rng, show_images
+from .ondisk import Images, OnDisk, free_memory, remembered, taken
 from .settings import Settings, merge, parse, setting
 
 # %% ../nbs/02_data.ipynb #6d404562
@@ -40,17 +43,18 @@ Norm = tuple[tuple[float, ...], tuple[float, ...]]    # (means, standard deviati
 
 @dataclass(init=False, repr=False)
 class ImageData:
-    "A labelled image dataset in memory: bytes now, normalised floats on use."
-    train_x: Tensor
+    """A labelled image dataset: bytes in memory, or on disk if they are too many, and normalised
+    floats on use."""
+    train_x: Any                  # `Images`: a tensor, or an `OnDisk` that decodes on access
     train_y: Tensor
-    test_x: Tensor
+    test_x: Any
     test_y: Tensor
     norm: Norm
     classes: list[str]
     name: str
 
     def __init__(self,
-        train_x: Any,             # uint8 [N,C,H,W] or [N,H,W,C], or floats in [0,1]
+        train_x: Any,             # uint8 [N,C,H,W] or [N,H,W,C], floats in [0,1], or `OnDisk`
         train_y: Any,             # int64 [N] or [N,1] in 0..num_classes-1, each at least once
         test_x: Any,              # the same, [M,C,H,W]
         test_y: Any,              # int64 [M] or [M,1]
@@ -58,7 +62,7 @@ class ImageData:
         classes: Sequence[str] | None = None, # Class names; default '0', '1', ...
         name: str = 'data',       # What to call it in tables and metadata
     ):
-        self.train_x, self.test_x = as_bytes(train_x, 'train_x'), as_bytes(test_x, 'test_x')
+        self.train_x, self.test_x = _stored(train_x, 'train_x'), _stored(test_x, 'test_x')
         shape, other = self.train_x.shape[1:], self.test_x.shape[1:]
         if shape != other:
             raise ValueError(f"test_x: expected images of shape {list(shape)} as in train_x, "
@@ -73,7 +77,7 @@ class ImageData:
             raise ValueError(f"train_y: expected every class 0..{self.num_classes-1} at least "
                              f"once, {len(empty)} have no image, the first is class {empty[0]} "
                              f"({self.classes[empty[0]]!r})")
-        norm = measure_norm(self.train_x) if norm is None else norm
+        norm = _norm_of(self.train_x) if norm is None else norm
         self.norm, self.name = check_norm(norm, self.in_chans), name
 
     @property
@@ -138,6 +142,14 @@ def as_bytes(
                          "(already normalised? give the pixels, `norm` does the rest)")
     return (x*255).round().byte().contiguous()
 
+def _stored(x: Any, name: str) -> Images: # [N,C,H,W]
+    "Bytes in memory, or what decodes them on access, which stays as it is."
+    if not isinstance(x, OnDisk):
+        return as_bytes(x, name)
+    if len(x) == 0:
+        raise ValueError(f"{name}: expected at least one image, got none")
+    return x
+
 def _channels_first(x: Tensor) -> Tensor: # [N,C,H,W]
     "[N,H,W,C] turned, where nothing else can be meant: 1, 3 or 4 at the end, and only there."
     last = x.shape[3] in (1, 3, 4) and x.shape[1] > 4
@@ -155,17 +167,31 @@ def _labels(y: Any, n: int, num_classes: int | None, name: str) -> Tensor: # int
                          f"{y.max().item()} at position {y.argmax().item()} of {n} images")
     return y
 
+def _histogram(x: Tensor) -> Tensor: # int64 [C,256]
+    channels = x.transpose(0, 1).flatten(1).int()
+    return torch.stack([torch.bincount(c, minlength=256) for c in channels])
+
 def measure_norm(
-    x: Tensor, # uint8 [N,C,H,W]
+    x: Images, # uint8 [N,C,H,W]
 ) -> Norm:
     """Mean and standard deviation per channel, as pixels in [0,1]; exact, from the histogram.
     A channel of one colour gets the deviation 1."""
     v = torch.arange(256, dtype=torch.float64)/255
-    channels = x.transpose(0, 1).flatten(1).int()
-    h = torch.stack([torch.bincount(c, minlength=256) for c in channels]).double()
+    if isinstance(x, Tensor):
+        h = _histogram(x).double()
+    else:
+        batches = progress(x.split(x.chunk), 'mean and spread of the pixels')
+        h = torch.stack([_histogram(b) for b in batches]).sum(0).double()
     mean = (h @ v)/h.sum(1)
     std = ((h @ v**2)/h.sum(1) - mean**2).clamp(min=0).sqrt()
     return tuple(mean.tolist()), tuple(s if s > 0 else 1. for s in std.tolist())
+
+def _norm_of(x: Images) -> Norm:
+    "Measured; for images on disk, found again if they have been measured before."
+    if isinstance(x, Tensor):
+        return measure_norm(x)
+    mean, std = remembered('norm', x.stamp, lambda: measure_norm(x))
+    return tuple(mean), tuple(std)
 
 def to_model_space(
     x: Tensor,  # uint8 [N,C,H,W], or bytes as floats
@@ -198,17 +224,43 @@ def sample_images(
     return data.train_x[i], data.train_y[i]
 
 # %% ../nbs/02_data.ipynb #08476ebb
+_SAMPLE = 1024      # images whose bytes stand for all ...
+_BYTES = 2**31      # ... of more than so many bytes
+
+def _update(h: Any, x: Images, y: Tensor) -> None:
+    "Feed images and labels to a digest: all images, or a sample of them if they are too many."
+    if x.shape.numel() > _BYTES and len(x) > _SAMPLE:
+        i = torch.randperm(len(x), generator=rng(0, 'fingerprint'))[:_SAMPLE]
+        x = taken(x, i.sort().values)
+        h.update(f'{_SAMPLE} of them'.encode())
+    for batch in x.split(256):
+        h.update(batch.numpy().tobytes())
+    h.update(y.numpy().tobytes())
+
 def fingerprint(
     data: ImageData,
     test: bool = False # Also of the test images: what a score depends on
 ) -> str:              # 16 hex digits
-    "Short digest of a dataset's training images, labels and normalisation."
-    h = hashlib.sha256(repr((data.train_x.shape, data.norm, data.classes)).encode())
-    h.update(data.train_x.numpy().tobytes())
-    h.update(data.train_y.numpy().tobytes())
-    if test:
-        h.update(data.test_x.numpy().tobytes())
-        h.update(data.test_y.numpy().tobytes())
+    """Short digest of a dataset's training images, labels and normalisation. Of more than 2 GB of
+    decoded images it sees the shape, the normalisation, all labels and 1024 images."""
+    about = repr((data.train_x.shape, data.norm, data.classes)).encode()
+    labels = hashlib.sha256(data.train_y.numpy().tobytes() + data.test_y.numpy().tobytes())
+    key = about, labels.digest(), test, data.test_x if test else None
+    known = data.train_x.known if isinstance(data.train_x, OnDisk) else {}
+    if key not in known:
+        h = hashlib.sha256(about)
+        _update(h, data.train_x, data.train_y)
+        if test:
+            _update(h, data.test_x, data.test_y)
+        known[key] = h.hexdigest()[:16]
+    return known[key]
+
+def digest_of_test(
+    data: ImageData
+) -> str:          # 16 hex digits
+    "Short digest of the test images and labels alone, by the same rule."
+    h = hashlib.sha256()
+    _update(h, data.test_x, data.test_y)
     return h.hexdigest()[:16]
 
 # %% ../nbs/02_data.ipynb #ca2b17f0
@@ -240,6 +292,9 @@ class Reading(Settings):
     label_column: str | None = setting(None, 'column of labels, if not label or fine_label')
     background: str = setting('white', 'colour under transparent pictures')
     max_pixels: int = setting(178_956_970, 'pixels that one picture may have', low=1)
+    keep: str = setting('auto', 'decoded images: in memory, or on disk, decoded on access; auto: '
+                        'disk if they would take over a quarter of the free memory',
+                        among=('auto', 'memory', 'disk'))
 
     def check(self) -> None:
         try:
@@ -440,13 +495,14 @@ class _Bad(str):
     "Why a picture cannot be read."
 
 def _decode(source: Any, mode: str | None, how: Reading) -> Any:
-    "One picture as uint8 [H,W,C], or its own mode if none is given; or why it cannot be read."
+    """One picture as uint8 [H,W,C], or its own mode and size if no mode is given; or why it cannot
+    be read."""
     try:
         with _open(source) as im:
             if im.width*im.height > how.max_pixels:
                 return _too_big(im.width*im.height, how)
             if mode is None:
-                return im.mode
+                return im.mode, im.size
             im = _sized(_seen(im, how.background).convert(mode), how.size, how.max_pixels)
     except UnidentifiedImageError:
         return _Bad('unknown format')
@@ -462,11 +518,27 @@ def _too_big(pixels: Any, how: Reading) -> _Bad:
 
 def _is_grey(source: Any, how: Reading) -> bool:
     "May it be kept in one channel? What cannot be read is in nobody's way."
-    mode = _decode(source, None, how)
-    ground = set(ImageColor.getrgb(how.background)[:3])
+    found = _decode(_fetched(source), None, how)
+    if isinstance(found, _Bad):
+        return True
+    ground, mode = set(ImageColor.getrgb(how.background)[:3]), found[0]
     if mode in ('LA', 'La'):
         return len(ground) == 1
-    return isinstance(mode, _Bad) or mode in _GREYS or mode.startswith('I;')
+    return mode in _GREYS or mode.startswith('I;')
+
+class _Later:
+    "A picture that somebody else has: `fetch` brings what `_open` takes."
+    stays = False                               # has it been decided to fetch it on access?
+    def fetch(self) -> Any:
+        raise NotImplementedError
+
+def _fetched(source: Any) -> Any:
+    "What can be opened. Called by one thread: who knows what somebody's dataset stands."
+    return source.fetch() if isinstance(source, _Later) else source
+
+def _all_grey(sources: Sequence, how: Reading) -> bool:
+    "Is everything to be kept in one channel?"
+    return how.channels == 1 or how.channels is None and all(_is_grey(s, how) for s in sources)
 
 @contextlib.contextmanager
 def _limit(most: int):
@@ -502,10 +574,10 @@ def _decoded(sources, how: Reading, desc) -> list:
     """Each picture as uint8 [H,W,C], or why it cannot be read; grey if all are grey (or `channels`
     says so)."""
     with _limit(how.max_pixels), ThreadPoolExecutor(os.cpu_count()) as ex:
-        grey = how.channels == 1 or how.channels is None and all(_is_grey(s, how) for s in sources)
+        grey = _all_grey(sources, how)
         def one(source):
             return _decode(source, 'L' if grey else 'RGB', how)
-        jobs = ex.map(one, sources, chunksize=256)
+        jobs = ex.map(one, map(_fetched, sources))
         images = list(progress(jobs, desc, total=len(sources)))
         kept = [s for s, a in zip(sources, images, strict=True) if not isinstance(a, _Bad)]
         damaged = len(kept) < len(images) and not grey and how.channels is None
@@ -530,16 +602,18 @@ class _Raw(NamedTuple):
     where: list[str]    # What to call each in an error
     labels: list        # Of each
 
-def _pictures(raw: _Raw, how: Reading, desc: str) -> tuple[Tensor, Tensor]:
+def _pictures(raw: _Raw, how: Reading, desc: str) -> tuple[Images, Tensor]:
     "uint8 [N,C,H,W] and int64 [N]."
+    if how.keep == 'disk':
+        return _on_access(raw, how, desc)
     x, kept = _decode_all(raw.sources, raw.where, how, desc)
     return x, torch.tensor([raw.labels[i] for i in kept])
 
-def _split_off(x: Tensor, y: Tensor, how: Reading) -> tuple[Tensor, ...]:
+def _split_off(x: Images, y: Tensor, how: Reading) -> tuple:
     a, b = _split(y, how.test_fraction, how.seed)
-    return x[a], y[a], x[b], y[b]
+    return taken(x, a), y[a], taken(x, b), y[b]
 
-def _with_test(x: Tensor, y: Tensor, test: _Raw | None, how: Reading, name: str) -> tuple:
+def _with_test(x: Images, y: Tensor, test: _Raw | None, how: Reading, name: str) -> tuple:
     "Training and test images: the given ones, or a share of every class."
     if test is None:
         return _split_off(x, y, how)
@@ -550,6 +624,104 @@ def _made(parts: tuple, classes, name: str, norm: Norm | None) -> ImageData:
     "The dataset; a known normalisation is taken if it has as many channels."
     fits = norm is not None and len(norm[0]) == parts[0].shape[1]
     return ImageData(*parts, norm=norm if fits else None, classes=classes, name=name)
+
+# %% ../nbs/02_data.ipynb #498e1648
+def _ages(sources: Sequence) -> np.ndarray: # int64 [n,2]
+    "Bytes and time of change of the file behind each source; zeros where there is none."
+    @cache
+    def age(file):
+        try:
+            s = os.stat(file)
+            return s.st_size, s.st_mtime_ns
+        except OSError:
+            return -1, -1                       # unreadable; that is said when it is decoded
+    files = (s if isinstance(s, str) else getattr(s, 'file', None) for s in sources)
+    return np.array([(0, 0) if f is None else age(f) for f in files], np.int64).reshape(-1, 2)
+
+class _Decoder:
+    "Decodes pictures by their positions, and sees to it that they still are what they were."
+    def __init__(self, raw: _Raw, how: Reading, grey: bool):
+        self.raw, self.how, self.mode = raw, how, 'L' if grey else 'RGB'
+        self.ages = _ages(raw.sources)
+        self.first: np.ndarray | None = None    # whose size the others must have
+
+    def tried(self, positions: Sequence[int]) -> list:
+        "Each as uint8 [H,W,C], or why it cannot be read."
+        given = [_fetched(self.raw.sources[i]) for i in positions]
+        with _limit(self.how.max_pixels), ThreadPoolExecutor(os.cpu_count()) as ex:
+            return list(ex.map(lambda s: _decode(s, self.mode, self.how), given))
+
+    def __call__(self, positions: Sequence[int]) -> list[np.ndarray]:
+        images, where = self.tried(positions), [self.raw.where[i] for i in positions]
+        now = _ages([self.raw.sources[i] for i in positions])
+        for place, changed in zip(where, (now != self.ages[list(positions)]).any(1), strict=True):
+            if changed:
+                raise ValueError(f"{place} has changed since the data was loaded; "
+                                 "load it again")
+        bad = [(w, a) for w, a in zip(where, images, strict=True) if isinstance(a, _Bad)]
+        _check_damaged(bad, len(self.ages), merge(self.how, dict(skip_damaged=False)))
+        if self.first is not None:
+            _check_sizes([self.first, *images], [self.raw.where[0], *where])
+        return images
+
+    def stamp(self) -> str | None:
+        "A text that changes with the files and with how they are read; None if there are none."
+        if not self.ages.any(1).all():
+            return None
+        how = {k: v for k, v in self.how.to_dict().items() if k in ('size', 'background')}
+        h = hashlib.sha256(repr((self.mode, how, PIL.__version__, self.raw.where)).encode())
+        h.update(self.ages.tobytes())
+        return h.hexdigest()
+
+def _without_damaged(raw: _Raw, how: Reading, grey: bool, desc: str) -> tuple[_Raw, bool]:
+    "Those that can be read, found in one pass over all, and whether they are grey."
+    d, n, bad = _Decoder(raw, how, grey), len(raw.sources), {}
+    for a in progress(range(0, n, 128), f'{desc}: which can be read?'):
+        found = d.tried(range(a, min(n, a + 128)))
+        bad |= {a + i: why for i, why in enumerate(found) if isinstance(why, _Bad)}
+    _check_damaged([(raw.where[i], why) for i, why in bad.items()], n, how)
+    kept = _Raw(*([column[i] for i in range(n) if i not in bad] for column in raw))
+    return kept, grey or bool(bad) and _all_grey(kept.sources, how)
+
+def _on_access(raw: _Raw, how: Reading, desc: str) -> tuple[OnDisk, Tensor]:
+    "uint8 [N,C,H,W], decoded on access, and int64 [N]."
+    with _limit(how.max_pixels):
+        grey = _all_grey(raw.sources, how)
+        if how.skip_damaged:
+            raw, grey = _without_damaged(raw, how, grey, desc)
+    decoder = _Decoder(raw, how, grey)
+    decoder.first, = decoder([0])
+    h, w, c = decoder.first.shape
+    return OnDisk(decoder, len(raw.sources), (c, h, w), decoder.stamp()), torch.tensor(raw.labels)
+
+def _bytes_each(raw: _Raw, how: Reading) -> int:
+    "What a picture takes in memory, by the headers of a few."
+    n = len(raw.sources)
+    # what somebody else has is fetched, perhaps slowly: the first ones, not those in between
+    some = raw.sources[:8] if isinstance(raw.sources[0], _Later) else raw.sources[::n//32 + 1]
+    with _limit(how.max_pixels):
+        found = [_decode(_fetched(s), None, how) for s in some]
+        channels = 1 if _all_grey(some, how) else 3
+    sizes = [f[1] for f in found if not isinstance(f, _Bad)]
+    area = how.size**2 if how.size else max((w*h for w, h in sizes), default=0)
+    return area*channels
+
+def _settled(how: Reading, name: str, *raws: _Raw | None, count: int | None = None) -> Reading:
+    """With `keep` decided: are there so many (`count`, if they are not all here) that they stay on
+    disk?"""
+    given = [raw for raw in raws if raw is not None and raw.sources]
+    if how.keep != 'auto' or not given:
+        return how
+    if any(getattr(raw.sources[0], 'stays', False) for raw in given):
+        return merge(how, dict(keep='disk'))
+    total = _bytes_each(given[0], how)*(count or sum(len(raw.sources) for raw in given))
+    free = free_memory()
+    far = total > free//4
+    if far:
+        _tell(f"{name}: decoded, its images would take {total/2**30:.3g} GB, more than a quarter "
+              f"of the {free/2**30:.3g} GB that are free; they are decoded on access "
+              "(keep='memory', --keep memory: decoded once, into memory)")
+    return merge(how, dict(keep='disk' if far else 'memory'))
 
 # %% ../nbs/02_data.ipynb #900f05ca
 _Files = list[tuple[Path, int]]     # (file, class)
@@ -719,9 +891,11 @@ def _folder(path: Path, how: Reading, name: str, norm: Norm | None = None) -> Im
         raise _no_images(path)
     others = _test_files(train, test, classes, over) if train and test else None
     _tell_passed_over(path, over)
-    x, y = _pictures(_raw(files), how, f'reading {name}')
+    raw, rest = _raw(files), None if others is None else _raw(others)
+    how = _settled(how, name, raw, rest)
+    x, y = _pictures(raw, how, f'reading {name}')
     _check_counts(path, y, classes, others is None)
-    parts = _with_test(x, y, None if others is None else _raw(others), how, name)
+    parts = _with_test(x, y, rest, how, name)
     return _made(parts, classes, name, norm)
 
 # %% ../nbs/02_data.ipynb #3fdabfae
@@ -743,10 +917,13 @@ def _pyarrow():
                           "pip install 'dd_lit[parquet]'") from None
     return pyarrow
 
-def _open_table(f: Path, only_schema: bool = False) -> Any:
+def _open_table(f: Path, only_schema: bool = False, columns: list[str] | None = None) -> Any:
+    "A table, some of its columns, or nothing but their names and types."
     pa = _pyarrow()
     try:
-        return pa.parquet.read_schema(f) if only_schema else pa.parquet.read_table(f)
+        if only_schema:
+            return pa.parquet.read_schema(f)
+        return pa.parquet.read_table(f, columns=columns)
     except (pa.ArrowException, OSError, ValueError) as e:
         why = (str(e) or type(e).__name__).splitlines()[0]
         raise ValueError(f"{str(f)!r} is not a readable parquet file: {why}") from None
@@ -776,7 +953,7 @@ def _no_columns(names: list[str], where: str) -> ValueError:
                       f"or their names in image_column= and label_column= (--image-column, "
                       f"--label-column), found {names}")
 
-def _column_bytes(column, where: str, hint: str = '') -> list: # Bytes of each image
+def _encoded(column, where: str, hint: str = '') -> Any: # Bytes of each image, as pyarrow has them
     "A column of encoded images: bytes, or a struct with bytes; `hint` ends the error."
     pa, kind = _pyarrow(), column.type
     if pa.types.is_struct(kind) and kind.get_field_index('bytes') >= 0:
@@ -784,7 +961,71 @@ def _column_bytes(column, where: str, hint: str = '') -> list: # Bytes of each i
     if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
         raise ValueError(f"{where} to hold encoded images (bytes, or a struct with bytes), "
                          f"got {kind}{hint}")
-    return column.to_pylist()
+    return column
+
+def _column_bytes(column, where: str, hint: str = '') -> list: # Bytes of each image
+    return _encoded(column, where, hint).to_pylist()
+
+class _Table:
+    "The pictures of a parquet file, read by row groups; those read last stay in memory."
+    def __init__(self, f: Path, column: str, groups: OrderedDict, most: int):
+        self.file, self.column, self.groups, self.most = str(f), column, groups, most
+        hint = f"{self.file!r}: expected column {column!r}", ' (another column: image_column=)'
+        self.read = lambda t: _encoded(t[column], *hint)
+        self.about = self.safely(lambda pq: pq.read_metadata(f))
+        counts = [self.about.row_group(g).num_rows for g in range(self.about.num_row_groups)]
+        self.starts = np.cumsum([0, *counts])
+
+    def safely(self, f: Callable) -> Any:
+        pa = _pyarrow()
+        try:
+            return f(pa.parquet)
+        except (pa.ArrowException, OSError) as e:
+            why = (str(e) or type(e).__name__).splitlines()[0]
+            raise ValueError(f"{self.file!r} is not a readable parquet file: {why}") from None
+
+    def group(self, g: int) -> Any:
+        "The encoded pictures of a row group; `groups` holds those of all tables that were read last."
+        key = self.file, self.column, g
+        if key not in self.groups:
+            size = self.about.row_group(g).total_byte_size
+            if size > free_memory()//2:
+                raise ValueError(f"{self.file!r}: one of its row groups takes {size/2**30:.3g} GB, "
+                                 "more than half of the free memory; write the file again in "
+                                 "smaller ones (pyarrow.parquet.write_table, row_group_size=256)")
+            self.groups[key] = self.safely(lambda pq: self.read(
+                pq.ParquetFile(self.file).read_row_group(g, columns=[self.column])))
+            while len(self.groups) > 1 and sum(o.nbytes for o in self.groups.values()) > self.most:
+                self.groups.popitem(last=False)
+        self.groups.move_to_end(key)
+        return self.groups[key]
+
+    def picture(self, row: int) -> bytes:
+        g = int(np.searchsorted(self.starts, row, side='right')) - 1
+        return self.group(g)[row - int(self.starts[g])].as_py()
+
+    def first_null(self) -> int | None:
+        "The first row without a picture; files that count their nulls are not read for it."
+        names = self.column, f'{self.column}.bytes'
+        for g in range(self.about.num_row_groups):
+            about = self.about.row_group(g)
+            columns = map(about.column, range(about.num_columns))
+            stats = next((c.statistics for c in columns if c.path_in_schema in names), None)
+            if stats is None or not stats.has_null_count or stats.null_count:
+                nulls = self.group(g).is_null().to_pylist()
+                if any(nulls):
+                    return int(self.starts[g]) + nulls.index(True)
+        return None
+
+class _Cell(_Later):
+    "A picture in a table."
+    def __init__(self, table: _Table, row: int):
+        self.table, self.row = table, row
+    @property
+    def file(self) -> str:
+        return self.table.file
+    def fetch(self) -> bytes:
+        return self.table.picture(self.row)
 
 def _listed_names(schema: Any, label: str) -> _Names:
     "Class names from Hugging Face's metadata, which may hold anything."
@@ -800,19 +1041,22 @@ def _is_secret(labels: list) -> bool:
     "Labels that were kept back: none at all, or -1 for all."
     return all(v is None or v == -1 for v in labels)
 
-def _rows(f: Path, how: Reading) -> tuple[_Raw | None, _Names]:
+def _rows(f: Path, how: Reading, groups: OrderedDict, most: int) -> tuple[_Raw | None, _Names]:
     "What one parquet file holds, if it has labels, and class names if there are some."
-    t, at = _open_table(f), repr(str(f))
-    img, lab = _columns(t.column_names, how, at)
-    labels = [] if lab is None else t[lab].to_pylist()
+    schema, at = _open_table(f, only_schema=True), repr(str(f))
+    img, lab = _columns(schema.names, how, at)
+    labels = [] if lab is None else _open_table(f, columns=[lab])[lab].to_pylist()
     if lab is None or labels and _is_secret(labels):
         return None, None
-    b = _column_bytes(t[img], f"{at}: expected column {img!r}", ' (another column: image_column=)')
-    for what, v in ((img, b), (lab, labels)):
-        if None in v:
-            raise ValueError(f"{at}: row {v.index(None)} has no {what}")
-    where = [f"{at} row {i}" for i in range(len(b))]
-    return _Raw(b, where, labels), _listed_names(t.schema, lab)
+    table = _Table(f, img, groups, most)
+    table.read(schema.empty_table())                 # is it a column of pictures?
+    first = labels.index(None) if None in labels else None
+    for what, row in ((img, table.first_null()), (lab, first)):
+        if row is not None:
+            raise ValueError(f"{at}: row {row} has no {what}")
+    where = [f"{at} row {i}" for i in range(len(labels))]
+    cells = [_Cell(table, i) for i in range(len(labels))]
+    return _Raw(cells, where, labels), _listed_names(schema, lab)
 
 def _joined(parts: list[_Raw]) -> _Raw:
     return _Raw(*([o for p in parts for o in p[i]] for i in range(3)))
@@ -853,6 +1097,7 @@ def _labelled(train: _Raw, test: _Raw | None, names: _Names, how: Reading, name:
               norm: Norm | None = None) -> ImageData:
     "A dataset of pictures and labels from a table or a dataset of somebody else."
     train, test, classes = _numbered(train, test, names)
+    how = _settled(how, name, train, test)
     x, y = _pictures(train, how, f'reading {name}')
     known = len(classes) if classes else None
     parts = _with_test(x, _labels(y, len(x), known, 'labels'), test, how, name)
@@ -882,10 +1127,10 @@ def _parquet_files(path: Path, how: Reading) -> tuple[list[Path], list[Path]]:
     return [f for f in files if f not in test], test
 
 def _read_parquet(files: list[Path], how: Reading) -> tuple[_Raw | None, _Names]:
-    "The rows of all files that have labels."
-    parts, names = [], None
+    "The rows of all files that have labels; row groups stay within a sixteenth of free memory."
+    parts, names, groups, most = [], None, OrderedDict(), free_memory()//16
     for f in files:
-        raw, own = _rows(f, how)
+        raw, own = _rows(f, how, groups, most)
         if raw is None:
             _tell(f"{str(f)!r}: passed over, it has no labels")
         else:
@@ -935,19 +1180,41 @@ def _item(ds: Any, i: int, how: Reading, where: str) -> tuple[Any, Any]:
         label = label.item()
     return image, label
 
+class _Item(_Later):
+    "A picture in somebody's dataset."
+    file, stays = None, True                    # nobody knows where it comes from
+    def __init__(self, *args: Any):
+        self.args = args                        # of `_item`
+    def fetch(self) -> Any:
+        return _item(*self.args)[0]
+
+def _only_labels(ds: Any, how: Reading, what: str, where: list[str]) -> list:
+    "The labels: a column of them, or those of every item."
+    names = getattr(ds, 'column_names', None)
+    label = _columns(names, how, what)[1] if isinstance(names, list) else None
+    if label is not None:
+        return list(ds[label])
+    return [_item(ds, i, how, w)[1] for i, w in enumerate(where)]
+
 def _items(ds: Any, how: Reading, what: str) -> _Raw | None:
-    "All items; nothing if their labels were kept back."
+    "All items, or where they are if they are too many; nothing if their labels were kept back."
     try:
         n = len(ds)
     except TypeError:
         raise ValueError(f"{what}: expected a dataset with a length, got "
                          f"{type(ds).__name__}, which has none") from None
     where = [f'{what} item {i}' for i in range(n)]
-    pairs = [_item(ds, i, how, w) for i, w in enumerate(where)]
-    labels = [y for _, y in pairs]
+    pairs = [_item(ds, 0, how, where[0])] if n else []
+    few = _Raw([x for x, _ in pairs], where, [])
+    if n and _settled(how, what, few, count=n).keep == 'disk':
+        labels, sources = _only_labels(ds, how, what, where), [
+            _Item(ds, i, how, w) for i, w in enumerate(where)]
+    else:
+        pairs += [_item(ds, i, how, where[i]) for i in range(1, n)]
+        labels, sources = [y for _, y in pairs], [x for x, _ in pairs]
     if labels and _is_secret(labels):
         return None
-    raw = _Raw([x for x, _ in pairs], where, labels)
+    raw = _Raw(sources, where, labels)
     _check_kind(raw, (int, str))
     return raw
 

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from .core import local_seed
+from .ondisk import Images
 from .settings import Settings, parse, setting
 
 # %% ../nbs/04_models.ipynb #3e6a1702
@@ -645,7 +646,7 @@ def last_linear(model: nn.Module) -> nn.Linear:
 @torch.no_grad()
 def predict(
     model: nn.Module,               # Any network
-    x: Tensor,                      # [N,C,H,W] in model space, or bytes together with `normalize`
+    x: Images,                      # [N,C,H,W] in model space, or bytes together with `normalize`
     batch_size: int | None = None,  # Images at a time; None: 64 on a CPU (small caches), else 1024
     normalize: Callable[[Tensor], Tensor] | None = None, # For each batch, e.g. `data.normalize`
 ) -> Tensor:                        # Logits [N,num_classes] on the CPU
@@ -661,7 +662,7 @@ def predict(
 
 def embed(
     model: nn.Module,            # Any network with a linear head
-    x: Tensor,                   # [N,C,H,W] in model space, or bytes together with `normalize`
+    x: Images,                   # [N,C,H,W] in model space, or bytes together with `normalize`
     **kw                         # batch_size and normalize, as in `predict`
 ) -> tuple[Tensor, Tensor]:      # (features [N,D], logits [N,num_classes]) on the CPU
     "Features (the input of the last linear layer) and logits of `x`."

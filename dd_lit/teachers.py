@@ -24,7 +24,7 @@ from torch import Generator, nn
 
 from .augment import DSA
 from .core import atomic_write, default_device, local_seed, progress, seed_of
-from .data import ImageData, fingerprint, load_data
+from .data import ImageData, digest_of_test, fingerprint, load_data
 from .models import create_model, model_settings, weights_digest
 from .settings import Settings, parse, setting
 from .train import accuracy, fit
@@ -145,7 +145,7 @@ def squeeze(
     how: dict[str, Any] = dict(epochs=c.epochs, batch_size=c.batch_size, lr=c.lr, **_SGD)
     what = dict(name=name, data=fingerprint(data), augment=c.augment, seed=seed,
                 recipe=_recipe(aug), **how)
-    tested = _short(data.test_x.numpy().tobytes() + data.test_y.numpy().tobytes())
+    tested = digest_of_test(data)
     def test(model) -> float:
         return accuracy(model, data.test_x, data.test_y, normalize=data.normalize)[0]
     def train(model) -> float:

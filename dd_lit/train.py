@@ -17,13 +17,14 @@ from .augment import make_augment
 from .core import check_soft, local_seed, progress, rng
 from .labels.losses import HARD_LOSSES, get_loss
 from .models import device_of, predict
+from .ondisk import Images
 from .orthogonal.muon import muon
 from .settings import Settings, parse, setting
 
 # %% ../nbs/07_train.ipynb #bb446662
 def accuracy(
     model: nn.Module,
-    x: Tensor,                       # Images [N,C,H,W], bytes or model space
+    x: Images,                       # [N,C,H,W], bytes or model space
     y: Tensor,                       # int64 [N]
     normalize: Callable[[Tensor], Tensor] | None = None, # For bytes: `data.normalize`
     topk: tuple[int, ...] = (1, 5),  # Is the label among the k largest logits?
@@ -150,7 +151,7 @@ def _scheduled(optim, t: Training) -> Iterator[int]:
 # %% ../nbs/07_train.ipynb #a0f3cd0b
 def fit(
     model: nn.Module,                # Trained in place
-    x: Tensor,                       # float [N,C,H,W] in model space, or bytes with `normalize`
+    x: Images,                       # float [N,C,H,W] in model space, or bytes with `normalize`
     y: Tensor,                       # int64 [N]
     soft: Any = None,                # Soft labels [N,num_classes], or a `LabelSource`
     soft_kind: str | None = None,    # 'logits', 'probabilities' or None, see `check_soft`

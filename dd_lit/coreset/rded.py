@@ -44,7 +44,7 @@ def select_crops(
     boxes = draw_boxes(len(images)*tries, g, scale=scale, ratio=(1., 1.)).to(images.device)
     crops = crop_resize(images.repeat_interleave(tries, 0), boxes, (sh, sw))
     t, l = (h - sh)//2, (w - sw)//2
-    z = predict(teacher, F.pad(crops, (l, w - sw - l, t, h - sh - t)))
+    z = predict(teacher, crops, normalize=lambda x: F.pad(x, (l, w - sw - l, t, h - sh - t)))
     score = F.cross_entropy(z, torch.full((len(z),), label), reduction='none')
     best, which = score.view(len(images), tries).min(1)
     keep = best.argsort()[:count]

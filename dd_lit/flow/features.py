@@ -21,6 +21,7 @@ from ..augment import crop_resize, draw_boxes
 from ..core import default_device, local_seed, progress, rng, seed_of
 from ..data import ImageData, fingerprint, load_data
 from ..models import borrowed, create_model, device_of, last_linear, weights_digest
+from ..ondisk import Images
 from ..settings import Settings, parse, setting
 from ..teachers import IMAGENET_NORM, cached
 
@@ -72,7 +73,7 @@ class FeatureNet(nn.Module):
 @torch.no_grad()
 def features(
     net: nn.Module,        # A `FeatureNet`, or any network
-    x: Tensor,             # [N,C,H,W] in model space, or bytes together with `normalize`
+    x: Images,             # [N,C,H,W] in model space, or bytes together with `normalize`
     normalize: Callable[[Tensor], Tensor] | None = None, # For each batch, e.g. `data.normalize`
     batch_size: int = 256, # Images at a time
 ) -> Tensor:               # [N,D] on the CPU

@@ -22,6 +22,7 @@ from ..core import local_seed, rng, seed_of
 from ..data import ImageData
 from ..method import Method, MethodSettings, register
 from ..models import create_model, model_settings, predict
+from ..ondisk import taken
 from ..parallel import shared_map
 from ..settings import merge, setting, with_defaults
 from .distance import check_kind
@@ -293,8 +294,9 @@ class DC(Method):
             x = torch.randn(len(self.labels), *d.train_x.shape[1:], generator=gen)
         self.images = x.to(self.device).requires_grad_()
         self.optimizers = [torch.optim.SGD([self.images], c.lr_img, momentum=c.momentum_img)]
-        # bytes of each class, ready to be drawn from (on the device: MNIST is 47 MB)
-        self.by_class = [d.train_x[d.train_y == k].to(self.device) for k in range(d.num_classes)]
+        # bytes of each class, ready to be drawn from (on the device: MNIST is 47 MB; or on disk)
+        self.by_class = [taken(d.train_x, d.train_y == k).to(self.device)
+                         for k in range(d.num_classes)]
         self.T, self.zeta = zeta_constant(self.ipc)
 
     def network(self) -> nn.Module:

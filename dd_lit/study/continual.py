@@ -18,6 +18,7 @@ from ..data import ImageData, load_data, to_model_space
 from ..evaluate import patch_views
 from ..labels.soft import LiveLabels
 from ..models import create_model
+from ..ondisk import taken
 from ..sets import DistilledSet
 from ..settings import Settings, setting, sort_out
 from ..train import Training, accuracy, fit
@@ -86,7 +87,7 @@ def _learnt(distilled: DistilledSet, data: ImageData, seen: list[int], c: Rehear
         net = create_model(c.model, len(seen), data.in_chans, data.size, seed=s,
                            **(c.model_kw or {})).to(device)
         fit(net, x, y, soft=cut, seed=s, **run, **how)
-        top1, _ = accuracy(net, data.test_x[here], truth[here],
+        top1, _ = accuracy(net, taken(data.test_x, here), truth[here],
                            normalize=partial(to_model_space, norm=distilled.norm))
     return top1
 
