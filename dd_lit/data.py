@@ -985,7 +985,7 @@ class _Table:
             raise ValueError(f"{self.file!r} is not a readable parquet file: {why}") from None
 
     def group(self, g: int) -> Any:
-        "The encoded pictures of a row group; `groups` holds those of all tables that were read last."
+        "The encoded pictures of a row group; `groups` has what was read last, of all tables."
         key = self.file, self.column, g
         if key not in self.groups:
             size = self.about.row_group(g).total_byte_size

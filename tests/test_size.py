@@ -1,6 +1,6 @@
-"""Larger than memory: what is decoded on access is, bit for bit, what would have been decoded at once, and never much of it.
+"""Larger than memory: what is decoded on access is bit for bit what would have been decoded at once, never much of it.
 
-Folders, tables and somebody's datasets; every kind of method; what changes or breaks on the way; how much memory it takes.
+Folders, tables and somebody's datasets; every method; what changes or breaks on the way; how much memory it takes.
 """
 import json
 import os
@@ -113,7 +113,8 @@ def test_any_pictures(modes, channels, size, tmp_path_factory):
     path = tmp_path_factory.mktemp('any')
     for k, m in enumerate(modes*2):
         (path/'ab'[k % 2]).mkdir(exist_ok=True)
-        im = Image.fromarray(np.arange(36, dtype=np.uint16).reshape(6, 6)*1000) if m == 'I;16' else photo(0, k).convert(m)
+        ramp = Image.fromarray(np.arange(36, dtype=np.uint16).reshape(6, 6)*1000)
+        im = ramp if m == 'I;16' else photo(0, k).convert(m)
         im.save(path/'ab'[k % 2]/f'{k}.{"tif" if m == "CMYK" else "png"}')
     assert same(*both(path, size=size, channels=channels))
 
