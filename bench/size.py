@@ -4,7 +4,7 @@
     python bench/size.py --images 2000        # fewer
 
 The pictures are made here (coloured clouds, a shape that says the class), into a folder under /tmp. A small teacher is
-trained on 2,000 of them, once. Every run is a process of its own, which says the most memory that it had resident.
+trained on 1,000 of them, once. Every run is a process of its own, which says the most memory that it had resident.
 At the end, the same runs with as few pictures as fit both ways, in memory and decoded on access: are the sets equal?
 """
 import argparse
@@ -33,18 +33,18 @@ from dd_lit.train import accuracy, fit
 from harness import RESULTS, state_of_code
 
 SIDE, CLASSES, TEST = 224, 10, 1000
-NETWORK, TAUGHT, EPOCHS = dict(name='convnet5', width=16, norm='batch'), 2000, 3
-RUNS = dict(random={}, rded=dict(pool=100), sre2l=dict(iters=5, soft_labels=False), sfm=dict(iters=5, grow_every=1))
+NETWORK, TAUGHT, EPOCHS = dict(name='convnet5', width=8, norm='batch'), 1000, 3
+RUNS = dict(random={}, rded=dict(pool=50), sre2l=dict(iters=5, soft_labels=False), sfm=dict(iters=5, grow_every=1))
 
 
 def picture(seed: int, c: int, side: int) -> Image.Image:
-    "A coloured cloud with a polygon of c + 3 corners in it."
+    "A coloured cloud with a polygon in it: its corners and its hue say the class, roughly."
     g = np.random.default_rng(seed)
     im = Image.fromarray(g.integers(0, 256, (6, 6, 3), np.uint8)).resize((side, side), Image.Resampling.BICUBIC)
     r = g.integers(side//6, side//3)
     at = (*g.integers(r, side - r, 2).tolist(), int(r))
-    colour = tuple(g.integers(0, 256, 3).tolist())
-    ImageDraw.Draw(im).regular_polygon(at, c + 3, rotation=int(g.integers(360)), fill=colour)
+    hue = 36*c + int(g.integers(-12, 13))
+    ImageDraw.Draw(im).regular_polygon(at, c + 3, rotation=int(g.integers(360)), fill=f'hsl({hue % 360}, 90%, 50%)')
     return im
 
 
@@ -142,7 +142,7 @@ def measured(a) -> dict:
 def arguments() -> argparse.Namespace:
     ap = argparse.ArgumentParser()
     ap.add_argument('--images', type=int, default=40_000)
-    ap.add_argument('--both', type=int, default=2000, help='so many are also distilled from memory')
+    ap.add_argument('--both', type=int, default=1000, help='so many are also distilled from memory')
     ap.add_argument('--methods', nargs='+', default=list(RUNS))
     ap.add_argument('--folder', default=str(Path(tempfile.gettempdir())/'dd_lit_size'))
     ap.add_argument('--out', default=str(RESULTS/'size.json'))
