@@ -202,6 +202,12 @@ class Distill(OnData):
     fresh: bool = setting(False, 'start anew even if the folder holds a checkpoint or result')
     plugin: list | None = setting(None, 'modules to import first, which register methods of yours')
     set: list | None = setting(None, 'settings of the method, NAME=VALUE ...')
+    validate_every: int | None = setting(
+        None, 'test a small network after so many iterations, on held-out training images', low=1)
+    hold_out: float | None = setting(
+        None, 'share of the training images kept from the method (.1 with --validate-every)',
+        above=0, below=1)
+    tensorboard: str | None = setting(None, 'folder for TensorBoard')
 
     def run(self) -> None:
         from dd_lit.distill import distill
@@ -217,7 +223,8 @@ class Distill(OnData):
         name = safe_name(f'{d.name}_{self.method}_ipc{self.ipc}_seed{self.seed}', 120)
         out = Path(self.out) if self.out else Path('runs')/name
         print(f'{d}\n{self.method}, {self.ipc} per class -> {out}')
-        cfg |= self.run_on
+        watching = 'validate_every', 'hold_out', 'tensorboard'
+        cfg |= {n: v for n in watching if (v := getattr(self, n)) is not None} | self.run_on
         ds = distill(self.method, d, self.ipc, out, resume=not self.fresh, **cfg)
         if first():
             ds.show(path=out/'grid.png')

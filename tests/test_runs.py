@@ -1,16 +1,22 @@
 """A run that takes long: what it says, what it leaves, how it goes on."""
+import copy
 import inspect
 import io
 import json
 import os
+import random
 import shutil
 
+import numpy as np
 import pytest
 import torch
+from helpers import generators
 
 from dd_lit.core import _writer
-from dd_lit.distill import distill, load_checkpoint, run, seal
+from dd_lit.data import fingerprint, load_data
+from dd_lit.distill import distill, load_checkpoint, run, seal, split_off
 from dd_lit.method import Method, get_method, list_methods
+from dd_lit.models import create_model, weights_digest
 from dd_lit.sets import DistilledSet
 
 SMALL = ['--set', 'width=8', 'batch_real=20']
@@ -160,3 +166,111 @@ def test_the_record_follows_the_state(tmp_path):
     run(method(), tmp_path, on_step=lambda m: seen.append((tmp_path/'history.jsonl').read_text().count('\n')))
     assert seen == [3, 4] and not (tmp_path/'history.jsonl').exists()
     assert [r['iter'] for r in json.loads((tmp_path/'history.json').read_text())] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize('name', ['dc', 'sfm', 'sre2l'])
+def test_watchers_change_nothing(name, tmp_path, monkeypatch):
+    "A callback that spoils all it can reach, the given network included; a validation; the same bits, no state moved."
+    monkeypatch.setenv('DD_LIT_CACHE', str(tmp_path/'cache'))
+    data = load_data('digits')
+    net = create_model('resnet18', 10, 1, 16, seed=1, width=8).eval()
+    own = dict(dc=dict(width=8, batch_real=10), sfm=dict(backbone=net), sre2l=dict(backbones='resnet18', teachers=dict(
+        mine=net), init='real'))[name]
+    def made(**kw):
+        return distill(name, data, 1, device='cpu', iters=4, hold_out=.2, **own, **kw)
+    def spoil(seen):
+        seen.take().images.zero_()
+        seen.record.clear()
+        torch.manual_seed(0)
+        np.random.seed(0)
+        random.seed(0)
+        torch.set_grad_enabled(False)
+        torch.set_default_dtype(torch.float64)
+        with torch.no_grad():
+            for p in net.parameters():
+                p.zero_()
+    plain, weights = made(), weights_digest(net)
+    before = generators()
+    validated = made(validate_every=3)
+    assert torch.equal(plain.images, validated.images) and weights_digest(net) == weights
+    assert torch.equal(plain.images, made(callback=spoil).images)
+    assert generators() == before and torch.get_default_dtype() == torch.float32 and torch.is_grad_enabled()
+
+
+def test_held_out_images_are_not_seen():
+    "Neither by the method's choice, nor by the network it trains: what is held out may be anything."
+    data = load_data('digits')
+    rest, held = split_off(data, .2, seed=3)
+    other = copy.copy(data)
+    other.train_x = data.train_x.clone()
+    at = (data.train_x[:, None] == held.test_x[None]).flatten(2).all(2).any(1)
+    other.train_x[at] = 255 - other.train_x[at]
+    kw = dict(ipc=2, seed=3, device='cpu', hold_out=.2, iters=1, width=8)
+    assert torch.equal(*(distill('dc', d, **kw).images for d in (data, other)))
+    assert distill('dc', data, **kw).meta['data_fingerprint'] == fingerprint(data) != fingerprint(rest)
+
+
+def test_validation_from_the_command_line(call, tmp_path):
+    "It is printed, and stands in the record and in the set; the score is one on all the data's test images."
+    args = ['distill', 'dc', '--iters', 2, '--out', 'a', *SMALL]
+    p = call(*args, '--validate-every', 1, check=0)
+    assert p.stderr.count('held-out images') == 2
+    record = json.loads((tmp_path/'a'/'history.json').read_text())
+    assert all(0 <= r['validated'] <= 100 for r in record)
+    assert DistilledSet.load(tmp_path/'a').meta['held_out'] == .1
+    p = call(*args, check=2)
+    assert 'held_out is 0.1 there and None here' in p.stderr
+    call('evaluate', 'a', '--repeats', 1, '--set', 'epochs=2', 'width=8', check=0)      # the data is found and is right
+
+
+def test_tensorboard(call, tmp_path):
+    "What the record says, step by step; one line where the package is missing."
+    args = ['distill', 'dc', '--iters', 2, '--out', 'a', '--tensorboard', 'board', *SMALL]
+    try:
+        import tensorboard  # noqa: F401
+    except ImportError:
+        p = call(*args, check=2)
+        assert p.stderr.splitlines() == ['dd_lit distill: error: tensorboard: it is not installed here; '
+                                         'pip install tensorboard']
+        return
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    call(*args, check=0)
+    call('distill', 'dc', '--iters', 3, '--out', 'a', '--tensorboard', 'board', *SMALL, check=0)
+    seen = EventAccumulator(str(tmp_path/'board'))
+    seen.Reload()
+    record = json.loads((tmp_path/'a'/'history.json').read_text())
+    assert [(e.step, e.value) for e in seen.Scalars('loss')] == [(r['iter'], pytest.approx(r['loss'])) for r in record]
+
+
+STARTED = dict(dc=dict(width=8, batch_real=10), sre2l=dict(backbones='resnet18', width=8, squeeze_epochs=1),
+               ogm=dict(backbones='resnet18', width=8, squeeze_epochs=1))
+
+
+@pytest.mark.parametrize('name', STARTED)
+def test_a_set_to_start_from(name, tmp_path, monkeypatch):
+    "As an object or by its folder: one run; another set in the same folder is another, and is refused."
+    monkeypatch.setenv('DD_LIT_CACHE', str(tmp_path/'cache'))
+    folder = str(tmp_path/'start')
+    start = distill('random', 'digits', 2, folder, device='cpu')
+    def made(init, out=None, **kw):
+        return distill(name, 'digits', 2, out and tmp_path/out, device='cpu', iters=1, init=init, **STARTED[name], **kw)
+    one = made(folder, 'a')
+    begun = get_method(name)('digits', 2, device='cpu', init=folder, **STARTED[name])
+    begun.setup()
+    assert torch.allclose(begun.images.detach().cpu(), start.images, atol=1e-6)
+    assert torch.equal(made(start).images, one.images) and torch.equal(made(start, 'a').images, one.images)
+    assert 'DistilledSet' in one.meta['config']['init'] and not torch.equal(one.images, made('noise').images)
+    distill('random', 'digits', 2, folder, resume=False, seed=1, device='cpu')
+    with pytest.raises(ValueError, match=r"holds another distilled set \(config.init is 'DistilledSet"):
+        made(folder, 'a')
+
+
+def test_a_wrong_start_is_one_line(call, tmp_path):
+    call('distill', 'random', '--ipc', 2, '--out', 'start', check=0)
+    call('distill', 'random', '--size', 8, '--out', 'small', check=0)
+    for init, words in (('start', 'init: expected a set of 1 images per class'),
+                        ('small', 'init: distilled: its images'),
+                        ('nowhere', 'init: expected one of real, noise'), ('.', 'not a distilled set')):
+        p = call('distill', 'dc', '--iters', 1, '--set', f'init={init}', 'width=8', check=2)
+        assert len(p.stderr.splitlines()) == 1 and words in p.stderr, p.stderr
+    call('distill', 'dc', '--iters', 1, '--ipc', 2, '--set', 'init=start', 'width=8', 'batch_real=10', check=0)

@@ -41,7 +41,7 @@ FLOORS = [
 ]
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}
 # What is not there in every installation, or slow to import and rarely wanted: may be imported in a function
-# (huggingface_hub comes with timm; resource is not there on Windows)
+# (huggingface_hub comes with timm; resource is not there on Windows; torch.utils.tensorboard needs tensorboard)
 OPTIONAL = {'timm', 'pyarrow', 'accelerate', 'datasets', 'tensorboard', 'matplotlib', 'IPython', 'huggingface_hub',
             'resource'}
 # Where else a function may import: file -> functions (None: all of them), and why
@@ -179,7 +179,7 @@ def late_imports() -> list: # Imports inside functions that have no excuse
                 if isinstance(n, ast.Import):
                     packages = {a.name.split('.')[0] for a in n.names}
                 elif isinstance(n, ast.ImportFrom):
-                    packages = {'dd_lit' if n.level else n.module.split('.')[0]}
+                    packages = {'dd_lit' if n.level else n.module.removeprefix('torch.utils.').split('.')[0]}
                 else:
                     packages = {'?'} if calls_import(n) else set()
                 if packages - OPTIONAL:

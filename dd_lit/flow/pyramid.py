@@ -16,7 +16,7 @@ from torch import Tensor
 from ..augment import crop_resize, draw_boxes
 from ..core import local_seed, rng
 from ..method import Method, MethodSettings
-from ..models import device_of, weights_digest
+from ..models import weights_digest
 from ..sets import DistilledSet
 from ..settings import names_of, setting
 from .features import VIT, FeatureNet, PretrainSettings, pretrain, pretrained
@@ -120,12 +120,10 @@ class FeatureSettings(MethodSettings):
     cache: str | Path | None = setting(None, 'folder for networks trained here')
 
 def _own_network(net, norm, to):
-    "Somebody's network as a `FeatureNet`, copied if it is on another device than the run."
+    "Somebody's network as a `FeatureNet` of this run's own: nobody else can change it."
     if not isinstance(net, FeatureNet):
         net = FeatureNet(net, norm, name=type(net).__name__)
-    at = device_of(net)
-    here = at.type == to.type and to.index in (None, at.index)
-    return net if here else copy.deepcopy(net).to(to)
+    return copy.deepcopy(net).to(to)
 
 def _check_pretrain(given):
     has = ['seed', *(k for k in names_of(PretrainSettings) if k != 'width')]

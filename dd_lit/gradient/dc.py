@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from operator import add
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -20,10 +21,11 @@ from torch import Tensor, nn
 from ..augment import DSA
 from ..core import local_seed, rng, seed_of
 from ..data import ImageData
-from ..method import Method, MethodSettings, register
+from ..method import Method, StartSettings, register, start_images, with_start
 from ..models import create_model, model_settings, predict
 from ..ondisk import taken
 from ..parallel import shared_map
+from ..sets import DistilledSet
 from ..settings import merge, setting, with_defaults
 from .distance import check_kind
 from .multilevel import MODES, multilevel_loss
@@ -210,7 +212,7 @@ def settle_norm(
 # %% ../../nbs/gradient/dc.ipynb #b0e18c3c
 SCHEDULES_NET = ('constant', 'adaptive', 'overfit')
 
-class DCSettings(MethodSettings):
+class DCSettings(StartSettings):
     "Gradient matching: what is compared, how, and where."
     iters: int = setting(1000, 'outer iterations, K; each draws a network', low=1)
     mode: str = setting('intra', 'what is matched', among=MODES)
@@ -230,8 +232,9 @@ class DCSettings(MethodSettings):
     width: int | None = setting(
         None, 'its width, if it has one; None: its own (ConvNets 128, resnet18 64)', low=1)
     norm: str | None = setting(None, 'its normalisation, if it has a choice; None: instance')
-    init: str = setting(
-        'real', "where the images start: 'real' or 'noise' (the paper)", among=('real', 'noise'))
+    init: str | Path | DistilledSet = setting(
+        'real', "where the images start: 'real', 'noise' (the paper), a set or its folder",
+        among=('real', 'noise'))
     lr_img: float = setting(.1, 'SGD on the images', low=0)
     momentum_img: float = setting(.5, 'of that', low=0, below=1)
     lr_net: float = setting(.01, 'SGD on the network, between matching steps', low=0)
@@ -280,7 +283,7 @@ class DC(Method):
         c = self.cfg                                # what is recorded is what will be built
         norm = c.norm or ('instance' if 'norm' in model_settings(c.model) else None)
         has = model_settings(c.model, width=c.width, norm=norm)
-        self.cfg = merge(c, dict(width=has.get('width'), norm=has.get('norm')))
+        self.cfg = with_start(merge(c, dict(width=has.get('width'), norm=has.get('norm'))))
 
     def setup(self) -> None:
         d, c = self.data, self.cfg
@@ -288,7 +291,9 @@ class DC(Method):
         self.aug = DSA(c.augment) if c.augment else None
         self.labels = torch.arange(d.num_classes).repeat_interleave(self.ipc)
         gen = rng(self.seed, 'init')
-        if c.init == 'real':
+        if isinstance(c.init, DistilledSet):
+            x, self.patches = start_images(c.init, d, self.ipc), c.init.patches
+        elif c.init == 'real':
             x = real_start(d, self.ipc, gen)
         else:
             x = torch.randn(len(self.labels), *d.train_x.shape[1:], generator=gen)

@@ -9,6 +9,7 @@ __all__ = ['DirectionMatcher', 'OGMSettings', 'OGM']
 from collections.abc import Mapping
 from functools import reduce
 from operator import add
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from ..augment import patch_crop
 from ..coreset.rded import RDED
 from ..method import register
 from ..models import device_of
+from ..sets import DistilledSet
 from ..settings import setting
 from ..statistics.bn_matching import BNMatcher
 from ..statistics.sre2l import SRe2L, SRe2LSettings
@@ -75,7 +77,9 @@ class OGMSettings(SRe2LSettings):
     lr: float = setting(.05, 'of Adam, betas 0.5 and 0.9, cosine', low=0)
     bn_weight: float = setting(
         0., "OGM has no statistics term; a weight above 0 adds SRe2L's", low=0)
-    init: str = setting('rded', 'where the images start', among=('noise', 'real', 'rded'))
+    init: str | Path | DistilledSet = setting(
+        'rded', "where the images start: 'rded', 'noise', 'real', a set or its folder",
+        among=('noise', 'real', 'rded'))
     gamma: float = setting(.05, 'weight of the directions', low=0)
     svd: bool = setting(True, 'orthogonalise? False: compare the pseudo-gradients as they are')
     ema: bool = setting(True, 'running mean over the batches')

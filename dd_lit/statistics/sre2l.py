@@ -22,7 +22,7 @@ from ..augment import crop_resize, draw_boxes
 from ..core import local_seed, rng
 from ..coreset.select import random_select
 from ..data import check_ipc
-from ..method import Method, MethodSettings, register
+from ..method import Method, StartSettings, register, start_images, with_start
 from ..models import model_settings, predict, weights_digest
 from ..parallel import shared_map, world
 from ..sets import DistilledSet
@@ -70,7 +70,7 @@ def class_batches(
     return out + [torch.cat(now)]
 
 # %% ../../nbs/statistics/sre2l.ipynb #ad4b0bb3
-class SRe2LSettings(MethodSettings):
+class SRe2LSettings(StartSettings):
     "Networks to ask, and what their statistics weigh."
     iters: int = setting(
         1000, 'steps; each moves every batch once (the published runs: 4000 or 1000)', low=1)
@@ -94,7 +94,9 @@ class SRe2LSettings(MethodSettings):
     first_weight: float = setting(
         1., 'weight of the first batch norm within it (the ImageNet release: 10)', low=0)
     lr: float = setting(.1, 'of Adam, betas 0.5 and 0.9, cosine', low=0)
-    init: str = setting('noise', 'where the images start', among=('noise', 'real'))
+    init: str | Path | DistilledSet = setting(
+        'noise', "where the images start: 'noise', 'real', a set or its folder",
+        among=('noise', 'real'))
     crop: float = setting(
         .08, 'smallest share of the area in a random crop; 1 for no crops', above=0, high=1)
     crop_factor: int = setting(
@@ -131,6 +133,7 @@ class SRe2L(Method):
 
     def __init__(self, *args, **kw):
         super().__init__(*args, **kw)
+        self.cfg = with_start(self.cfg)
         t = self.cfg.teachers
         if isinstance(t, str) and t != 'torchvision':
             raise ValueError("teachers: expected trained networks by name, or 'torchvision', "
@@ -144,7 +147,9 @@ class SRe2L(Method):
         self.check_networks()
         self.labels = torch.arange(d.num_classes).repeat_interleave(self.ipc)
         gen = rng(self.seed, 'init')
-        if c.init == 'real':
+        if isinstance(c.init, DistilledSet):
+            x, self.patches = start_images(c.init, d, self.ipc), c.init.patches
+        elif c.init == 'real':
             x = d.normalize(d.train_x[random_select(d.train_y, self.ipc, gen)])
         else:
             x = torch.randn(len(self.labels), *d.train_x.shape[1:], generator=gen)
