@@ -261,13 +261,23 @@ class OnSets(OnData):
     teacher_epochs: int = setting(5, 'epochs of the teachers', low=1)
     labels: list | None = setting(None, 'settings of their labels, NAME=VALUE: crop, flip, mix ...')
     set: list | None = setting(None, 'settings of the training or the network, NAME=VALUE ...')
+    hard: bool = setting(False, 'train on class labels only, soft ones are not looked at')
+    ddranking: bool = setting(False, 'measure all that LRS and ARS need: hard labels, random '
+                              'images, full data, no augmentation')
 
     def check(self) -> None:
         if self.labels and not self.teacher:
             raise ValueError("labels: expected --teacher as well, whose labels are they?")
-        if self.teacher:
+        if self.hard and self.teacher:
+            raise ValueError("teacher: expected none with --hard, hard labels ask nobody")
+        if self.teacher or self.hard:
             from dd_lit.compare import Grid, cells
             places = cells(Grid(**self.asked()[0]))
+            soft = next((c.loss[2] for c in places if c.is_soft), None)
+            if self.hard and soft:
+                raise ValueError(f"loss: expected ce with --hard, {soft!r} looks at soft labels; "
+                                 "leave one of them out")
+        if self.teacher:
             hard = ', '.join(dict.fromkeys(repr(c.loss[2]) for c in places if not c.is_soft))
             if not any(c.is_soft for c in places):
                 raise ValueError("teacher: expected a soft loss (--loss kl, gift, ...), "
@@ -287,11 +297,11 @@ class OnSets(OnData):
         how: dict[str, Any] = dict(epochs=self.teacher_epochs, **self.run_on)
         return [squeeze(name, data, **how | own) for name, own, _ in given]
 
-    def full_accuracy(self, data: 'ImageData', training: dict, model: tuple) -> float:
-        "What a network of this kind reaches with the full data."
-        from dd_lit.evaluate import full_accuracy
-        model_kw = training.get('model_kw', {}) | model[1]
-        return full_accuracy(data, model[0], model_kw=model_kw, **self.run_on)
+    @property
+    def scored(self) -> dict[str, Any]:
+        "How `compare` is to score."
+        same = dict(repeats=self.repeats, protocol=self.protocol, ddranking=self.ddranking)
+        return same | dict(hard='only' if self.hard else True) | self.run_on
 
 def json_of(
     o: Any,
@@ -315,14 +325,28 @@ class Evaluate(OnSets):
         from dd_lit.compare import Grid, cells, compare
         from dd_lit.sets import DistilledSet
         grid, training = self.asked()
-        place, = cells(Grid(**grid))                           # what is wrong is wrong now
+        cells(Grid(**grid))                                    # what is wrong is wrong now
         ds = DistilledSet.load(self.folder)
         d = self.data_of(ds)
-        full = self.full_accuracy(d, training, place.model) if self.fair else None
-        how = dict(repeats=self.repeats, protocol=self.protocol, fair=self.fair, full=full)
+        how = self.scored | dict(fair=self.fair, full=self.fair or None)
         # one row of a comparison: the same number as `compare` gives
-        row, = compare([ds], d, teacher=self.teachers(d), **self.run_on, **how, **grid, **training)
+        how |= dict(out=self.kept(), teacher=self.teachers(d))
+        row, = compare([ds], d, **how, **grid, **training)
         self.tell(ds, d, row)
+
+    def kept(self) -> Path | None:
+        "Where what takes long is kept; nowhere if that cannot be written to."
+        if not self.ddranking:
+            return None
+        from dd_lit.core import atomic_write
+        from dd_lit.teachers import cache_dir
+        try:
+            atomic_write(cache_dir()/'.write-test', b'').unlink()
+            return cache_dir()
+        except OSError:
+            print(f"not kept: cannot write to {str(cache_dir())!r}; DD_LIT_CACHE says where",
+                  file=sys.stderr)
+            return None
 
     def data_of(self, ds: 'DistilledSet') -> 'ImageData':
         "What the set was made from, found again and checked; or what --data says."
@@ -367,10 +391,13 @@ class Evaluate(OnSets):
         "Print the score and keep it."
         from dd_lit.core import atomic_write, provenance
         s = row.scores
-        if not self.fair:
+        if not self.fair and not self.ddranking:
             s.config.pop('no_ior', None)                      # nobody has asked
         path = self.file(data, row)
         print(f"{ds}\n{row.model}: {s}")
+        if ds.soft is not None and row.loss == 'ce':
+            print("trained on class labels: the set's soft ones are not looked at"
+                  + ('' if self.hard else ' (--loss kl does)'))
         try:
             atomic_write(path, json_of(s.to_dict() | dict(made_with=provenance())))
             print(f"stored in {path}")
@@ -384,7 +411,8 @@ class Evaluate(OnSets):
         from dd_lit.sets import safe_name
         if self.out:
             return Path(self.out)
-        asked = short_digest(sorted((k, repr(v)) for k, v in self.to_dict().items()))[:8]
+        said = {k: v for k, v in self.to_dict().items() if v or k not in ('hard', 'ddranking')}
+        asked = short_digest(sorted((k, repr(v)) for k, v in said.items()))[:8]
         safe = safe_name(f'scores_{data.name}_{row.model}_{row.loss}_{self.protocol}', 120)
         return Path(self.folder)/f'{safe}_seed{self.seed}_{asked}.json'
 
@@ -397,7 +425,7 @@ class Compare(OnSets):
     model: list | None = setting(None, 'networks, NAME or NAME:width=64 (default convnet3)')
     loss: list | None = setting(None, 'losses, NAME or NAME:T=4 (default ce)')
     opt: list | None = setting(None, "optimisers, NAME or NAME:lr=.01 (default: the protocol's)")
-    full: bool = setting(False, 'train on the full data, too: HLR')
+    full: bool = setting(False, 'train on the full data by the same recipe, too: HLR')
     fair: bool = setting(False, 'train on random images beside every set, too: IOR for all')
     fresh: bool = setting(False, 'distil anew even if sets are there')
     plugin: list | None = setting(None, 'modules to import first, which register methods of yours')
@@ -408,14 +436,12 @@ class Compare(OnSets):
         from dd_lit.report import report
         _import(self.plugin)
         grid, training = self.asked()
-        nets = {c.model[2]: c.model for c in cells(Grid(**grid))}     # what is wrong is wrong now
+        cells(Grid(**grid))                                           # what is wrong is wrong now
         check_items(self.items)
         out, d = Path(self.out), self.load()
         check_writable(out)
-        if self.full:
-            grid['full'] = {n: self.full_accuracy(d, training, m) for n, m in nets.items()}
         made = out/f'{d.name}_ipc{self.ipc}_seed{self.seed}'
-        how = dict(repeats=self.repeats, protocol=self.protocol, fair=self.fair, **self.run_on)
+        how = self.scored | dict(fair=self.fair, full=self.full or None)
         rows = compare(self.items, d, self.ipc, made, not self.fresh, teacher=self.teachers(d),
                        **how, **grid, **training)
         report(rows, out, 'compare')

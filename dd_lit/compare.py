@@ -24,9 +24,12 @@ from .evaluate import (
     Evaluation,
     Scores,
     evaluate,
+    full_accuracy,
+    full_recipe,
     matched,
     named,
     probe,
+    protocol_settings,
     recipe,
 )
 from .labels.losses import HARD_LOSSES, get_loss
@@ -112,10 +115,21 @@ class Grid(Settings):
     opt: str | tuple | Callable | None = setting(
         None, "optimiser or list of them: names, or (name, settings); None: the protocol's")
     fair: bool = setting(False, 'train on random images beside every set: IOR for all')
-    full: float | dict | None = setting(
-        None, 'full-data accuracy in percent, if known, or {network: accuracy}: HLR')
+    full: float | dict | bool | None = setting(
+        None, 'full-data accuracy in percent, if known, or {network: accuracy}; True: measure it '
+        'by the same recipe, `full_recipe`: HLR')
+    ddranking: bool = setting(
+        False, "all that DD-Ranking's LRS and ARS need: random images, full data, hard labels, and "
+        "sets and random images without augmentation")
     label_kw: dict | None = setting(None, 'for `relabel`: crop, flip, mix, temperature, ...')
     methods_kw: dict | None = setting(None, '{method: settings} for method names')
+
+    def check(self) -> None:
+        "Full-data accuracies are percentages."
+        for v in self.full.values() if isinstance(self.full, dict) else [self.full]:
+            known = isinstance(v, (bool, type(None)))
+            if not known and not (isinstance(v, (int, float)) and 0 <= v <= 100):
+                raise ValueError(f"full: expected percent correct, 0 to 100, got {v!r}")
 
 @dataclass(frozen=True)
 class Cell:
@@ -123,6 +137,7 @@ class Cell:
     model: tuple
     loss: tuple
     opt: tuple
+    bare: bool = False    # Are the teachers shown the images as they are?
     @property
     def is_soft(self) -> bool:
         "Does the loss look at a teacher?"
@@ -183,7 +198,8 @@ def stored_scores(
     numbers = lambda v: isinstance(v, list) and all(map(number, v))
     try:
         s = Scores(**json.loads(path.read_text(encoding='utf-8')))
-        if not s.top1 or not (numbers(s.top1) and numbers(s.top5) and numbers(s.hard or [])):
+        more = (s.hard or [], s.random_top1 or [], s.bare or [], s.random_bare or [])
+        if not s.top1 or not all(map(numbers, (s.top1, s.top5, *more))):
             raise ValueError('expected a list of numbers')
         if len(s.top1) != len(s.top5) or not number(s.seconds) or not isinstance(s.config, dict):
             raise ValueError('expected a number for every network')
@@ -191,6 +207,19 @@ def stored_scores(
         raise ValueError(f"{str(path)!r} is damaged ({one_line(e)}); delete it, or resume=False "
                          "(--fresh) to score again") from None
     return s
+
+def _stored_full(path: Path) -> float:
+    "A full-data accuracy that was kept. ValueError that names the file if it is damaged."
+    try:
+        full = json.loads(path.read_text(encoding='utf-8'))['full']
+        if isinstance(full, (int, float)) and 0 <= full <= 100:
+            return full
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass
+    raise ValueError(f"{str(path)!r} is damaged; delete it, or resume=False (--fresh) to train "
+                     "again")
+
+_AS_THEY_ARE = dict(crop=1., flip=False, mix=False, augment=None, factor=1) # of `LabelSettings`
 
 class Scorer:
     "Scores of sets in the cells of a grid, each computed once; with a folder, also kept there."
@@ -209,20 +238,71 @@ class Scorer:
         self.out, self.resume, self.device = out, resume, default_device(device)
         self.taught: dict = {}
         self.done: dict = {}
+        self.chance: dict = {}
+        self.held: list = []          # sets known by their `id`: it stays theirs while they live
+
+    def chosen(self, cell: Cell) -> tuple[dict, dict, nn.Module]:
+        "(settings of the network, of the training where the protocol has others, the network)."
+        model_kw = (self.e.model_kw or {}) | cell.model[1]
+        own = self.training | (dict(opt=cell.opt[0]) if cell.opt[0] else {}) | cell.opt[1]
+        return model_kw, own, probe(cell.model[0], self.data, **model_kw)
 
     def settings(self, ds: DistilledSet, cell: Cell) -> tuple[dict, dict, dict]:
         "(of the network, of the training where the protocol has others, the whole training)."
-        model_kw = (self.e.model_kw or {}) | cell.model[1]
-        own = self.training | (dict(opt=cell.opt[0]) if cell.opt[0] else {}) | cell.opt[1]
-        kind = probe(cell.model[0], self.data, **model_kw)
+        model_kw, own, kind = self.chosen(cell)
         soft = (self.teachers or ds.soft) if cell.is_soft else None
         return model_kw, own, recipe(ds, self.data, self.e.protocol, kind, soft, **own)
 
-    def labels(self, ds: DistilledSet, r: int, cfg: dict) -> SoftLabels:
+    def views(self, cell: Cell) -> dict:
+        "How the teachers are to see the images, where it is said."
+        return self.label_kw | (_AS_THEY_ARE if cell.bare else {})
+
+    def without(self, cell: Cell) -> Cell | None:
+        "The same place without augmentation; None if there is none to leave out."
+        _, own, kind = self.chosen(cell)
+        cfg = protocol_settings(self.e.protocol, len(self.data.train_y), self.data, kind, **own)
+        shown = bool(cfg['augment'])
+        if cell.is_soft and not isinstance(cfg['augment'], str):  # the teachers' own views
+            v = parse(LabelSettings, self.label_kw, 'label_kw')
+            shown = bool(v.flip or v.mix or v.augment or v.crop < 1)
+        same = dict(augment=None, epochs=cfg['epochs'])           # also where 'dc' would have fewer
+        name, k, text = cell.opt
+        return replace(cell, opt=(name, k | same, f'{text} bare'), bare=True) if shown else None
+
+    def random(self, ds: DistilledSet) -> list[DistilledSet]:
+        "Random images like `ds`, another draw for every network."
+        counts = tuple(torch.bincount(ds.labels, minlength=self.data.num_classes).tolist())
+        if counts not in self.chance:
+            seeds = range(self.e.seed, self.e.seed + self.e.repeats)
+            self.chance[counts] = [random_like(ds, self.data, s) for s in seeds]
+        return self.chance[counts]
+
+    def full(self, cell: Cell) -> tuple[float, str]:
+        "(percent correct of one network trained on the full data by the same recipe, how long)."
+        model_kw, own, kind = self.chosen(cell)
+        cfg = full_recipe(self.data, self.e.protocol, kind, **own)
+        asked = dict(seed=self.e.seed, model_kw=model_kw)
+        how = dict(model=cell.model[0], training=cfg, data=fingerprint(self.data, test=True))
+        key = score_name([], [], **asked, **how, device=self.device.type, recipe=RECIPE_VERSION)
+        f = None if self.out is None else self.out/'scores'/f'full_{key}.json'
+        if key not in self.done:
+            if f is not None and self.resume and f.exists():
+                self.done[key] = _stored_full(f)
+            else:
+                top1 = full_accuracy(self.data, cell.model[0], device=self.device, **asked, **cfg)
+                self.done[key] = top1
+                if f is not None and first():
+                    atomic_write(f, json.dumps(dict(full=top1, training=plain(cfg))))
+        steps = cfg['epochs']*-(-len(self.data.train_y)//cfg['batch_size'])
+        return self.done[key], f"same recipe, {cfg['epochs']} epochs, {steps} steps"
+
+    def labels(self, ds: DistilledSet, r: int, cfg: dict, views: dict) -> SoftLabels:
         "The teachers' labels of draw `r`, made once for all losses and networks that train alike."
-        key = id(ds), cfg['epochs'], cfg['batch_size'], short_digest(plain(cfg['augment']))
+        how = short_digest(plain([cfg['augment'], views]))
+        key = id(ds), cfg['epochs'], cfg['batch_size'], how
         if key not in self.taught:
-            self.taught[key] = teach(ds, self.teachers, cfg, self.e.seed + r, **self.label_kw)
+            self.held.append(ds)
+            self.taught[key] = teach(ds, self.teachers, cfg, self.e.seed + r, **views)
         return self.taught[key]
 
     def file(self, name: str, draws: list[DistilledSet], cell: Cell) -> Path | None:
@@ -232,7 +312,8 @@ class Scorer:
         model_kw, _, cfg = self.settings(draws[0], cell)
         asked = self.teachers if cell.is_soft else []
         how = dict(model=cell.model[0], model_kw=model_kw, loss=cell.loss[:2], training=cfg)
-        how |= dict(labels=self.label_kw if asked else None, data=fingerprint(self.data, test=True))
+        how |= dict(labels=self.views(cell) if asked else None)
+        how |= dict(data=fingerprint(self.data, test=True))
         how |= dict(repeats=self.e.repeats, seed=self.e.seed, device=self.device.type)
         key = score_name(draws, asked, **how, recipe=RECIPE_VERSION)
         return self.out/'scores'/f'{safe_name(name)}_{key}.json'
@@ -241,6 +322,7 @@ class Scorer:
         "Scores of a set, or of several draws of one with a network each; a copy of its own."
         at = tuple(map(id, draws)), cell.model[2], cell.loss[2], cell.opt[2]
         if at not in self.done:
+            self.held.append(draws)
             f = self.file(name, draws, cell)
             if f is not None and self.resume and f.exists():
                 self.done[at] = stored_scores(f)
@@ -258,18 +340,21 @@ class Scorer:
             loss = get_loss(loss, **cell.loss[1])
         how: dict[str, Any] = dict(protocol=self.e.protocol, loss=loss, hard=False)
         def run(r, networks):
-            soft = self.labels(draws[r], r, cfg) if asked else None
+            soft = self.labels(draws[r], r, cfg, self.views(cell)) if asked else None
             return evaluate(draws[r], self.data, cell.model[0], soft, device=self.device,
                             repeats=networks, seed=self.e.seed + r, model_kw=model_kw, **how, **own)
         repeats = self.e.repeats
         s = run(0, repeats) if len(draws) == 1 else _pooled([run(r, 1) for r in range(repeats)])
         if asked:
-            s.config['label_bytes'] = self.labels(draws[0], 0, cfg).nbytes()['total']
+            labels = self.labels(draws[0], 0, cfg, self.views(cell))
+            s.config['label_bytes'] = labels.nbytes()['total']
         return s
 
 # %% ../nbs/12_compare.ipynb #33cac436
 _NO_IOR = ("the soft labels are the set's own, and without their teacher random images cannot get "
            "the same; give a teacher that labels both (--teacher NAME)")
+_NO_ARS = ("the recipe has no augmentation to leave out; give one that has (--protocol dsa, or "
+           "--set augment=NAME)")
 
 @dataclass
 class _Item:
@@ -290,7 +375,26 @@ def _made(item, data, ipc, repeats, out, **kw) -> _Item:
         draws.append(distill(item, data, ipc, seed=seed + r, **kw))
     return _Item(item, draws, is_random)
 
-def _row(item: _Item, cell: Cell, scorer: Scorer, grid: Grid, hard: bool) -> Row:
+def _without(name, draws, cell: Cell, scorer: Scorer, grid: Grid) -> list[float] | None:
+    "Top-1 without augmentation, where DD-Ranking asks for it and there is one."
+    place = scorer.without(cell) if grid.ddranking else None
+    return None if place is None else list(scorer.score(name, draws, place).top1)
+
+def _measured(s: Scores, item: _Item, cell: Cell, scorer: Scorer, grid: Grid) -> None:
+    "What fairness asks of the set itself, and of the full data."
+    full: Any = True if grid.ddranking and grid.full is None else grid.full
+    if full is True:
+        s.full, s.config['full_recipe'] = scorer.full(cell)
+    elif isinstance(full, dict):
+        s.full = full.get(cell.model[2], full.get(cell.model[0]))
+    else:
+        s.full = None if full is False else full
+    if grid.ddranking and 'no_ior' not in s.config:
+        s.bare = _without(item.name, item.draws, cell, scorer, grid)
+        if s.bare is None:
+            s.config['no_ars'] = _NO_ARS
+
+def _row(item: _Item, cell: Cell, scorer: Scorer, grid: Grid, hard: bool | str) -> Row:
     "The row of an item in a cell."
     ds, s = item.draws[0], scorer.score(item.name, item.draws, cell)
     size = ds.nbytes()['total']
@@ -300,23 +404,22 @@ def _row(item: _Item, cell: Cell, scorer: Scorer, grid: Grid, hard: bool) -> Row
             s.hard = list(scorer.score(item.name, item.draws, replace(cell, loss=_CE)).top1)
         if not scorer.teachers:
             s.config['no_ior'] = _NO_IOR
-    full = grid.full
-    s.full = full.get(cell.model[2], full.get(cell.model[0])) if isinstance(full, dict) else full
+    _measured(s, item, cell, scorer, grid)
     return Row(item.name, ds.ipc, cell.model[2], cell.loss[2], cell.opt[2], s, ds,
                ds.meta.get('seconds'), ds.meta.get('peak_bytes'), size)
 
-def _beside(row: Row, item: _Item, cell: Cell, scorer: Scorer, grid: Grid, rows) -> float | None:
+def _beside(row: Row, item: _Item, cell: Cell, scorer: Scorer, grid: Grid, rows) -> Scores | None:
     "What random images reach where `row` was scored; None if nobody knows."
     if cell.is_soft and not scorer.teachers:
         return None
-    if grid.fair and not item.is_random:
-        seeds = range(scorer.e.seed, scorer.e.seed + scorer.e.repeats)
-        draws = [random_like(row.set, scorer.data, s) for s in seeds]
-        return scorer.score('random', draws, cell).mean
+    if (grid.fair or grid.ddranking) and not item.is_random:
+        draws = scorer.random(row.set)
+        s = scorer.score('random', draws, cell)
+        return replace(s, bare=_without('random', draws, cell, scorer, grid))
     at = lambda r: (str(r.ipc), r.model, r.loss, r.opt)
     there = [(i, r) for i, r in rows if r.name == 'random' and at(r) == at(row)]
     drawn = [r for i, r in there if i.is_random] or [r for _, r in there]
-    return drawn[0].scores.mean if drawn else None
+    return drawn[0].scores if drawn else None
 
 def _check_settings(items, grid: Grid) -> None:
     "Settings of methods that nobody asked for, or that are not there, are errors at once."
@@ -326,6 +429,13 @@ def _check_settings(items, grid: Grid) -> None:
             raise unknown(m, methods, 'methods_kw')
         parse(get_method(m).settings, own, m)
     parse(LabelSettings, grid.label_kw or {}, 'label_kw')
+
+def _check_hard(cells: list[Cell], teachers: list) -> None:
+    "Hard labels only, and somebody or something that asks for others: one of them is a mistake."
+    for c in cells:
+        Evaluation(hard='only', loss=c.loss[0])
+    if teachers:
+        raise ValueError("teacher: expected None with hard='only' (--hard), hard labels ask nobody")
 
 def _brought(item: _Item, cells: list[Cell], teachers: list) -> None:
     "Is there somebody to label the set, if a loss wants soft labels?"
@@ -351,11 +461,14 @@ def compare(
     settings and names that are not there, before anything is made."""
     own, how, training = sort_out(settings, Grid, Evaluation, Training, of='compare')
     items, grid, hard = check_items(items), Grid(**own), how.pop('hard', True)
+    hard = Evaluation(hard=hard).hard
     out = None if out is None else Path(out)
     places, data = cells(grid), load_data(data)
     _check_settings(items, grid)
     several = isinstance(teacher, (list, tuple))
     teachers = [] if teacher is None else list(teacher) if several else [teacher]
+    if hard == 'only':
+        _check_hard(places, teachers)
     scorer = Scorer(data, teachers, how, training, grid.label_kw, out, resume, device)
     kw, found = dict(seed=scorer.e.seed, device=device, resume=resume), []
     for item in progress(items, 'comparing'):
@@ -365,7 +478,10 @@ def compare(
         found += [(i, c, _row(i, c, scorer, grid, hard)) for c in places]
     rows = [(i, r) for i, _, r in found]
     for i, c, r in found:
-        r.scores.random = _beside(r, i, c, scorer, grid, rows)
+        other = _beside(r, i, c, scorer, grid, rows)
+        if other is not None:
+            r.scores.random, r.scores.random_top1 = other.mean, list(other.top1)
+            r.scores.random_bare = other.bare
     return [r for _, r in rows]
 
 if compare.__doc__ is not None:               # python -OO has none

@@ -165,7 +165,8 @@ def nothing_runs(data, tmp_path_factory):
         m.setattr(dd_lit.distill, 'distill', made)
         m.setattr(dd_lit.compare, 'distill', made)
         m.setattr(dd_lit.compare.Scorer, 'score', lambda *a: Scores([1.], [1.], [1.]))
-        m.setattr(dd_lit.evaluate, 'full_accuracy', lambda *a, **kw: 1.)
+        m.setattr(dd_lit.compare, 'full_accuracy', lambda *a, **kw: 1.)
+        m.setenv('DD_LIT_CACHE', str(tmp_path_factory.mktemp('cache')))
         made('random', data).save('set')
         yield
 

@@ -3,10 +3,14 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dd_lit.evaluate import Scores, augmentation_robust, label_robust
+from dd_lit.compare import Grid, Scorer, cells
+from dd_lit.data import load_data
+from dd_lit.evaluate import Scores, augmentation_robust, evaluate, label_robust
+from dd_lit.sets import DistilledSet
 
 THEIRS = json.loads(Path(__file__).with_name('ddranking_values.json').read_text())
 NEUTRAL = 26.894142136999513                    # 100 (1 - 1/e)/(e - 1/e)
@@ -105,3 +109,82 @@ def test_scores_say_nothing_that_was_not_measured(top1, hard, full, random, each
     assert s.to_dict()['lrs'] == s.lrs and s.to_dict()['ars'] == s.ars
     for v in (s.lrs, s.ars):
         assert v is None or -1e-9 <= v <= 100 + 1e-9
+
+
+SMALL = ['--repeats', 2, '--set', 'epochs=6', 'width=8']
+
+
+def score(tmp_path):
+    f, = (tmp_path/'a').glob('scores_*.json')
+    s = json.loads(f.read_text())
+    f.unlink()
+    return s
+
+
+def test_all_that_ddranking_asks_in_one_command(call, tmp_path, monkeypatch):
+    "Each of the eight accuracies is there, the scores follow from them, and nothing is trained twice."
+    monkeypatch.setenv('DD_LIT_CACHE', str(tmp_path/'cache'))
+    call('distill', 'herding', '--ipc', 2, '--set', 'width=8', '--out', 'a', check=0)
+    soft = ['--loss', 'kl', '--teacher', 'convnet3:width=8', '--teacher-epochs', 1]
+    kept = None
+    for _ in range(2):
+        p = call('evaluate', 'a', '--ddranking', '--protocol', 'dsa', *soft, *SMALL, check=0)
+        s = score(tmp_path)
+        files = {f: f.stat().st_mtime_ns for f in (tmp_path/'cache'/'scores').iterdir()}
+        assert kept in (None, files)
+        kept = files
+    assert all(len(s[k]) == 2 for k in ('top1', 'hard', 'random_top1', 'bare', 'random_bare')) and s['full'] > 0
+    assert s['lrs'] == label_robust(s['full'], s['hard'], s['top1'], s['random_top1'])
+    assert s['ars'] == augmentation_robust(s['top1'], s['random_top1'], s['bare'], s['random_bare'])
+    assert f"LRS {s['lrs']:.1f} %, ARS {s['ars']:.1f} %" in p.stdout and 'same recipe, 6 epochs' in p.stdout
+    # soft, hard, random, the set and random images without augmentation, full data
+    assert len(files) == 6
+    p = call('compare', 'a', 'random', '--ipc', 2, '--ddranking', '--protocol', 'dsa', *soft, *SMALL, check=0)
+    assert 'LRS (%)' in p.stdout and 'ARS (%)' in p.stdout and 'Full data, convnet3' in p.stdout
+    ours, chance = (r['scores'] for r in json.loads((tmp_path/'runs/compare/compare.json').read_text())['rows'])
+    assert [ours[k] for k in ('lrs', 'ars', 'full')] == [s[k] for k in ('lrs', 'ars', 'full')]
+    assert chance['ars'] == pytest.approx(NEUTRAL, abs=1e-9) and chance['ior'] == 0
+    # without augmentation in the recipe no ARS and a reason; without the flag nobody is told of either
+    p = call('evaluate', 'a', '--ddranking', *SMALL, check=0)
+    s = score(tmp_path)
+    assert s['ars'] is None and s['lrs'] is not None and 'no ARS: the recipe has no augmentation' in p.stdout
+    p = call('evaluate', 'a', *SMALL, check=0)
+    assert 'RS' not in p.stdout and score(tmp_path)['lrs'] is None
+
+
+def test_hard_labels_for_everything(call, tmp_path):
+    "A set with soft labels: its class labels only, and whoever asks for more is told."
+    call('distill', 'random', '--ipc', 1, '--out', 'b', check=0)
+    b = DistilledSet.load(tmp_path/'b')
+    both = DistilledSet(b.images, b.labels, b.norm, b.classes, soft=torch.eye(10)*5, soft_kind='logits', meta=b.meta)
+    both.save(tmp_path/'a')
+    p = call('evaluate', 'a', '--hard', *SMALL, check=0)
+    s = score(tmp_path)
+    assert s['top1'] == s['hard'] == evaluate(b, hard='only', epochs=6, repeats=2, model_kw=dict(width=8)).top1
+    assert "the set's soft ones are not looked at" in p.stdout
+    p = call('compare', 'a', 'random', '--hard', *SMALL, check=0)
+    rows = json.loads((tmp_path/'runs/compare/compare.json').read_text())['rows']
+    assert rows[0]['scores']['top1'] == s['top1']
+    for words, said in (('evaluate a --hard --loss kl', 'loss: expected ce with --hard'),
+                        ('compare a --hard --loss ce gift', 'loss: expected ce with --hard'),
+                        ('compare a --hard --loss kl --teacher convnet3', 'teacher: expected none with --hard')):
+        p = call(*words.split(), check=2)
+        assert said in p.stderr and len(p.stderr.strip().splitlines()) == 1
+    for more, said in ((dict(loss='kl'), '^loss: expected ce'), (dict(soft=torch.eye(10)), '^soft: expected None')):
+        with pytest.raises(ValueError, match=said):
+            evaluate(both, hard='only', **more)
+
+
+def test_a_damaged_full_accuracy_is_named(tmp_path):
+    "As any other stored score."
+    d = load_data('digits')
+    scorer = Scorer(d, [], dict(model_kw=dict(width=8)), dict(epochs=1), out=tmp_path)
+    place, = cells(Grid())
+    top1, how = scorer.full(place)
+    f, = (tmp_path/'scores').iterdir()
+    assert json.loads(f.read_text())['full'] == top1 and how.startswith('same recipe, 1 epochs')
+    for text in ('', '{}', '[]', '{"full": 101}', '{"full": NaN}', '{"full": "9"}', '{"full": null}'):
+        f.write_text(text)
+        with pytest.raises(ValueError, match='is damaged; delete it') as e:
+            Scorer(d, [], dict(model_kw=dict(width=8)), dict(epochs=1), out=tmp_path).full(place)
+        assert f.name in str(e.value)
