@@ -28,6 +28,7 @@ from .core import (
     PeakMemory,
     atomic_write,
     callable_module,
+    duration,
     local_seed,
     progress,
     remove_leftovers,
@@ -276,10 +277,21 @@ class _Folder:
         return (f'interrupted; {self.kept} of {self.method.cfg.iters} iterations are kept in '
                 f'{str(self.out)!r}, the same command{how} goes on from there')
 
+def _first_look(method: Method, took: float) -> str | None:
+    "After five seconds of a run that will take more than ten minutes: what would be quick."
+    per_step = took/method.k
+    if took < 5 or per_step*method.cfg.iters < 600:
+        return None
+    n, whole = max(1, int(120/per_step)), per_step*method.cfg.iters
+    more = 'other images, for a first look' if method.fixed_iters else 'a first look, that can go on'
+    return (f'{method.name}: {method.cfg.iters} iterations take about {duration(whole)} here; '
+            f'iters={n} (--iters {n}) takes {duration(n*per_step)} and is {more}')
+
 def _steps(method: Method, folder: _Folder, every: float, on_step: Callable | None,
            watch: Callable | None) -> None:
     "All steps that are left, with a checkpoint every so many seconds."
     last, memory, iters = time.monotonic(), PeakMemory(method.device), method.cfg.iters
+    begun, hinted = last, method.k > 0
     with progress(desc=f'{method.name} ipc {method.ipc}', total=iters, initial=method.k) as bar:
         while method.k < iters:
             before = method.state_dict() if folder.out else None
@@ -297,6 +309,10 @@ def _steps(method: Method, folder: _Folder, every: float, on_step: Callable | No
                 raise
             bar.set_postfix(loss=f'{loss:.4g}', refresh=False)
             bar.update()
+            hint = None if hinted or bar.disable else _first_look(method, time.monotonic() - begun)
+            if hint:
+                tqdm.write(hint, file=sys.stderr)
+                hinted = True
             if folder.out and time.monotonic() - last >= every and method.k < iters:
                 folder.save(method.state_dict())
                 last = time.monotonic()

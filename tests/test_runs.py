@@ -14,7 +14,7 @@ from helpers import generators
 
 from dd_lit.core import _writer
 from dd_lit.data import fingerprint, load_data
-from dd_lit.distill import distill, load_checkpoint, run, seal, split_off
+from dd_lit.distill import _first_look, distill, load_checkpoint, run, seal, split_off
 from dd_lit.method import Method, get_method, list_methods
 from dd_lit.models import create_model, weights_digest
 from dd_lit.sets import DistilledSet
@@ -274,3 +274,15 @@ def test_a_wrong_start_is_one_line(call, tmp_path):
         p = call('distill', 'dc', '--iters', 1, '--set', f'init={init}', 'width=8', check=2)
         assert len(p.stderr.splitlines()) == 1 and words in p.stderr, p.stderr
     call('distill', 'dc', '--iters', 1, '--ipc', 2, '--set', 'init=start', 'width=8', 'batch_real=10', check=0)
+
+
+@pytest.mark.parametrize('name, words', [('dc', 'a first look, that can go on'),
+                                         ('sre2l', 'other images, for a first look')])
+def test_a_long_run_says_what_would_be_quick(name, words):
+    "After five seconds, if it will take more than ten minutes."
+    m = get_method(name)('digits', 1, device='cpu', iters=1000)
+    m.k = 2
+    assert _first_look(m, 4.) is None and '--iters 40) takes 2 min' in _first_look(m, 6.)
+    assert words in _first_look(m, 6.) and 'take about 50 min' in _first_look(m, 6.)
+    m.k = 100
+    assert _first_look(m, 6.) is None                     # a minute in all
