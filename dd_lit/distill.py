@@ -283,9 +283,9 @@ def _first_look(method: Method, took: float) -> str | None:
     if took < 5 or per_step*method.cfg.iters < 600:
         return None
     n, whole = max(1, int(120/per_step)), per_step*method.cfg.iters
-    more = 'other images, for a first look' if method.fixed_iters else 'a first look, that can go on'
+    more = ', but other images' if method.fixed_iters else ', and can go on from there'
     return (f'{method.name}: {method.cfg.iters} iterations take about {duration(whole)} here; '
-            f'iters={n} (--iters {n}) takes {duration(n*per_step)} and is {more}')
+            f'for a first look, --iters {n} takes {duration(n*per_step)}{more}')
 
 def _steps(method: Method, folder: _Folder, every: float, on_step: Callable | None,
            watch: Callable | None) -> None:
