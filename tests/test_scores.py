@@ -7,9 +7,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dd_lit.compare import Grid, Scorer, cells
+from dd_lit.compare import Grid, Scorer, cells, compare, random_like, teach
 from dd_lit.data import load_data
-from dd_lit.evaluate import Scores, augmentation_robust, evaluate, label_robust
+from dd_lit.evaluate import (
+    Scores,
+    augmentation_robust,
+    evaluate,
+    full_accuracy,
+    full_recipe,
+    label_robust,
+)
+from dd_lit.models import create_model
 from dd_lit.sets import DistilledSet
 
 THEIRS = json.loads(Path(__file__).with_name('ddranking_values.json').read_text())
@@ -188,3 +196,29 @@ def test_a_damaged_full_accuracy_is_named(tmp_path):
         with pytest.raises(ValueError, match='is damaged; delete it') as e:
             Scorer(d, [], dict(model_kw=dict(width=8)), dict(epochs=1), out=tmp_path).full(place)
         assert f.name in str(e.value)
+
+
+def test_without_augmentation_is_the_same_recipe_otherwise(monkeypatch):
+    "Set and random images are trained, and labelled, on the images as they are, for as many epochs."
+    d = load_data('digits')
+    eleven = DistilledSet(torch.zeros(11, 1, 16, 16), torch.arange(11) % 10, d.norm, d.classes)
+    ds, how = random_like(eleven, d, 7), dict(protocol='dsa', epochs=4, model_kw=dict(width=8))
+    s = compare([ds], d, ddranking=True, repeats=2, **how)[0].scores
+    assert s.bare == evaluate(ds, d, repeats=2, augment=None, **how).top1
+    draws = [random_like(ds, d, r) for r in range(2)]
+    for other, kw in ((s.random_bare, dict(augment=None)), (s.random_top1, {})):
+        assert other == [evaluate(x, d, repeats=1, seed=r, **how, **kw).top1[0] for r, x in enumerate(draws)]
+    assert s.full == full_accuracy(d, model_kw=dict(width=8), **full_recipe(d, 'dsa', epochs=4))
+    seen = []
+    def noted(ds, teachers, cfg, seed=0, **views):
+        seen.append(teach(ds, teachers, cfg, seed, **views))
+        return seen[-1]
+    monkeypatch.setattr('dd_lit.compare.teach', noted)
+    teacher = create_model('convnet3', 10, 1, 16, seed=0, width=8).eval()
+    compare([ds], d, ddranking=True, repeats=1, loss='kl', teacher=teacher, full=95., **how)
+    shown = [(bool(k.get('augment')), k['crop'], k['flip'], k['cutmix']) for k in (l.settings for l in seen)]
+    assert sorted(shown) == [(False, 1., False, False)]*2 + [(True, 1., False, False)]*2
+    seen.clear()
+    compare([ds], d, ddranking=True, repeats=1, loss='kl', teacher=teacher, full=95., epochs=4, model_kw=dict(width=8))
+    assert sorted(l.settings['crop'] for l in seen) == [.08, .08, 1., 1.]
+    assert {(l.settings['flip'], l.settings['cutmix']) for l in seen if l.settings['crop'] == 1.} == {(False, False)}
