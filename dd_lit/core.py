@@ -136,7 +136,7 @@ class _Lines(tqdm):
                 self.say(self.beginning())
             return
         took = self._took()
-        if took >= self.due and self.n > self.initial:
+        if took >= self.due and self.initial < self.n != self.total:
             self.due = next(t for t in _moments() if t > took)
             self.say(self.place(took))
 
