@@ -201,6 +201,8 @@ class Distill(OnData):
         None, "iterations, if not the method's default; more than a set has: go on", low=1)
     fresh: bool = setting(False, 'start anew even if the folder holds a checkpoint or result')
     plugin: list | None = setting(None, 'modules to import first, which register methods of yours')
+    recipe: str | None = setting(
+        None, 'begin with the settings of a recipe: its name, or a dataset (dd_lit reproduce)')
     set: list | None = setting(None, 'settings of the method, NAME=VALUE ...')
     validate_every: int | None = setting(
         None, 'test a small network after so many iterations, on held-out training images', low=1)
@@ -215,7 +217,7 @@ class Distill(OnData):
         from dd_lit.parallel import first
         from dd_lit.sets import safe_name
         _import(self.plugin)
-        cfg = read_pairs(self.set)
+        cfg = self.recipe_settings() | read_pairs(self.set)
         if self.iters is not None:
             cfg['iters'] = self.iters
         parse(get_method(self.method).settings, cfg, self.method)
@@ -230,6 +232,13 @@ class Distill(OnData):
             ds.show(path=out/'grid.png')
         took, size = ds.meta['seconds'], ds.nbytes()['total']
         print(f"{ds}\n{took:.1f} s, {size:,} bytes; picture in {out/'grid.png'}")
+
+    def recipe_settings(self) -> dict[str, Any]:
+        "What a recipe says about the method; nothing without one."
+        if self.recipe is None:
+            return {}
+        from dd_lit.reproduce import settings_of
+        return settings_of(self.method, self.recipe, self.ipc)
 
 def _import(modules: list[str] | None) -> None:
     "Import modules by name, those of the working folder too."
@@ -524,6 +533,9 @@ class Export(Command):
 class Reproduce(Command):
     "Run rows of a paper's table from nothing to the verdict; goes on after an interruption."
     names: list | None = word('rows to run, data/method/ipcN; none: list them', several=True)
+    paper: str | None = setting(None, 'list only rows of this paper: dc, gvbsm, ogm, gift')
+    data: str | None = setting(None, 'list only rows of this dataset')
+    method: str | None = setting(None, 'list only rows of this method')
     out: str = setting('runs/reproduce', 'folder for sets and scores')
     root: str | None = setting(None, 'where named datasets lie; default $DD_LIT_DATA, else ./data')
     scale: float = setting(1., 'share of the iterations', above=0, high=1)
@@ -533,13 +545,11 @@ class Reproduce(Command):
     set: list | None = setting(None, 'what does not change the meaning: real_dtype, slice_size')
 
     def run(self) -> None:
-        from dd_lit.reproduce import get_recipe, line, load_recipes, reproduce
+        from dd_lit.reproduce import check_recipe, get_recipe, line, listing, reproduce
         if not self.names:
-            for r in load_recipes().values():
-                where = f'{r.paper}, {r.table}, {r.row}; {r.sets} sets x {r.networks} networks'
-                print(f"{r.name:32} {r.published:5.1f} ± {r.deviation:<4} {where}")
+            print(listing(self.paper, self.data, self.method))
         for n in self.names or []:
-            get_recipe(n)                           # a wrong name is wrong now, not after an hour
+            check_recipe(get_recipe(n))             # a wrong name is wrong now, not after an hour
         how: dict[str, Any] = dict(sets=self.sets, networks=self.networks, device=self.device)
         for n in self.names or []:
             own = read_pairs(self.set)

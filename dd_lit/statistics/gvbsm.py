@@ -6,8 +6,10 @@
 __all__ = ['PRESETS', 'GVBSMSettings', 'GVBSM', 'preset']
 
 # %% ../../nbs/statistics/gvbsm.ipynb #3d037fab
+import json
 import warnings
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from torch import Tensor, nn
 from ..labels.losses import get_loss
 from ..method import register
 from ..settings import setting
-from ..teachers import FIVE, FOUR, cache_dir
+from ..teachers import FIVE, cache_dir
 from .bn_matching import BNMatcher, bn_layers
 from .conv_stats import ConvMatcher, ConvStats, conv_key, conv_statistics
 from .densify import densify_loss
@@ -105,37 +107,14 @@ class GVBSM(SRe2L):
         return out
 
 # %% ../../nbs/statistics/gvbsm.ipynb #9a1b60b8
-_SGD = dict(opt='sgd', momentum=.9, weight_decay=1e-4, schedule='cosine')
-_ADAMW = dict(opt='adamw', weight_decay=.01, schedule='cosine')
-_CIFAR = dict(backbones=FIVE, squeeze_epochs=5, squeeze_lr=.05, squeeze_batch_size=64,
-              lr=.05, iters=4000, batch_size=50)
+def _presets() -> dict[str, dict[str, dict]]:
+    "Those in the table of recipes that are G-VBSM's, by stage."
+    known = json.loads(files('dd_lit').joinpath('recipes.json').read_text(encoding='utf-8'))
+    found = {k.partition('/')[2]: p for k, p in known['presets'].items() if k.startswith('gvbsm/')}
+    stages = dict(distill='settings', relabel='relabel', evaluate='evaluate')
+    return {k: {s: p[field] for s, field in stages.items()} for k, p in found.items()}
 
-# `gamma` is the weight of the true label in Eq. 11; `preset` makes the loss of it
-PRESETS = {
-    'imagenet-1k': dict(
-        distill=dict(teachers='torchvision', backbones=FOUR, lr=.1, iters=4000, batch_size=40,
-                     patch=16, first_weight=10., jitter=32),
-        relabel=dict(epochs=300, batch_size=1024),
-        evaluate=dict(model='resnet18', gamma=.1, lr=.001, epochs=300, batch_size=1024, **_ADAMW)),
-    'tiny-imagenet': dict(
-        distill=dict(backbones=FIVE, squeeze_epochs=50, squeeze_lr=.1, squeeze_batch_size=128,
-                     lr=.05, iters=4000, batch_size=50),
-        relabel=dict(epochs=100, batch_size=128),
-        evaluate=dict(model='resnet18', gamma=.1, lr=.2, epochs=100, batch_size=128, **_SGD)),
-    'cifar-10': dict(
-        distill=_CIFAR,
-        relabel=dict(epochs=1000, batch_size=64),
-        evaluate=dict(model='convnet3', gamma=.15, lr=.001, epochs=1000, batch_size=64, **_ADAMW)),
-    'cifar-100': dict(
-        distill=_CIFAR | dict(squeeze_epochs=50),
-        relabel=dict(epochs=1000, batch_size=64),
-        evaluate=dict(model='convnet3', gamma=.15, lr=.1, epochs=1000, batch_size=64, **_SGD)),
-    'small': dict(
-        distill=dict(backbones=('resnet18', 'convnet3', 'wrn16_2'), width=16, iters=150,
-                     squeeze_epochs=6, squeeze_augment='crop', crop=.5, flip=False, lr=.1),
-        relabel=dict(epochs=150, batch_size=50, crop=.5, flip=False, mix=False),
-        evaluate=dict(model='convnet3', gamma=.1, lr=.003, epochs=150, batch_size=50, **_ADAMW)),
-}
+PRESETS = _presets()       # the same rows that `dd_lit reproduce` begins with
 
 def preset(
     name: str,            # imagenet-1k, tiny-imagenet, cifar-10, cifar-100, small
@@ -151,7 +130,8 @@ def preset(
         raise ValueError(f"part: expected one of {', '.join(PRESETS[name])}, got {part!r}")
     out = dict(PRESETS[name][part])
     if part == 'evaluate':
-        out |= dict(loss=get_loss('mse_ce', gamma=out.pop('gamma')), hard=False)
+        name_of, own = out['loss']                   # Eq. 11: MSE and gamma times the true label
+        out |= dict(loss=get_loss(name_of, **own), hard=False)
     if part != 'distill' and name.startswith('cifar') and n is not None and n <= 100:
         out['batch_size'] = n
     return out

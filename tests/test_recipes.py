@@ -1,0 +1,169 @@
+"""The table of recipes: its numbers are the papers', its names find the runs that are there, nothing in it pretends."""
+import json
+import re
+from collections import Counter
+
+import pytest
+import torch
+from conftest import ROOT
+
+from dd_lit.data import ImageData, load_data
+from dd_lit.method import get_method, list_methods
+from dd_lit.reproduce import Recipe, _folder, get_recipe, load_recipes, reproduce
+
+RECIPES = load_recipes()
+PAPERS = ROOT.parent/'shared'/'papers'
+# where a table begins and ends in the text of its paper
+REGIONS = {
+    ('dc', 'Table 1'): ('Dataset\t#Image/Class', 'Table 1: Test'),
+    ('dc', 'Table 2'): ('Distance Function\tTest', 'Table 2: Test'),
+    ('dc', 'Table 3'): ('Dataset\tIPC\tRandom\tHerding\tDC Baseline', 'Table 3: Ablation'),
+    ('dc', 'Table 4'): ('source\\target\t', 'Table 4: Cross'),
+    ('dc', 'Section 4.5'): ('tiny ImageNet (200 classes', '- [30]'),
+    ('gvbsm', 'Table 1'): ('$\\alpha \\backslash$ Evaluation Model', 'Table 1. ImageNet'),
+    ('gvbsm', 'Table 2'): ('Method\tEvaluation Model', 'Table 2. ImageNet'),
+    ('gvbsm', 'Table 3'): ('Candidates (Backbone)', 'Table 3. ImageNet'),
+    ('gvbsm', 'Table 4'): ('Dataset\tIPC\tMTT [1]', 'Table 4. Comparison'),
+    ('gvbsm', 'Table 5'): ('Dataset\tIPC\tCoreset Selection', 'Table 5. Comparison'),
+    ('gvbsm', 'Table 6'): ('Logit Normalization\tEvaluation Model', 'Table 6. ImageNet'),
+    ('gvbsm', 'Table 10'): ('C. Additional Ablation', 'Table 10. Ablation'),
+    ('gvbsm', 'Table 11'): ('Evaluation Model\\Epoch', 'Table 11. Ablation'),
+    ('gvbsm', 'Appendix D'): ('evaluation performance as', "It’s important"),
+    ('ogm', 'soft labels'): ('Under the soft label setting', 'Under the hard label setting'),
+    ('ogm', 'hard labels'): ('Under the hard label setting', 'Notably, OGM'),
+    ('ogm', 'Table 3'): ('Configuration Soft Label', 'Key Findings'),
+    ('gift', 'Table 1'): ('Table 1: Comparison with the state', 'Table 2: Comparison'),
+    ('gift', 'Table 2'): ('Table 2: Comparison with the state', '5.2 Can GIFT'),
+    ('gift', 'Table 3'): ('Table 3: Comparison with the knowledge', '5.4 Can GIFT'),
+    ('gift', 'Table 4'): ('Table 4: Top-1 accuracy on cross-arch', 'Table 5: Top-1'),
+    ('gift', 'Table 5'): ('Table 5: Top-1 accuracy on cross-opt', 'Cross-optimizer Generalization.'),
+    ('gift', 'Table 6'): ('Table 6: Comparsion', 'Are Both Modules'),
+    ('gift', 'Table 7'): ('Table 7: Ablation study', 'Influence of Hyper'),
+    ('gift', 'Table 12'): ('Table 12: Top-1', 'Influence of Hyper-parameter'),
+    ('gift', 'Table 13'): ('Table 13: Ablation', 'Appendix E Pytorch'),
+}
+# numbers in these regions that are no results: said twice, or of another kind
+NOT_ROWS = {('gvbsm', 'Appendix D'): Counter({(32.8, None): 1})}
+
+
+def places() -> dict[tuple[str, str], list[tuple[float, float | None]]]:
+    "(paper, table) -> what the recipes say stands there."
+    out: dict = {}
+    for r in RECIPES.values():
+        if r.published is not None:
+            out.setdefault((r.paper, r.table), []).append((r.published, r.deviation))
+        for paper, table, _, mean, deviation in r.also:
+            out.setdefault((paper, table), []).append((mean, deviation))
+    return out
+
+
+def numbers(paper: str, text: str) -> list[tuple[float, float | None]]:
+    "The results in a piece of text: with deviation, in percent, or bare where a line is nothing else."
+    text = text.replace('±plus-or-minus\\pm±', '±').replace('\\pm', '±').replace('<b>', '').replace('</b>', '')
+    text = re.sub(r'\(\s*\\uparrow[^)]*\)', '', text)
+    found = [(float(a), float(b)) for a, b in re.findall(r'(\d+\.\d+)\s*±\s*(\d+\.?\d*)', text)]
+    if found:
+        return found
+    if '%' in text:
+        return [(float(a), None) for a in re.findall(r'(\d+\.\d+)\s*%', text)]
+    lines = [re.search(r'((?: \d+\.\d)+)$', line) for line in text.splitlines()]
+    return [(float(a), None) for m in lines if m for a in m[1].split()]
+
+
+def test_every_place_has_a_region():
+    assert set(places()) == set(REGIONS)
+
+
+@pytest.mark.skipif(not PAPERS.is_dir(), reason='the papers are not here')
+@pytest.mark.parametrize('where', REGIONS, ids=lambda w: ' '.join(w))
+def test_numbers_are_the_papers(where):
+    "All that a table says is a row, and all that rows say stands in their table."
+    begin, end = REGIONS[where]
+    text = (PAPERS/f'{where[0]}.txt').read_text(encoding='utf-8')
+    at = text.index(begin)
+    there = Counter(numbers(where[0], text[at:text.index(end, at + len(begin))]))
+    here = Counter(places()[where])
+    there -= NOT_ROWS.get(where, Counter())
+    assert here == there, (here - there, there - here)
+
+
+def test_names():
+    kind = re.compile(r'[a-z0-9_]+/[a-z0-9_]+/(ipc\d+|all)(@[a-z0-9_.+-]+(,[a-z0-9_.+-]+)*)?')
+    for name, r in RECIPES.items():
+        assert kind.fullmatch(name), name
+        others = name.partition('@')[2].split(',')
+        assert r.on is None or (r.on in RECIPES and RECIPES[r.on].on is None), name
+        assert len(set(others)) == len(others) or others.count('gift') == 2, name
+
+
+def test_no_row_pretends():
+    "What can be run has a method and somebody to label; what cannot says why, and has no settings."
+    for name, r in RECIPES.items():
+        if r.lacks:
+            assert all(r.lacks), name
+            continue
+        assert r.method in (*list_methods(), 'whole'), name
+        if r.relabel and not r.teachers:
+            cls = get_method(r.method)
+            assert hasattr(cls, 'nets') or hasattr(cls, 'teacher'), name
+        soft = r.evaluate.get('loss', 'ce') != 'ce'
+        assert not soft or r.relabel, name
+        assert r.settings or r.method in ('random', 'herding', 'k_center', 'forgetting', 'whole'), name
+
+
+@pytest.mark.parametrize('name', [n for n, r in RECIPES.items() if r.lacks][::11])
+def test_what_is_lacking_is_said(name, tmp_path):
+    with pytest.raises(ValueError, match='cannot be run, dd_lit lacks') as e:
+        reproduce(name, tmp_path)
+    assert '\n' not in str(e.value) and not list(tmp_path.iterdir())
+
+
+SMALL = Recipe('digits/dc/ipc1', paper='none', table='none', row='none', data='digits', method='dc', ipc=1, sets=2,
+               networks=2, settings=dict(iters=20, width=8, batch_real=20), published=50., deviation=2.,
+               evaluate=dict(protocol='dc', epochs=20, model_kw=dict(width=8)))
+
+
+def test_runs_that_are_there_are_found():
+    "The folder that a stored run lies in: another name, and weeks of runs would be made again."
+    assert _folder(SMALL, load_data('digits'), SMALL.settings, 'x').name == 'digits_dc_ipc1_0ce59ece'
+
+
+def test_real_runs_are_found():
+    try:
+        data = load_data('mnist')
+    except FileNotFoundError:
+        pytest.skip('MNIST is not here')
+    names = {'mnist/random/ipc1': 'd95b1585', 'mnist/dc/ipc1': '5133e3a4', 'mnist/dc_md/ipc1': 'b9b8cc99',
+             'mnist/dc_inter/ipc1': '08f36455'}
+    for name, digest in names.items():
+        r = get_recipe(name)
+        assert _folder(r, data, r.settings, 'x').name == f"{name.replace('/', '_')}_{digest}"
+
+
+def toy() -> ImageData:
+    x = torch.arange(24*8*8).remainder(251).view(24, 1, 8, 8).byte()
+    return ImageData(x, torch.arange(24) % 2, x, torch.arange(24) % 2, name='toy')
+
+
+def test_interrupted_and_taken_up(tmp_path, monkeypatch):
+    "Killed after the labels, then again: the numbers of one that was not; and what was there is not touched."
+    import dd_lit.reproduce as m
+    monkeypatch.setattr(m, 'load_data', lambda *a, **kw: toy())
+    r = Recipe('toy/random/ipc2', 'none', 'none', 'none', 'toy', 'random', 2, {}, published=50., deviation=None,
+               evaluate=dict(model='mlp', model_kw=dict(width=4), epochs=3, loss='kl'), sets=1, networks=2,
+               teachers=dict(names=['mlp'], epochs=1, width=4, cache=str(tmp_path/'cache')),
+               relabel=dict(epochs=3, batch_size=2, crop=.5))
+    once = reproduce(r, tmp_path/'a')
+    with monkeypatch.context() as c:
+        def killed(*a, **kw):
+            raise KeyboardInterrupt
+        c.setattr(m, 'evaluate', killed)
+        with pytest.raises(KeyboardInterrupt):
+            reproduce(r, tmp_path/'b')
+    labels = list((tmp_path/'b').rglob('labels.json'))
+    assert len(labels) == 1 and not list((tmp_path/'b').rglob('network*.json'))
+    before = labels[0].stat().st_mtime_ns
+    assert reproduce(r, tmp_path/'b')['top1'] == once['top1']
+    assert labels[0].stat().st_mtime_ns == before
+    stored = json.loads(next((tmp_path/'b').rglob('result.json')).read_text())
+    assert stored['top1'] == once['top1'] and stored['recipe']['relabel'] == r.relabel
