@@ -13,20 +13,30 @@ import ast
 import contextlib
 import difflib
 import errno
-import importlib
 import inspect
 import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable
 from dataclasses import Field, field, fields
 from importlib.metadata import entry_points
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .settings import Settings, explained, fits, names_of, parse, read_pairs, setting, unknown
+from .settings import (
+    Settings,
+    explained,
+    fits,
+    names_of,
+    parse,
+    read_choice,
+    read_pairs,
+    setting,
+    unknown,
+)
 
 if TYPE_CHECKING:
     from dd_lit.compare import Row
@@ -106,8 +116,8 @@ def choices(
     what is no NAME=VALUE behind a colon."""
     out = []
     for t in texts or []:
-        name, _, rest = t.rpartition(':')
-        out.append((name, read_pairs(rest.split(','), flag)) if '=' in rest else t)
+        name, own = read_choice(t, flag)
+        out.append((name, own) if own else t)
     return out
 
 def for_training(
@@ -243,31 +253,19 @@ class Distill(OnData):
 def _import(modules: list[str] | None) -> None:
     "Import modules by name, those of the working folder too."
     for m in modules or ():
-        if not all(p.isidentifier() for p in m.split('.')):
-            raise ValueError(f"plugin: expected the name of a module, like my_module, got {m!r}")
-        with _here():
-            try:
-                importlib.import_module(m)
-            except Exception as e:                       # whatever stands in it
-                raise ValueError(f"plugin: cannot import {m!r}: {type(e).__name__}: {e}") from e
-
-@contextlib.contextmanager
-def _here() -> Iterator[None]:
-    "The working folder in front of Python's path, for a moment."
-    before = list(sys.path)
-    sys.path.insert(0, os.getcwd())
-    try:
-        yield
-    finally:
-        sys.path[:] = before
+        from dd_lit.core import import_here
+        import_here(m, 'plugin')
 
 # %% ../nbs/15_cli.ipynb #35d7b765
 class OnSets(OnData):
     "A command that trains networks on sets and tests them."
     repeats: int = setting(5, 'networks to train on each set', low=1)
     protocol: str = setting('dc', 'how they are trained: dc, dsa or gift')
-    teacher: list | None = setting(None, 'networks, trained on the real data, that label the sets')
-    teacher_epochs: int = setting(5, 'epochs of the teachers', low=1)
+    teacher: list | None = setting(None, 'networks that label the sets: NAME or my_module:function '
+                                   'is trained on the real data, NAME:weights=FILE,input_norm=... '
+                                   'is not')
+    teacher_epochs: int | None = setting(None, 'epochs of those trained here (default: 5, more for '
+                                         'few images)', low=1)
     labels: list | None = setting(None, 'settings of their labels, NAME=VALUE: crop, flip, mix ...')
     set: list | None = setting(None, 'settings of the training or the network, NAME=VALUE ...')
     hard: bool = setting(False, 'train on class labels only, soft ones are not looked at')
@@ -301,10 +299,12 @@ class OnSets(OnData):
         if not self.teacher:
             return None
         from dd_lit.evaluate import named
-        from dd_lit.teachers import squeeze
+        from dd_lit.teachers import as_teacher
         given = [named(t) for t in choices(self.teacher, '--teacher')]
-        how: dict[str, Any] = dict(epochs=self.teacher_epochs, **self.run_on)
-        return [squeeze(name, data, **how | own) for name, own, _ in given]
+        def how(own) -> dict[str, Any]:
+            training = {} if 'weights' in own else dict(epochs=self.teacher_epochs)
+            return self.run_on | training | own
+        return [as_teacher(name, data, **how(own)) for name, own, _ in given]
 
     @property
     def scored(self) -> dict[str, Any]:
@@ -686,9 +686,9 @@ def more_help(
     if issubclass(COMMANDS[name], OnSets):
         from dd_lit.models import network_settings
         from dd_lit.train import Training
-        nets = [t.partition(':')[0] for t in _behind('--model', argv)] or ['convnet3']
+        nets = _behind('--model', argv) or ['convnet3']
         told = [('the training', Training)]
-        told += [(n, network_settings(n)) for n in nets if n != 'timm']
+        told += [(n, network_settings(n)) for n in nets if not n.startswith('timm:')]
     return ''.join(f'\nsettings of {who} (--set NAME=VALUE):\n{explained(cls)}\n'
                    for who, cls in told if names_of(cls))
 
@@ -700,6 +700,11 @@ def _said(e: BaseException) -> str:
         hint = '; make room, or choose another place with --out or DD_LIT_CACHE' if full else ''
         return f'{e.strerror}: {e.filename!r}{hint}'
     return ' '.join(str(e).split()) or type(e).__name__
+
+def _warned(message, category, *where) -> None:
+    "A warning in one line; where in the library it arose says nothing to who typed a command."
+    from tqdm.std import tqdm
+    tqdm.write(f'dd_lit: warning: {_said(message)}', file=sys.stderr)     # above the bars
 
 def _no_memory(e: BaseException) -> bool:
     words = ('out of memory', "can't allocate memory", 'not enough memory')
@@ -714,7 +719,9 @@ def main(
     debug = '--debug' in argv
     name, *rest = [a for a in argv if a != '--debug'] or ['--help']
     try:
-        return _answer(name, rest)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warned
+            return _answer(name, rest)
     except KeyboardInterrupt as e:
         # `run` says what it keeps; elsewhere there is nothing to go on from but sets that are done
         what = str(e) or 'interrupted; the same command starts anew, but keeps sets that are done'

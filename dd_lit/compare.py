@@ -35,10 +35,11 @@ from .evaluate import (
 from .labels.losses import HARD_LOSSES, get_loss
 from .labels.soft import LabelSettings, SoftLabels, relabel
 from .method import get_method, list_methods, plain, short_digest
-from .models import model_settings
+from .models import as_network, model_settings, network_key
 from .parallel import first
 from .sets import DistilledSet, one_line, safe_name
 from .settings import Settings, explained, parse, setting, sort_out, unknown
+from .teachers import as_teacher, by_label
 from .train import Training
 
 # %% ../nbs/12_compare.ipynb #cmpset00
@@ -110,7 +111,8 @@ def score_name(
 # %% ../nbs/12_compare.ipynb #d9b2af77
 class Grid(Settings):
     "What is compared beside the sets."
-    model: str | tuple = setting('convnet3', 'network or list of them: names, or (name, settings)')
+    model: Any = setting('convnet3', 'network or list of them: names, networks of yours (see '
+                         '`Network`), or (one of these, settings)')
     loss: str | tuple | Callable = setting('ce', 'loss or list of them: names, or (name, settings)')
     opt: str | tuple | Callable | None = setting(
         None, "optimiser or list of them: names, or (name, settings); None: the protocol's")
@@ -282,7 +284,10 @@ class Scorer:
         model_kw, own, kind = self.chosen(cell)
         cfg = full_recipe(self.data, self.e.protocol, kind, **own)
         asked = dict(seed=self.e.seed, model_kw=model_kw)
-        how = dict(model=cell.model[0], training=cfg, data=fingerprint(self.data, test=True))
+        d = self.data
+        shape = d.num_classes, d.in_chans, d.size
+        told = network_key(cell.model[0], *shape, d.norm, **model_kw)
+        how = dict(model=told, training=cfg, data=fingerprint(d, test=True))
         key = score_name([], [], **asked, **how, device=self.device.type, recipe=RECIPE_VERSION)
         f = None if self.out is None else self.out/'scores'/f'full_{key}.json'
         if key not in self.done:
@@ -311,7 +316,10 @@ class Scorer:
             return None
         model_kw, _, cfg = self.settings(draws[0], cell)
         asked = self.teachers if cell.is_soft else []
-        how = dict(model=cell.model[0], model_kw=model_kw, loss=cell.loss[:2], training=cfg)
+        d = self.data
+        shape = d.num_classes, d.in_chans, d.size
+        told = network_key(cell.model[0], *shape, draws[0].norm, **model_kw)
+        how = dict(model=told, model_kw=model_kw, loss=cell.loss[:2], training=cfg)
         how |= dict(labels=self.views(cell) if asked else None)
         how |= dict(data=fingerprint(self.data, test=True))
         how |= dict(repeats=self.e.repeats, seed=self.e.seed, device=self.device.type)
@@ -320,7 +328,8 @@ class Scorer:
 
     def score(self, name: str, draws: list[DistilledSet], cell: Cell) -> Scores:
         "Scores of a set, or of several draws of one with a network each; a copy of its own."
-        at = tuple(map(id, draws)), cell.model[2], cell.loss[2], cell.opt[2]
+        text = cell.model[2], cell.loss[2], cell.opt[2]
+        at = tuple(map(id, draws)), id(cell.model[0]), *text
         if at not in self.done:
             self.held.append(draws)
             f = self.file(name, draws, cell)
@@ -386,7 +395,7 @@ def _measured(s: Scores, item: _Item, cell: Cell, scorer: Scorer, grid: Grid) ->
     if full is True:
         s.full, s.config['full_recipe'] = scorer.full(cell)
     elif isinstance(full, dict):
-        s.full = full.get(cell.model[2], full.get(cell.model[0]))
+        s.full = full.get(cell.model[2], full.get(as_network(cell.model[0]).name))
     else:
         s.full = None if full is False else full
     if grid.ddranking and 'no_ior' not in s.config:
@@ -452,7 +461,8 @@ def compare(
     out: str | Path | None = None, # Folder for sets and scores; None keeps them in memory
     resume: bool = True,     # Do not make again what is there
     device: str | torch.device | None = None, # Default: the GPU if there is one
-    teacher: nn.Module | list[nn.Module] | None = None, # Labels every set for the soft losses
+    teacher: Any = None,     # Labels every set for the soft losses: a network, or several, see
+                             # `as_teacher`
     **settings: Any          # Of `Grid`, of `Evaluation`, and of `Training` where they differ
 ) -> list[Row]:              # One for each set and cell
     """Distil where needed and score all by one protocol, over losses, optimisers and networks.
@@ -465,10 +475,11 @@ def compare(
     out = None if out is None else Path(out)
     places, data = cells(grid), load_data(data)
     _check_settings(items, grid)
-    several = isinstance(teacher, (list, tuple))
-    teachers = [] if teacher is None else list(teacher) if several else [teacher]
+    asked = [] if teacher is None else by_label(teacher).values()
     if hard == 'only':
-        _check_hard(places, teachers)
+        _check_hard(places, list(asked))
+    teachers = [t if isinstance(t, nn.Module) else as_teacher(t, data, how.get('seed', 0), device)
+                for t in asked]
     scorer = Scorer(data, teachers, how, training, grid.label_kw, out, resume, device)
     kw, found = dict(seed=scorer.e.seed, device=device, resume=resume), []
     for item in progress(items, 'comparing'):

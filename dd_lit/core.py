@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['seed_of', 'rng', 'local_seed', 'default_device', 'duration', 'progress', 'atomic_write', 'remove_leftovers',
            'digest', 'provenance', 'show_images', 'save_figure', 'check_norm', 'check_soft', 'check_labels',
-           'callable_module', 'PeakMemory']
+           'callable_module', 'import_here', 'say', 'PeakMemory']
 
 # %% ../nbs/00_core.ipynb #76f2112b
 import ctypes
 import hashlib
+import importlib
 import inspect
 import io
 import math
@@ -466,6 +467,39 @@ def callable_module(
             return func(*args, **kw)
     module.__class__ = Module
     module.__signature__ = inspect.signature(func) # type: ignore[attr-defined]
+
+# %% ../nbs/00_core.ipynb #imphere1
+@contextmanager
+def _here() -> Iterator[None]:
+    "The working folder in front of Python's path, for a moment."
+    before = list(sys.path)
+    sys.path.insert(0, os.getcwd())
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+def import_here(
+    name: str, # 'my_module' or 'my_package.module'
+    what: str, # What it was given for, for the error
+) -> types.ModuleType:
+    """Import a module by name, those of the working folder too. ValueError for what is no name, and
+    whatever goes wrong inside."""
+    if not all(p.isidentifier() for p in name.split('.')):
+        raise ValueError(f"{what}: expected the name of a module, like my_module, got {name!r}")
+    with _here():
+        try:
+            return importlib.import_module(name)
+        except Exception as e:                           # whatever stands in it
+            raise ValueError(f"{what}: cannot import {name!r}: {type(e).__name__}: {e}") from e
+
+# %% ../nbs/00_core.ipynb #sayline1
+def say(
+    text: str, # One line
+) -> None:
+    "A line in the log, above the bars, by one of several processes; DD_LIT_PROGRESS=0 silences it."
+    if os.environ.get('DD_LIT_PROGRESS') != '0' and os.environ.get('RANK', '0') == '0':
+        tqdm.write(text, file=sys.stderr)
 
 # %% ../nbs/00_core.ipynb #cd67abb2
 def _resident(field: str) -> int:

@@ -24,7 +24,7 @@ from .augment import make_augment, patch_augment
 from .core import callable_module, check_soft, default_device, local_seed, progress, seed_of
 from .data import ImageData, load_data
 from .labels.losses import HARD_LOSSES, LOSSES
-from .models import create_model
+from .models import Network, as_network, create_model, network_key
 from .parallel import share, shared_numbers
 from .sets import DistilledSet, with_classes
 from .settings import Settings, explained, setting, sort_out
@@ -139,11 +139,14 @@ def named(
     """What tables call a loss, an optimiser or a network that may have settings. ValueError for
     what is neither a name, a function, nor (name, settings)."""
     n, k = o if isinstance(o, (tuple, list)) and len(o) == 2 else (o, {})
-    if not (isinstance(n, str) or callable(n)) or not isinstance(k, dict):
+    if not (isinstance(n, (str, Network)) or callable(n)) or not isinstance(k, dict):
         raise ValueError(f"expected a name, or (name, settings), got {o!r}")
+    if isinstance(n, (Network, nn.Module)):
+        name = as_network(n).name
+    else:
+        name = n if isinstance(n, str) else getattr(n, '__name__', 'custom')
     number = lambda v: isinstance(v, (int, float)) and not isinstance(v, bool)
     words = [f'{a}={v:g}' if number(v) else f'{a}={v}' for a, v in k.items()]
-    name = n if isinstance(n, str) else getattr(n, '__name__', 'custom')
     return n, dict(k), ' '.join([name, *words])
 
 def mean_std(
@@ -291,13 +294,16 @@ class Evaluation(Settings):
                              "soft labels; leave one of them out")
 
 def probe(
-    model: str,        # A name for `create_model`
+    model: Any,        # A network for `create_model`
     data: ImageData,   # What it is for
     **model_kw: Any    # For `create_model`
 ) -> nn.Module:        # A network without weights
     "What kind of network is that? Built without numbers, as far as it can be."
     def make():
-        return create_model(model, data.num_classes, data.in_chans, data.size, seed=0, **model_kw)
+        shape = data.num_classes, data.in_chans, data.size
+        return create_model(model, *shape, seed=0, data_norm=data.norm, **model_kw)
+    if not as_network(model, **model_kw).plain:
+        return make()
     try:
         with torch.device('meta'):
             return make()
@@ -339,7 +345,7 @@ def _says(v):
 def train_and_test(
     distilled: DistilledSet,
     data: ImageData,
-    model: str,           # A name for `create_model`
+    model: Any,           # A network for `create_model`
     seed: int,            # Of its weights, its order and whatever it draws
     device: torch.device,
     model_kw: dict[str, Any], # For `create_model`
@@ -351,7 +357,7 @@ def train_and_test(
         return (b.float()/255 - mean)/std
     shape = data.num_classes, data.in_chans, data.size
     with local_seed(seed, 'network'):     # it may draw where it is made and where it is tested, too
-        m = create_model(model, *shape, seed=seed, **model_kw).to(device)
+        m = create_model(model, *shape, seed, distilled.norm, **model_kw).to(device)
         fit(m, distilled.images, distilled.labels, soft_kind='logits', seed=seed, **fit_kw)
         top1, top5 = accuracy(m, data.test_x, data.test_y, normalize=own_space)
     return top1, top5
@@ -367,7 +373,7 @@ def _about(e, ds, data, cfg, soft) -> dict:
 def evaluate(
     distilled: DistilledSet | str | Path,    # Or the folder of one
     data: ImageData | str | Path = 'digits', # Where the test set is: or a name or path, `load_data`
-    model: str = 'convnet3',      # A name for `create_model`
+    model: Any = 'convnet3',      # A network for `create_model`: a name, or one of yours
     soft: Any = None,             # Labels instead of the set's own: a row per image, `LabelSource`
     soft_kind: str | None = None, # 'logits', 'probabilities', or None, see `check_soft`
     device: str | torch.device | None = None, # Default: the GPU if there is one
@@ -387,6 +393,8 @@ def evaluate(
     elif not hasattr(soft, 'epoch'):
         soft = check_soft(soft, len(ds), data.num_classes, soft_kind)
     model_kw, hard_loss = dict(e.model_kw or {}), e.loss in HARD_LOSSES
+    n = as_network(model, **model_kw)
+    told = network_key(n, data.num_classes, data.in_chans, data.size, ds.norm)   # it fits, or says
     if hasattr(soft, 'epoch'):
         training = dict(epochs=soft.epochs) | training       # for the hard labels, too
     soft, kind = None if hard_loss else soft, probe(model, data, **model_kw)
@@ -399,9 +407,9 @@ def evaluate(
         hard = top1 if hard_loss else run(loss='ce', **plain)[0] if e.hard else math.nan
         bar.update()
         return top1, top5, hard
-    with progress(desc=f'evaluating {model}', total=len(share(range(e.repeats)))) as bar:
+    with progress(desc=f'evaluating {n.name}', total=len(share(range(e.repeats)))) as bar:
         top1, top5, hard = map(list, zip(*shared_numbers(one, e.repeats, 3), strict=True))
-    about = _about(e, ds, data, cfg, soft) | dict(model=model, device=str(device)) | model_kw
+    about = _about(e, ds, data, cfg, soft) | dict(model=told, device=str(device)) | n.settings
     seconds = time.perf_counter() - t0
     return Scores(top1, top5, hard if hard_loss or e.hard else [], e.full, e.random, seconds, about)
 
@@ -429,7 +437,7 @@ def full_recipe(
 # %% ../nbs/08_evaluate.ipynb #4a0eb746
 def full_accuracy(
     data: ImageData | str | Path = 'digits', # Or a name or path for `load_data`
-    model: str = 'convnet3',      # A name for `create_model`
+    model: Any = 'convnet3',      # A network for `create_model`: a name, or one of yours
     seed: int = 0,
     device: str | torch.device | None = None, # Default: the GPU if there is one
     model_kw: dict[str, Any] | None = None,   # For `create_model`
@@ -440,8 +448,8 @@ def full_accuracy(
     how: dict[str, Any] = dict(epochs=20, batch_size=128, lr=.02, schedule='cosine') | training
     shape = data.num_classes, data.in_chans, data.size
     with local_seed(s, 'network'):
-        m = create_model(model, *shape, seed=s, **(model_kw or {}))
-        m, how['desc'] = m.to(device), f'full data, {model}'
+        m = create_model(model, *shape, s, data.norm, **(model_kw or {}))
+        m, how['desc'] = m.to(device), f'full data, {as_network(model).name}'
         fit(m, data.train_x, data.train_y, normalize=data.normalize, seed=s, **how)
         return accuracy(m, data.test_x, data.test_y, normalize=data.normalize)[0]
 

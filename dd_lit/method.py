@@ -24,7 +24,7 @@ import torch
 from .core import default_device, provenance, rng
 from .data import ImageData, check_ipc, fingerprint, load_data
 from .evaluate import matched
-from .models import weights_digest
+from .models import as_network, network_key, weights_digest
 from .sets import DistilledSet
 from .settings import Settings, explained, merge, parse, setting
 
@@ -116,6 +116,7 @@ class Method:
     # Why more iterations are another run from the first step on; '' if they are the same and some
     fixed_iters = ("its class does not say whether a step depends on the number of iterations "
                    "(fixed_iters = '' says that none does)")
+    NETWORKS: tuple[str, ...] = ()              # Settings that hold networks
 
     def __init__(self,
         data: str | Path | ImageData, # What to distil, or its name or path for `load_data`
@@ -160,11 +161,23 @@ class Method:
     # What is saved
     def identity(self) -> dict:
         "What must agree for a checkpoint to be this run's."
-        config = {k: plain(v) for k, v in self.cfg.to_dict().items()}
+        own = self.NETWORKS
+        config = {k: self.told(v) if k in own else plain(v) for k, v in self.cfg.to_dict().items()}
         # of data of which a share is held out, the run knows the rest; a set belongs to the whole
         whole, share = getattr(self.data, 'whole', self.data), getattr(self.data, 'held_out', None)
         return dict(method=self.name, ipc=self.ipc, seed=self.seed, data=self.data.name,
                     data_fingerprint=fingerprint(whole), held_out=share, config=config)
+    def told(self, given: Any) -> Any:
+        "A setting that holds networks: names as they are, others with a digest of what they are."
+        if given is None or isinstance(given, torch.nn.Module):
+            return plain(given)
+        several = isinstance(given, (list, tuple))
+        if several and not (len(given) == 2 and isinstance(given[1], dict)):
+            return [self.told(o) for o in given]
+        if isinstance(given, str) and as_network(given).plain:
+            return given
+        d = self.data
+        return network_key(given, d.num_classes, d.in_chans, d.size, d.norm)
     def state_dict(self) -> dict:
         "All that changes from step to step, as copies: a later step does not alter it."
         names = ('k', 'seconds', 'peak_bytes', 'images', 'labels', 'soft')

@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['T', 'setting', 'fits', 'expected', 'check_setting', 'default_of', 'Settings', 'unknown', 'names_of',
-           'parse', 'merge', 'sort_out', 'read_pairs', 'with_defaults', 'explain', 'explained']
+           'parse', 'merge', 'sort_out', 'read_pairs', 'read_choice', 'with_defaults', 'explain', 'explained']
 
 # %% ../nbs/01_settings.ipynb #8ec621a3
 import ast
 import difflib
 import math
+import re
 import types
 import typing
 from collections.abc import Callable, Iterable
@@ -316,6 +317,24 @@ def read_pairs(
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             out[k] = v
     return out
+
+# %% ../nbs/01_settings.ipynb #rdchoic1
+def read_choice(
+    text: str,             # 'sgd:lr=.02', 'adamw', 'timm:vit_base:weights=v.pt,classes=[0,5]'
+    flag: str = 'name',    # What it stood behind, for the error
+) -> tuple[str, dict[str, Any]]: # ('sgd', dict(lr=.02))
+    """A name that may carry settings behind a colon; a colon without settings belongs to the name,
+    a comma in brackets to the value. ValueError for what is no NAME=VALUE."""
+    both = re.fullmatch(r'(.+?):(\w+=.*)', text, re.S)
+    if both is None:
+        return text, {}
+    pairs: list[str] = []
+    for part in both[2].split(','):
+        if pairs and sum(map(pairs[-1].count, '[(')) > sum(map(pairs[-1].count, '])')):
+            pairs[-1] += f',{part}'                     # inside a bracket
+        else:
+            pairs.append(part)
+    return both[1], read_pairs(pairs, flag)
 
 # %% ../nbs/01_settings.ipynb #300bc5c7
 def with_defaults(

@@ -47,6 +47,7 @@ OPTIONAL = {'timm', 'pyarrow', 'accelerate', 'datasets', 'tensorboard', 'matplot
 # Where else a function may import: file -> functions (None: all of them), and why
 LAZY = {
     '__init__.py': ({'__getattr__'}, 'the public names are loaded on first use'),
+    'core.py': ({'import_here'}, 'what a user names as my_module, or as my_module:function'),
     'method.py': ({'get_method'}, "the registry's table of built-in methods"),
     'cli.py': (None, '`dd_lit --help` answers without torch: every command imports what it needs'),
 }

@@ -7,6 +7,7 @@ __all__ = ['select_crops', 'mosaic', 'RDEDSettings', 'RDED']
 
 # %% ../../nbs/coreset/rded.ipynb #7907d8d3
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,10 +16,10 @@ from torch import Generator, Tensor, nn
 from ..augment import crop_resize, draw_boxes
 from ..core import local_seed, rng
 from ..method import Method, MethodSettings, register
-from ..models import model_settings, predict
+from ..models import as_network, model_settings, predict, trained_network
 from ..sets import DistilledSet
 from ..settings import merge, setting
-from ..teachers import squeeze
+from ..teachers import Squeeze, about_teacher, measure_teacher, squeeze
 
 # %% ../../nbs/coreset/rded.ipynb #d8705e5e
 def select_crops(
@@ -77,9 +78,10 @@ class RDEDSettings(MethodSettings):
     tries: int = setting(5, 'crops of each', low=1)
     crop: float = setting(.08, "smallest share of an image's area in a crop; 1: whole images",
                           above=0, high=1)
-    backbone: str | nn.Module = setting('resnet18',
-                                        'the teacher, see `squeeze`, or a trained network')
-    squeeze_epochs: int | None = setting(5, 'of its training; None for one that is given', low=1)
+    backbone: Any = setting('resnet18', 'the teacher: a name, class or function to be trained, see '
+                            '`squeeze`; or trained: a module, NAME:weights=FILE, see `Network`')
+    squeeze_epochs: int | None = setting(
+        None, 'of its training; None: 5, more for few images, see `Squeeze`', low=1)
     squeeze_lr: float | None = setting(.05, 'learning rate of its training', low=0)
     squeeze_augment: str | None = setting('crop_flip', 'augmentation of its training')
     width: int | None = setting(None, 'its width, where there is a choice', low=1)
@@ -104,23 +106,29 @@ class RDED(Method):
     optimisation."""
     settings = RDEDSettings
     fixed_iters = 'one iteration does all there is to do'
+    NETWORKS = ('backbone',)
 
     def __init__(self, data, ipc=1, seed=0, device=None, **settings):
         super().__init__(data, ipc, seed, device, **settings)
-        c = self.cfg
-        if isinstance(c.backbone, str):
-            model_settings(c.backbone, width=c.width)   # told, or refused
+        c, d = self.cfg, self.data
+        n = as_network(c.backbone)
+        if not isinstance(n.what, nn.Module) and n.weights is None:
+            self.told(n)                                # it fits, or says why
+            model_settings(n, width=c.width)
+            epochs = Squeeze(epochs=c.squeeze_epochs).passes(len(d.train_x))
+            self.cfg = merge(c, dict(squeeze_epochs=epochs))
             return
         for k in _TRAINING:
             if settings.get(k) is not None:
                 raise ValueError(f"{k}: expected nothing, the teacher is given and trained, "
                                  f"got {settings[k]!r}")
-        self.cfg = merge(c, dict.fromkeys(_TRAINING))    # nothing of this ran
+        net = trained_network(n, d.num_classes, d.in_chans, d.size, d.norm)
+        self.cfg = merge(c, dict.fromkeys(_TRAINING) | dict(backbone=net))    # nothing of this ran
 
     def teacher(self) -> nn.Module:
         "The network that judges: trained from this run's seed, or the one that was given."
         c = self.cfg
-        if not isinstance(c.backbone, str):
+        if isinstance(c.backbone, nn.Module):
             return c.backbone
         return squeeze(c.backbone, self.data, epochs=c.squeeze_epochs, lr=c.squeeze_lr,
                        augment=c.squeeze_augment, width=c.width, seed=self.seed,
@@ -139,6 +147,9 @@ class RDED(Method):
         if z.ndim != 2 or z.shape[1] != d.num_classes:
             raise ValueError(f"backbone: expected a network with {d.num_classes} outputs, "
                              f"got {list(z.shape[1:])}")
+        self.about = about_teacher(self.net)
+        if 'test_accuracy' not in self.about:
+            self.about['test_accuracy'] = measure_teacher(self.net, type(self.net).__name__, d)
 
     def step(self) -> float:
         "All classes, one after the other."
@@ -158,6 +169,7 @@ class RDED(Method):
     def result(self) -> DistilledSet:
         "The images, with the teacher's labels if they are wanted."
         ds = super().result()
+        ds.meta['backbones'] = {as_network(self.cfg.backbone).name: self.about}
         if self.cfg.soft_labels:
             with local_seed(self.seed, 'rded', 'labels'):
                 ds.soft = predict(self.net, ds.images)

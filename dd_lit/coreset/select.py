@@ -7,13 +7,15 @@ __all__ = ['random_select', 'herding', 'k_center', 'forgetting_events', 'forgett
            'Herding', 'KCenter', 'Forgetting']
 
 # %% ../../nbs/coreset/select.ipynb #5d25efef
+from typing import Any
+
 import torch
 from torch import Generator, Tensor
 
 from ..core import rng, seed_of
 from ..data import check_ipc
 from ..method import Method, MethodSettings, register
-from ..models import create_model, embed, model_settings, predict
+from ..models import create_model, embed, model_settings, network_key, predict
 from ..sets import DistilledSet
 from ..settings import merge, setting, with_defaults
 from ..train import fit
@@ -119,7 +121,7 @@ def forgetting(
 # %% ../../nbs/coreset/select.ipynb #37dce6a7
 class ChosenByNetwork(MethodSettings):
     "A network that is trained on all images, and whose features or mistakes choose among them."
-    model: str = setting('convnet3', 'the network')
+    model: Any = setting('convnet3', 'the network: a name, my_module:function, a class, ...')
     width: int | None = setting(
         None, 'its width, if it has one; None: its own (ConvNets 128, resnet18 64)', low=1)
     epochs: int = setting(10, 'of its training', low=1)
@@ -129,14 +131,17 @@ class ChosenByNetwork(MethodSettings):
 class _Select(Method):
     "A method that keeps real images: `choose` says which."
     fixed_iters = 'one iteration does all there is to do'
+    NETWORKS = ('model',)
     def choose(self) -> Tensor: # int64 [C*ipc] indices of training images, class by class
         raise NotImplementedError
 
     def __init__(self, *args, **kw):
         super().__init__(*args, **kw)
         if isinstance(self.cfg, ChosenByNetwork):          # recorded is what will be built
-            width = model_settings(self.cfg.model, width=self.cfg.width).get('width')
-            self.cfg = merge(self.cfg, dict(width=width))
+            c, d = self.cfg, self.data
+            width = model_settings(c.model, width=c.width).get('width')
+            self.cfg = merge(c, dict(width=width))
+            network_key(c.model, d.num_classes, d.in_chans, d.size, d.norm, width=width)
 
     def setup(self) -> None:
         check_ipc(self.ipc, self.data)
@@ -155,7 +160,7 @@ class _Select(Method):
     def _network(self):
         d, c = self.data, self.cfg
         net = create_model(c.model, d.num_classes, d.in_chans, d.size,
-                           seed=seed_of(self.seed, 'select'), width=c.width)
+                           seed_of(self.seed, 'select'), d.norm, width=c.width)
         return net.to(self.device)
 
     def _train(self, net, **kw):

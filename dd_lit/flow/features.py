@@ -4,11 +4,10 @@
 
 # %% auto #0
 __all__ = ['VIT', 'MOCO', 'FeatureNet', 'features', 'moco_weights', 'pretrained', 'simclr_loss', 'two_views',
-           'linear_probe', 'PretrainSettings', 'pretrain']
+           'linear_probe', 'PretrainSettings', 'behead', 'pretrain']
 
 # %% ../../nbs/flow/features.ipynb #f58fda76
 import contextlib
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,16 @@ from torch import Tensor, nn
 from ..augment import crop_resize, draw_boxes
 from ..core import default_device, local_seed, progress, rng, seed_of
 from ..data import ImageData, fingerprint, load_data
-from ..models import borrowed, create_model, device_of, last_linear, weights_digest
+from ..models import (
+    as_network,
+    borrowed,
+    create_model,
+    device_of,
+    last_linear,
+    network_key,
+    offline,
+    weights_digest,
+)
 from ..ondisk import Images
 from ..settings import Settings, parse, setting
 from ..teachers import IMAGENET_NORM, cached
@@ -126,33 +134,10 @@ def _moco_file(download):
         torch.hub.download_url_to_file(MOCO, str(file))
     return file
 
-def _tell_hub(offline):
-    "Tell huggingface_hub, which reads the environment only once."
-    try:
-        import huggingface_hub.constants as c
-    except ImportError:
-        return
-    c.HF_HUB_OFFLINE = offline
-
-@contextlib.contextmanager
-def _offline():
-    "Nothing is asked for over the network."
-    before = os.environ.get('HF_HUB_OFFLINE')
-    os.environ['HF_HUB_OFFLINE'] = '1'
-    _tell_hub(True)
-    try:
-        yield
-    finally:
-        _tell_hub(before == '1')
-        if before is None:
-            del os.environ['HF_HUB_OFFLINE']
-        else:
-            os.environ['HF_HUB_OFFLINE'] = before
-
 def _from_timm(timm, kind, name, weights, download, kw):
     "A network of timm; an error if its weights are not here and may not be fetched."
     try:
-        with contextlib.nullcontext() if download else _offline():
+        with contextlib.nullcontext() if download else offline():
             with local_seed(0, 'pretrained', name):   # before weights come, random ones are drawn
                 return timm.create_model(kind, pretrained=weights, **kw)
     except ImportError:
@@ -276,13 +261,19 @@ class PretrainSettings(Settings):
     jitter: float = setting(.4, 'strength of random contrast, brightness and saturation', low=0)
     tau: float = setting(.2, 'temperature of the loss', above=0)
 
-def _headless(name, data, seed, width):
+def _headless(n, data, seed, width):
     "A network whose last linear layer is gone, and the number of its features."
     kw: dict[str, Any] = {} if width is None else dict(width=width)
-    if name.startswith('convnet'):
+    if n.name.startswith('convnet'):
         kw['norm'] = 'batch'
-    net = create_model(name, data.num_classes, data.in_chans, data.size,
-                       seed=seed_of(seed, 'pretrain', name), **kw)
+    net = create_model(n, data.num_classes, data.in_chans, data.size,
+                       seed_of(seed, 'pretrain', n.name), data.norm, **kw)
+    return behead(net)
+
+def behead(
+    net: nn.Module, # Changed in place
+) -> tuple[nn.Module, int]: # (the network, the number of its features)
+    "Take the last linear layer away: what it was given is what the network answers."
     head = last_linear(net)
     parent, _, leaf = next(n for n, m in net.named_modules() if m is head).rpartition('.')
     setattr(net.get_submodule(parent) if parent else net, leaf, nn.Identity())
@@ -318,7 +309,7 @@ def _simclr(net, D, data, s, seed, name):
 
 # %% ../../nbs/flow/features.ipynb #6f013d8c
 def pretrain(
-    name: str,                       # A name for `create_model`
+    name: Any,                       # A network for `create_model`, without weights
     data: ImageData | str,           # The images; or a name or path for `load_data`
     seed: int = 0,                   # Every random choice comes from it
     device: str | torch.device | None = None, # None: the GPU, if there is one
@@ -329,9 +320,11 @@ def pretrain(
     has been done before. ValueError for an unknown name or setting, and if it diverges."""
     data, device = load_data(data), default_device(device)
     s = parse(PretrainSettings, settings, 'pretrain')
-    net, D = _headless(name, data, seed, s.width)
-    what = dict(kind='simclr', name=name, start=weights_digest(net), data=fingerprint(data),
-                seed=seed, rule='seeded', **s.to_dict())
+    n = as_network(name)
+    name, shape = n.name, (data.num_classes, data.in_chans, data.size)
+    net, D = _headless(n, data, seed, s.width)
+    what = dict(kind='simclr', name=network_key(n, *shape, data.norm), start=weights_digest(net),
+                data=fingerprint(data), seed=seed, rule='seeded', **s.to_dict())
     def train(net):
         with local_seed(seed, 'pretrain', name, 'training'):     # dropout draws in here
             _simclr(net, D, data, s, seed, name)

@@ -8,6 +8,7 @@ __all__ = ['DECORRELATE', 'pyramid_sizes', 'decorrelate', 'Pyramid', 'FeatureSet
 # %% ../../nbs/flow/pyramid.ipynb #8e4b47ec
 import copy
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,10 +17,10 @@ from torch import Tensor
 from ..augment import crop_resize, draw_boxes
 from ..core import local_seed, rng
 from ..method import Method, MethodSettings
-from ..models import weights_digest
+from ..models import Adapted, as_network, trained_network, weights_digest
 from ..sets import DistilledSet
-from ..settings import names_of, setting
-from .features import VIT, FeatureNet, PretrainSettings, pretrain, pretrained
+from ..settings import merge, names_of, setting
+from .features import VIT, FeatureNet, PretrainSettings, behead, pretrain, pretrained
 
 # %% ../../nbs/flow/pyramid.ipynb #7feb7f9b
 def pyramid_sizes(
@@ -102,8 +103,9 @@ class Pyramid:
 class FeatureSettings(MethodSettings):
     "Images that serve a linear head on a frozen network."
     iters: int = setting(5000, 'steps', low=1)
-    backbone: str | torch.nn.Module = setting(
-        'convnet3', 'the frozen network: a name for `pretrain` or `pretrained`, or a network')
+    backbone: Any = setting(
+        'convnet3', 'the frozen network: a name, class or function for `pretrain`, a name for '
+        '`pretrained`, NAME:weights=FILE (see `Network`) without its head, or a module as it is')
     width: int | None = setting(None, 'its width, if it is trained here', low=1)
     pretrain: dict = setting({}, 'settings of `pretrain`, if it is trained here')
     lr: float = setting(.002, 'of Adam on the levels', low=0)
@@ -119,11 +121,26 @@ class FeatureSettings(MethodSettings):
     download: bool = setting(False, 'may a pretrained network be fetched?')
     cache: str | Path | None = setting(None, 'folder for networks trained here')
 
+def _features_of(n, d):
+    "A network with weights as a `FeatureNet`: what its last linear layer would be given."
+    shape, n = (d.num_classes, d.in_chans, d.size), merge(n, dict(classes=None))
+    net: Any = trained_network(n, *shape, d.norm)
+    norm, size = None, None
+    if isinstance(net, Adapted):
+        if not net.same:
+            norm = net.net_mean.flatten().tolist(), net.net_std.flatten().tolist()
+        net, size = net.net, net.size
+    if not isinstance(n.what, torch.nn.Module) and n.weights != 'own':
+        net, _ = behead(net)
+    return FeatureNet(net, d.norm, norm, size, n.name)
+
 def _own_network(net, norm, to):
     "Somebody's network as a `FeatureNet` of this run's own: nobody else can change it."
     if not isinstance(net, FeatureNet):
         net = FeatureNet(net, norm, name=type(net).__name__)
     return copy.deepcopy(net).to(to)
+
+_NAMED = (*VIT, 'mocov3')
 
 def _check_pretrain(given):
     has = ['seed', *(k for k in names_of(PretrainSettings) if k != 'width')]
@@ -136,6 +153,16 @@ class FeatureMethod(Method):
     "Distil for a linear head on a frozen network: a subclass gives `loss(images, gen)`."
     settings = FeatureSettings
     fixed_iters = ''         # a step reads its own number, never how many there are
+    NETWORKS = ('backbone',)
+
+    def __init__(self, *args, **kw):
+        super().__init__(*args, **kw)
+        given = self.cfg.backbone
+        named = isinstance(given, torch.nn.Module) or isinstance(given, str) and given in _NAMED
+        n = None if named else as_network(given)
+        if n is not None:
+            if n.weights is not None or isinstance(n.what, torch.nn.Module):
+                self.cfg = merge(self.cfg, dict(backbone=_features_of(n, self.data)))
 
     # What a subclass says
     def loss(self, images: Tensor, gen: torch.Generator) -> Tensor:
@@ -146,7 +173,8 @@ class FeatureMethod(Method):
         "The frozen network; ValueError for settings that it would not use."
         c = self.cfg
         own = isinstance(c.backbone, torch.nn.Module)
-        ready = c.backbone in (*VIT, 'mocov3') or str(c.backbone).startswith('timm:')
+        ready = isinstance(c.backbone, str) and (c.backbone in _NAMED
+                                                 or c.backbone.startswith('timm:'))
         for k in ('width', 'pretrain'):
             if (own or ready) and getattr(c, k):
                 raise ValueError(f"{k}: only a network that is trained here takes it, "

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from operator import add
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +23,7 @@ from ..augment import DSA
 from ..core import local_seed, rng, seed_of
 from ..data import ImageData
 from ..method import Method, StartSettings, register, start_images, with_start
-from ..models import create_model, model_settings, predict
+from ..models import as_network, create_model, model_settings, network_key, predict
 from ..ondisk import taken
 from ..parallel import shared_map
 from ..sets import DistilledSet
@@ -228,7 +229,8 @@ class DCSettings(StartSettings):
     union: str = setting(
         'batch', "weights of classes in the union: 'batch' (Eq. 5) or 'data' (of the real classes)",
         among=('batch', 'data'))
-    model: str = setting('convnet3', 'network to match on')
+    model: Any = setting('convnet3', 'network to match on: a name, my_module:function, a class, '
+                         'a function, a module; see `Network`')
     width: int | None = setting(
         None, 'its width, if it has one; None: its own (ConvNets 128, resnet18 64)', low=1)
     norm: str | None = setting(None, 'its normalisation, if it has a choice; None: instance')
@@ -277,13 +279,20 @@ class DC(Method):
     "Gradient matching (Zhao et al. 2021): one outer iteration per step, a fresh network each."
     settings = DCSettings
     fixed_iters = ''         # a step reads its own number, never how many there are
+    NETWORKS = ('model',)
 
     def __init__(self, *args, **kw):
         super().__init__(*args, **kw)
-        c = self.cfg                                # what is recorded is what will be built
-        norm = c.norm or ('instance' if 'norm' in model_settings(c.model) else None)
-        has = model_settings(c.model, width=c.width, norm=norm)
-        self.cfg = with_start(merge(c, dict(width=has.get('width'), norm=has.get('norm'))))
+        c, d = self.cfg, self.data                  # what is recorded is what will be built
+        n = as_network(c.model, norm=c.norm)
+        norm = n.settings.get('norm')
+        if norm is None and n.by_name and 'norm' in model_settings(n):
+            norm = 'instance'
+        has = model_settings(n, width=c.width, norm=norm)
+        own = dict(width=has.get('width'), norm=has.get('norm')) if n.by_name else {}
+        self.cfg = with_start(merge(c, own))
+        # it fits, or says why
+        network_key(n, d.num_classes, d.in_chans, d.size, d.norm, width=c.width)
 
     def setup(self) -> None:
         d, c = self.data, self.cfg
@@ -308,7 +317,7 @@ class DC(Method):
         "The network of iteration `k`."
         d, c = self.data, self.cfg
         how = dict(seed=seed_of(self.seed, 'theta', self.k), width=c.width, norm=c.norm)
-        net = create_model(c.model, d.num_classes, d.in_chans, d.size, **how)
+        net = create_model(c.model, d.num_classes, d.in_chans, d.size, data_norm=d.norm, **how)
         return net.to(self.device).train()
 
     def real_batches(self, gen: torch.Generator, n: int | None = None) -> list[Tensor]:

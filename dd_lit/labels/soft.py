@@ -9,9 +9,10 @@ __all__ = ['ensemble_logits', 'LabelSource', 'ViewSettings', 'LiveLabels', 'Soft
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from ..augment import crop_resize, cutmix, draw_boxes, draw_cutmix, make_augment
 from ..core import atomic_write, check_soft, digest, local_seed, progress, rng
-from ..models import borrowed, device_of, weights_digest
+from ..models import Network, borrowed, device_of, trained_network, weights_digest
 from ..parallel import first, wait, world
 from ..sets import DistilledSet
 from ..settings import Settings, merge, names_of, parse, setting
@@ -142,9 +143,15 @@ def _images(o):
                          f"got {got}")
     return o, 1
 
-def _networks(teachers):
-    "The teachers as a list."
-    teachers = [teachers] if isinstance(teachers, nn.Module) else list(teachers)
+def _networks(teachers: Any, images: Any) -> list[nn.Module]:
+    "The teachers as a list; for a set, also those that are given with their weights."
+    one = isinstance(teachers, (nn.Module, str, Network)) or callable(teachers)
+    many: Any = [teachers] if one else teachers
+    teachers = list(many)
+    if isinstance(images, DistilledSet):
+        _, chans, height, width = images.images.shape
+        shape = images.num_classes, chans, (height, width)
+        teachers = [trained_network(t, *shape, images.norm) for t in teachers]
     if not teachers:
         raise ValueError("teachers: expected at least one network")
     for t in teachers:
@@ -161,13 +168,15 @@ class LiveLabels(LabelSource):
     come back as they were."""
     def __init__(self,
         images: DistilledSet | Tensor,             # A set, or its images [N,C,H,W]
-        teachers: nn.Module | Iterable[nn.Module], # Networks that answer with logits [n,classes]
+        teachers: Any,                             # Networks that answer with logits [n,classes];
+                                                   # for a set, also `Network`s with weights
         epochs: int = 300,                         # Passes over the images
         batch_size: int = 64,                      # Views in a batch
         **views                                    # The other settings, see `ViewSettings`
     ):
+        networks = _networks(teachers, images)
         images, patches = _images(images)
-        self.teachers, self.n, self.size = _networks(teachers), len(images), images.shape[-2:]
+        self.teachers, self.n, self.size = networks, len(images), images.shape[-2:]
         given = dict(epochs=epochs, batch_size=batch_size) | views
         asked = parse(ViewSettings, given, 'LiveLabels')
         if asked.factor is None:
@@ -393,7 +402,8 @@ class LabelSettings(ViewSettings):
 
 def relabel(
     images: DistilledSet | Tensor,             # A set, or its images [N,C,H,W]
-    teachers: nn.Module | Iterable[nn.Module], # Networks that answer with logits [n,classes]
+    teachers: Any,                             # Networks that answer with logits [n,classes]; for
+                                               # a set, also `Network`s with weights
     epochs: int = 300,                         # Passes over the images
     batch_size: int = 64,                      # Views in a batch
     path: str | Path | None = None,            # Folder to write to, chunk by chunk; None: memory

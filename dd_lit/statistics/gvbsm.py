@@ -30,7 +30,7 @@ from .sre2l import SRe2L, SRe2LSettings
 class GVBSMSettings(SRe2LSettings):
     "Every part of G-VBSM with a switch."
     iters: int = setting(4000, 'steps; each moves every batch once', low=1)
-    backbones: str | tuple = setting(
+    backbones: Any = setting(
         FIVE, 'GBM: networks to ask, trained on the data; one name switches it off')
     loop: str = setting(
         'reorder', 'all images of a few classes per batch, or one of each',

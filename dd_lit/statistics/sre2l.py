@@ -23,11 +23,23 @@ from ..core import local_seed, rng
 from ..coreset.select import random_select
 from ..data import check_ipc
 from ..method import Method, StartSettings, register, start_images, with_start
-from ..models import model_settings, predict, weights_digest
+from ..models import device_of, predict
 from ..parallel import shared_map, world
 from ..sets import DistilledSet
 from ..settings import merge, setting
-from ..teachers import IMAGENET_NORM, Backbones, imagenet_backbones, squeeze_all, untrained
+from ..teachers import (
+    IMAGENET_NORM,
+    Backbones,
+    Squeeze,
+    about_teacher,
+    by_label,
+    committee,
+    imagenet_backbones,
+    measure_teacher,
+    squeeze_all,
+    takes_width,
+    untrained,
+)
 from .bn_matching import BNMatcher, bn_layers
 
 # %% ../../nbs/statistics/sre2l.ipynb #c23b173d
@@ -74,12 +86,15 @@ class SRe2LSettings(StartSettings):
     "Networks to ask, and what their statistics weigh."
     iters: int = setting(
         1000, 'steps; each moves every batch once (the published runs: 4000 or 1000)', low=1)
-    backbones: str | tuple = setting(('resnet18',), 'networks to ask, trained on the data')
+    backbones: Any = setting(
+        ('resnet18',), 'networks to ask, trained on the data: names, classes, functions')
     teachers: Any = setting(
-        None, "trained networks to ask instead, by name; 'torchvision': its weights of `backbones`")
+        None, "trained networks to ask instead, one or several: modules, NAME:weights=FILE, "
+        "my_module:function, see `Network`; 'torchvision': its weights of `backbones`")
     pick: str = setting(
         'uniform', 'one of them per batch and step', among=('uniform', 'round_robin'))
-    squeeze_epochs: int = setting(5, 'training of the backbones, see `squeeze`', low=1)
+    squeeze_epochs: int | None = setting(
+        None, 'training of the backbones; None: 5, more for few images, see `Squeeze`', low=1)
     squeeze_lr: float = setting(.05, 'its learning rate', low=0)
     squeeze_batch_size: int = setting(64, 'its images a step', low=1)
     squeeze_augment: str = setting('crop_flip', 'its augmentation')
@@ -130,16 +145,16 @@ class SRe2L(Method):
     settings = SRe2LSettings
     fixed_iters = 'its learning rate falls along a cosine that ends with the last iteration'
     TERMS = ('ce', 'bn', 'conv', 'dd', 'ogm')      # what a loss may consist of
+    NETWORKS = ('backbones',)
 
     def __init__(self, *args, **kw):
         super().__init__(*args, **kw)
-        self.cfg = with_start(self.cfg)
-        t = self.cfg.teachers
-        if isinstance(t, str) and t != 'torchvision':
-            raise ValueError("teachers: expected trained networks by name, or 'torchvision', "
-                             f"got {t!r}")
-        if t is not None and not isinstance(t, str):
-            self.cfg = merge(self.cfg, dict(teachers=Backbones(t).models))
+        c, t = with_start(self.cfg), self.cfg.teachers
+        how = Squeeze(epochs=c.squeeze_epochs, batch_size=c.squeeze_batch_size)
+        own = dict(squeeze_epochs=how.passes(len(self.data.train_x)))   # what will be done
+        if t is not None and not (isinstance(t, str) and t == 'torchvision'):
+            own |= dict(teachers=committee(t, self.data).models)
+        self.cfg = merge(c, own)
 
     def setup(self) -> None:
         d, c = self.data, self.cfg
@@ -194,11 +209,9 @@ class SRe2L(Method):
         c = self.cfg
         if c.teachers is not None:
             return self.nets.models
-        def new(name):
-            width = c.width if 'width' in model_settings(name) else None
-            return untrained(name, self.data, self.seed, width)
-        names = (c.backbones,) if isinstance(c.backbones, str) else c.backbones
-        return {n: new(n).eval() for n in names}
+        def new(n):
+            return untrained(n, self.data, self.seed, c.width if takes_width(n) else None)
+        return {k: new(n).eval() for k, n in by_label(c.backbones).items()}
 
     def check_networks(self) -> None:
         """Send two blank images through every network, before anything is trained.
@@ -208,13 +221,25 @@ class SRe2L(Method):
         self.passed = {}                                   # name -> the layers that images pass
         for name, net in self.asked().items():
             with local_seed(self.seed, 'check', name):
-                blank = torch.zeros(shape, device=next(net.parameters()).device)
+                blank = torch.zeros(shape, device=device_of(net))
                 out, passed = _passed_by(net, blank)
             if list(out.shape) != want:
+                many = out.ndim == 2 and out.shape[1] > want[1]
+                hint = '; classes=[...] says which' if many else ''
                 raise ValueError(f"teachers: {name} answers {list(out.shape)} for two images, "
-                                 f"expected {want}, one logit for each class of {self.data.name}")
+                                 f"expected {want}, one logit for each class of {self.data.name}"
+                                 f"{hint}")
             self.passed[name] = {n: m for n, m in net.named_modules() if n in passed}
             self.usable(name, self.passed[name], net)
+        if self.cfg.teachers is not None:
+            self.measure()
+
+    def measure(self) -> None:
+        "How good are the teachers that were given? Said, and kept."
+        net: Any
+        for name, net in self.nets.models.items():
+            if not hasattr(net, 'test_accuracy'):
+                net.test_accuracy = measure_teacher(net, name, self.data)
 
     # What a subclass may change
     def usable(self, name: str, layers: Mapping[str, nn.Module], net: nn.Module) -> None:
@@ -327,9 +352,7 @@ class SRe2L(Method):
     # What is recorded and saved
     def built(self) -> dict[str, dict]:
         "What the networks are, for the record."
-        def about(m):
-            return dict(parameters=sum(p.numel() for p in m.parameters()), digest=weights_digest(m))
-        return {n: about(m) for n, m in self.nets.models.items()}
+        return {n: about_teacher(m) for n, m in self.nets.models.items()}
 
     def result(self) -> DistilledSet:
         ds = super().result()
