@@ -398,8 +398,7 @@ def evaluate(
     if hasattr(soft, 'epoch'):
         training = dict(epochs=soft.epochs) | training       # for the hard labels, too
     soft, kind = None if hard_loss else soft, probe(model, data, **model_kw)
-    cfg = recipe(ds, data, e.protocol, kind, soft, **training)
-    plain = recipe(ds, data, e.protocol, kind, None, **training)
+    cfg, plain = (recipe(ds, data, e.protocol, kind, s, **training) for s in (soft, None))
     def one(r):                            # several processes share the networks (dd_lit.parallel)
         s = seed_of(e.seed, 'evaluate', r)
         run = partial(train_and_test, ds, data, model, s, device, model_kw)

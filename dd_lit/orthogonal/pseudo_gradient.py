@@ -100,12 +100,14 @@ class _Places:
     dilation: _Two = 1
     groups: int = 1
     padding_mode: str = 'zeros'
-    def sides(self, kernel: tuple, dilation: tuple) -> list[tuple[int, int]]:
-        "Pixels before and after the image, for height and width."
+    def sides(self, kernel: tuple, dilation: tuple, size: Sequence[int]) -> list[tuple[int, int]]:
+        "Pixels before and after the image of this size, for height and width."
         if self.padding == 'valid':
             return [(0, 0), (0, 0)]
         if self.padding == 'same':
-            total = [d*(k - 1) for k, d in zip(kernel, dilation, strict=True)]
+            # as many places as steps fit in: TensorFlow's rule, torch's where the stride is 1
+            each = zip(kernel, dilation, _pair2(self.stride, 'stride'), size, strict=True)
+            total = [max((-(-n//s) - 1)*s + d*(k - 1) + 1 - n, 0) for k, d, s, n in each]
             return [(t//2, t - t//2) for t in total]
         if isinstance(self.padding, str):
             raise ValueError("padding: expected one or two numbers, 'same' or 'valid', "
@@ -123,7 +125,7 @@ def _of_patches(x_in: Tensor, x_out: Tensor, c: _Places) -> Tensor:
     "[groups, c_out/groups, c_in/groups*k*k], without building the patches."
     k, d = _pair2(c.kernel_size, 'kernel_size'), _pair2(c.dilation, 'dilation')
     s, (n, c_out, h, w) = _pair2(c.stride, 'stride'), x_out.shape
-    x, p = _padded(x_in, c.sides(k, d), c.padding_mode)
+    x, p = _padded(x_in, c.sides(k, d, x_in.shape[-2:]), c.padding_mode)
     want = tuple((x.shape[2 + i] + 2*p[i] - d[i]*(k[i] - 1) - 1)//s[i] + 1 for i in range(2))
     if want != (h, w):
         raise ValueError(f"x_out: expected {want[0]}x{want[1]} places for kernel {k[0]}x{k[1]}, "
@@ -208,7 +210,9 @@ def _how(m: nn.Module) -> dict:
     if isinstance(m, nn.Linear):
         return dict(kernel_size=None)
     names = 'kernel_size', 'stride', 'padding', 'dilation', 'groups', 'padding_mode'
-    return {k: getattr(m, k) for k in names}
+    how = {k: getattr(m, k) for k in names}
+    # timm's networks of TensorFlow's make add their padding inside, whatever the layer says
+    return how | dict(padding='same') if type(m).__name__ == 'Conv2dSame' else how
 
 class PseudoReader:
     """Hooks on convolutions and linear layers: their pseudo-gradients after a forward pass.
