@@ -24,7 +24,7 @@ from .augment import make_augment, patch_augment
 from .core import callable_module, check_soft, default_device, local_seed, progress, seed_of
 from .data import ImageData, load_data
 from .labels.losses import HARD_LOSSES, LOSSES
-from .models import Network, as_network, create_model, network_key
+from .models import Network, as_network, check_answers, create_model, network_key
 from .parallel import share, shared_numbers
 from .sets import DistilledSet, with_classes
 from .settings import Settings, explained, setting, sort_out
@@ -303,7 +303,9 @@ def probe(
         shape = data.num_classes, data.in_chans, data.size
         return create_model(model, *shape, seed=0, data_norm=data.norm, **model_kw)
     if not as_network(model, **model_kw).plain:
-        return make()
+        net = make()
+        check_answers(net, data.num_classes, data.in_chans, data.size, as_network(model).name)
+        return net
     try:
         with torch.device('meta'):
             return make()
@@ -363,6 +365,12 @@ def train_and_test(
     return top1, top5
 
 # %% ../nbs/08_evaluate.ipynb #6e5e23dd
+def _which(n: Network, ds) -> dict:
+    "Which network was trained, and its settings."
+    _, chans, height, width = ds.images.shape
+    key = network_key(n, ds.num_classes, chans, (height, width), ds.norm)
+    return dict(model=key) | n.settings
+
 def _about(e, ds, data, cfg, soft) -> dict:
     "What ran, for the record."
     labels = dict(labels=dict(soft.settings)) if hasattr(soft, 'settings') else {}
@@ -394,7 +402,6 @@ def evaluate(
         soft = check_soft(soft, len(ds), data.num_classes, soft_kind)
     model_kw, hard_loss = dict(e.model_kw or {}), e.loss in HARD_LOSSES
     n = as_network(model, **model_kw)
-    told = network_key(n, data.num_classes, data.in_chans, data.size, ds.norm)   # it fits, or says
     if hasattr(soft, 'epoch'):
         training = dict(epochs=soft.epochs) | training       # for the hard labels, too
     soft, kind = None if hard_loss else soft, probe(model, data, **model_kw)
@@ -408,7 +415,7 @@ def evaluate(
         return top1, top5, hard
     with progress(desc=f'evaluating {n.name}', total=len(share(range(e.repeats)))) as bar:
         top1, top5, hard = map(list, zip(*shared_numbers(one, e.repeats, 3), strict=True))
-    about = _about(e, ds, data, cfg, soft) | dict(model=told, device=str(device)) | n.settings
+    about = _about(e, ds, data, cfg, soft) | _which(n, ds) | dict(device=str(device))
     seconds = time.perf_counter() - t0
     return Scores(top1, top5, hard if hard_loss or e.hard else [], e.full, e.random, seconds, about)
 
