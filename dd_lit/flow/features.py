@@ -264,6 +264,7 @@ class PretrainSettings(Settings):
 def _headless(n, data, seed, width):
     "A network whose last linear layer is gone, and the number of its features."
     kw: dict[str, Any] = {} if width is None else dict(width=width)
+    n = as_network(n)
     if n.name.startswith('convnet'):
         kw['norm'] = 'batch'
     net = create_model(n, data.num_classes, data.in_chans, data.size,
