@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -67,7 +67,10 @@ def pictures(folder: Path, n: int) -> Path:
 
 
 def teach(folder: Path, file: Path) -> dict:
-    "A small network, trained on a sample and kept in `file`; what it knows."
+    "A small network, trained on a sample and kept in `file`; what it knows, kept beside it."
+    about = file.with_suffix('.json')
+    if about.exists():
+        return json.loads(about.read_text())
     data, t = load_data(folder), time.perf_counter()
     few = ImageData(*data.sample(min(TAUGHT, len(data.train_x))), data.test_x, data.test_y, data.norm, data.classes)
     net = create_model(num_classes=CLASSES, in_chans=3, size=SIDE, seed=0, **NETWORK)
@@ -75,7 +78,9 @@ def teach(folder: Path, file: Path) -> dict:
         schedule='cosine')
     safetensors.torch.save_file(net.state_dict(), file)
     top1, _ = accuracy(net, data.test_x, data.test_y, normalize=data.normalize)
-    return dict(network=NETWORK, images=TAUGHT, epochs=EPOCHS, accuracy=top1, seconds=time.perf_counter() - t)
+    found = dict(network=NETWORK, images=TAUGHT, epochs=EPOCHS, accuracy=top1, seconds=time.perf_counter() - t)
+    atomic_write(about, json.dumps(found))
+    return found
 
 
 def taught(file: Path) -> torch.nn.Module:
@@ -132,8 +137,11 @@ def measured(a) -> dict:
     size = sum(f.stat().st_size for f in progress(folder.glob('train/*/*.jpg'), 'sizes'))
     file = Path(a.folder)/'teacher.safetensors'
     teacher = alone('teacher', folder, file)
-    rows = [alone(m, folder, file) for m in a.methods]
-    both = {m: [alone(m, small, file, keep) for keep in ('memory', 'disk')] for m in a.methods}
+    with ThreadPoolExecutor(a.at_once) as ex:      # each is a process of its own, and says its own memory
+        rows = list(ex.map(lambda m: alone(m, folder, file), a.methods))
+        pairs = [(m, keep) for m in a.methods for keep in ('memory', 'disk')]
+        found = list(ex.map(lambda p: alone(p[0], small, file, p[1]), pairs))
+    both = {m: [r for r, (k, _) in zip(found, pairs, strict=True) if k == m] for m in a.methods}
     equal = {m: here['sha'] == far['sha'] and here['data'] == far['data'] for m, (here, far) in both.items()}
     return dict(files_gb=size/1e9, made_s=made, free_gb=free/1e9, teacher=teacher, rows=rows, equal=equal,
                 both=[r for pair in both.values() for r in pair])
@@ -143,6 +151,7 @@ def arguments() -> argparse.Namespace:
     ap = argparse.ArgumentParser()
     ap.add_argument('--images', type=int, default=40_000)
     ap.add_argument('--both', type=int, default=1000, help='so many are also distilled from memory')
+    ap.add_argument('--at-once', type=int, default=1, help='so many processes side by side')
     ap.add_argument('--methods', nargs='+', default=list(RUNS))
     ap.add_argument('--folder', default=str(Path(tempfile.gettempdir())/'dd_lit_size'))
     ap.add_argument('--out', default=str(RESULTS/'size.json'))
