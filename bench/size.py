@@ -4,13 +4,13 @@
     python bench/size.py --images 2000        # fewer
 
 The pictures are made here (coloured clouds, a shape that says the class), into a folder under /tmp. A small teacher is
-trained on 1,000 of them, once. Every run is a process of its own, which says the most memory that it had resident.
+trained on 1,000 of them, once. Every run is a process of its own, whose resident memory is read all the time (a run
+resets the system's own mark of the peak, for what it writes down itself).
 At the end, the same runs with as few pictures as fit both ways, in memory and decoded on access: are the sets equal?
 """
 import argparse
 import hashlib
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -101,30 +101,42 @@ def settings(method: str, file: Path) -> dict:
     return RUNS[method] | own[method]
 
 
-def peak() -> float: # GB
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss*1024/1e9
+def peak(process: subprocess.Popen) -> float: # GB
+    "The most that a process has resident until it ends; its mark of the peak may be reset on the way."
+    most = 0
+    while process.poll() is None:
+        try:
+            rows = Path(f'/proc/{process.pid}/status').read_text().splitlines()
+            most = max([most, *(int(r.split()[1]) for r in rows if r.startswith('VmHWM'))])
+        except OSError:                        # it has ended
+            pass
+        time.sleep(.02)
+    return most*1024/1e9
 
 
 def one(method: str, folder: Path, file: Path, keep: str) -> dict:
     "One distillation, in a process that does nothing else."
-    bare, t = peak(), time.perf_counter()
+    t = time.perf_counter()
     data = load_data(folder, keep=keep)
     loaded, t = time.perf_counter() - t, time.perf_counter()
     ds = distill(method, data, 1, seed=0, device='cpu', **settings(method, file))
     shape = data.train_x.shape
     sha = hashlib.sha256(ds.images.numpy().tobytes()).hexdigest()[:16]
     return dict(method=method, images=shape[0], decoded_gb=shape.numel()/1e9, on_disk=isinstance(data.train_x, OnDisk),
-                load_s=loaded, seconds=time.perf_counter() - t, bare_gb=bare, peak_gb=peak(), sha=sha,
+                load_s=loaded, seconds=time.perf_counter() - t, sha=sha,
                 data=ds.meta['data_fingerprint'])
 
 
 def alone(what: str, folder: Path, file: Path, keep: str = 'auto') -> dict:
     "The same in a process of its own."
     command = [sys.executable, __file__, '--one', what, '--folder', folder, '--teacher', file, '--keep', keep]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(done.stderr[-2000:])
-    row = json.loads(done.stdout.splitlines()[-1])
+    with tempfile.TemporaryFile('w+') as out, tempfile.TemporaryFile('w+') as err:
+        process = subprocess.Popen(command, stdout=out, stderr=err)
+        high = peak(process)
+        out.seek(0), err.seek(0)
+        if process.returncode:
+            raise RuntimeError(err.read()[-2000:])
+        row = json.loads(out.read().splitlines()[-1]) | dict(peak_gb=high)
     print(what, keep, {k: round(v, 2) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
     return row
 
