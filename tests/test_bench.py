@@ -110,7 +110,6 @@ def test_older_rows_keep_their_head(table, tmp_path):
     "What a row was made with is written into it when the head of its file is replaced."
     table()
     table('--merge')
-    stored = json.loads((tmp_path/'table.json').read_text())
     for f in (tmp_path/'runs').glob('*.json'):
         f.unlink()
     table('--merge', more=1)                             # a setting that nobody wrote down before
