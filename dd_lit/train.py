@@ -14,7 +14,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from .augment import make_augment
-from .core import check_soft, local_seed, progress, rng
+from .core import PRECISIONS, autocast, check_soft, local_seed, progress, rng
 from .labels.losses import HARD_LOSSES, get_loss
 from .models import device_of, predict
 from .ondisk import Images
@@ -98,6 +98,8 @@ class Training(Settings):
     schedule: str = setting('step', 'of the learning rate, see `lr_factor`', among=SCHEDULES)
     augment: str | Callable | None = setting(
         None, 'a name for `make_augment`, or a function (batch, generator) -> batch')
+    precision: str = setting('float32', 'float32, bfloat16, or auto: bfloat16 where there are units',
+                             among=PRECISIONS)
 
 _Batches = Iterator[tuple[Tensor, Tensor | None, Tensor]]    # (images, soft labels, hard labels)
 
@@ -129,11 +131,13 @@ def _batches(x, y, soft, batch_size, normalize, augment, gen: Generator) -> _Bat
         xb = xb if augment is None else augment(xb, gen)
         yield xb, None if soft is None else soft[i], y[i]
 
-def _epoch(model, batches: _Batches, loss, optim) -> float:
+def _epoch(model, batches: _Batches, loss, optim, precision='float32') -> float:
     "Train on the batches; returns the sum of the losses of all images."
     total = 0.
     for xb, tb, yb in batches:
-        l = loss(model(xb), tb, yb)
+        with autocast(precision, xb.device):
+            out = model(xb)
+        l = loss(out.to(xb.dtype), tb, yb)
         optim.zero_grad()
         l.backward()
         optim.step()
@@ -177,7 +181,7 @@ def fit(
         own = (soft.epoch(e, x, y) if hasattr(soft, 'epoch')
                else _batches(x, y, soft, t.batch_size, normalize, aug, gen))
         with local_seed(seed, 'fit', e):       # dropout can only draw from the global generators
-            history.append(_epoch(model, own, lossf, optim)/len(x))
+            history.append(_epoch(model, own, lossf, optim, t.precision)/len(x))
         if not math.isfinite(history[-1]):
             raise ValueError(f"loss: became {history[-1]} in epoch {e} of {t.epochs}; "
                              f"lower lr={t.lr}")

@@ -13,7 +13,7 @@ from torch import nn
 
 import dd_lit
 from dd_lit.augment import Augment, make_augment
-from dd_lit.core import rng
+from dd_lit.core import autocast, chosen_precision, has_bfloat16, rng
 from dd_lit.coreset.rded import RDED, RDEDSettings
 from dd_lit.coreset.select import ChosenByNetwork, Forgetting, Herding, KCenter
 from dd_lit.data import ImageData
@@ -39,7 +39,6 @@ from dd_lit.gradient.dc import (
     SCHEDULES_NET,
     DCSettings,
     batch_sizes,
-    precision,
 )
 from dd_lit.labels.losses import HARD_LOSSES, get_loss, list_losses
 from dd_lit.method import MethodSettings, get_method, list_methods, short_digest
@@ -109,14 +108,15 @@ def test_batch_sizes_of_the_union():
     assert batch_sizes(torch.zeros(6, 1), real) == dict(sizes_syn=[2, 2, 2], sizes_real=[4, 2, 5])
 
 
-def test_precision():
-    cpu, x = torch.device('cpu'), torch.ones(2, 2)
-    with precision('bfloat16', cpu):
-        assert (x @ x).dtype == torch.bfloat16
-    with precision(None, cpu):
-        assert (x @ x).dtype == torch.float32
-    with pytest.raises(ValueError, match='real_dtype'):
-        precision('float16', cpu)
+def test_autocast():
+    x = torch.ones(2, 2)
+    for precision, kind in dict(float32=torch.float32, bfloat16=torch.bfloat16).items():
+        with autocast(precision, 'cpu'):
+            assert (x @ x).dtype == kind
+        assert chosen_precision(precision, 'cpu') == precision
+    assert chosen_precision('auto', 'cpu') == ('bfloat16' if has_bfloat16('cpu') else 'float32')
+    with pytest.raises(ValueError, match='precision: expected one of float32'):
+        autocast('float16', 'cpu')
 
 
 def test_how_not_what():
