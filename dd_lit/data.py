@@ -1070,6 +1070,15 @@ def _check_kind(raw: _Raw, kind: Any) -> None:
             raise ValueError(f"{where}: expected {words} as label, got {v!r:.60} "
                              "(another column: label_column=)")
 
+def _all_seen(y: Tensor, names: _Names) -> None:
+    "Has every class an image?"
+    count = len(names) if names else int(y.max()) + 1
+    gone = (torch.bincount(y, minlength=count) == 0).nonzero().flatten().tolist()
+    if gone:
+        which = ', '.join(repr(names[k]) if names else str(k) for k in gone[:3])
+        raise ValueError(f"labels: expected an image of every class 0..{count-1}, {len(gone)} have "
+                         f"none: {which}{', ...' if len(gone) > 3 else ''}")
+
 def _numbered(train: _Raw, test: _Raw | None, names: _Names) -> tuple[_Raw, _Raw | None, _Names]:
     "The same with labels 0..C-1 where they were texts, and the names of the classes."
     if not train.labels:
@@ -1079,7 +1088,9 @@ def _numbered(train: _Raw, test: _Raw | None, names: _Names) -> tuple[_Raw, _Raw
     if isinstance(train.labels[0], int):
         for raw in given:
             _check_kind(raw, int)
-            _labels(raw.labels, len(raw.labels), len(names) if names else None, 'labels')
+            y = _labels(raw.labels, len(raw.labels), len(names) if names else None, 'labels')
+            if raw is train:
+                _all_seen(y, names)
         return train, test, names
     own = set(train.labels)
     classes = names if names and own <= set(names) else sorted(own, key=_counted)
