@@ -30,7 +30,7 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from .core import check_norm, import_here, local_seed
+from .core import autocast, check_norm, import_here, local_seed
 from .ondisk import Images
 from .sets import NORMS
 from .settings import Settings, merge, names_of, parse, read_choice, setting
@@ -1136,15 +1136,17 @@ def predict(
     x: Images,                      # [N,C,H,W] in model space, or bytes together with `normalize`
     batch_size: int | None = None,  # Images at a time; None: 64 on a CPU (small caches), else 1024
     normalize: Callable[[Tensor], Tensor] | None = None, # For each batch, e.g. `data.normalize`
+    precision: str = 'float32',     # See `autocast`
 ) -> Tensor:                        # Logits [N,num_classes] on the CPU
     "Logits of `x` in evaluation mode, in batches; the mode the model was in is restored."
     device = device_of(model)
     batch_size = batch_size or (64 if device.type == 'cpu' else 1024)
     outs = []
-    with borrowed(model):
+    with borrowed(model), autocast(precision, device):
         for i in range(0, len(x), batch_size):
             b = x[i:i+batch_size].to(device)
-            outs.append(model(normalize(b) if normalize else b).cpu())
+            out = model(normalize(b) if normalize else b).cpu()
+            outs.append(out.float() if out.dtype == torch.bfloat16 else out)
     return torch.cat(outs)
 
 def embed(
