@@ -28,7 +28,7 @@ from .models import Network, as_network, check_answers, create_model, network_ke
 from .parallel import share, shared_numbers
 from .sets import DistilledSet, with_classes
 from .settings import Settings, explained, setting, sort_out
-from .train import Training, accuracy, fit
+from .train import Training, accuracy, fit, settled
 
 # %% ../nbs/08_evaluate.ipynb #3cf27d80
 _DSA = 'color_crop_cutout_flip_scale_rotate'
@@ -361,7 +361,8 @@ def train_and_test(
     with local_seed(seed, 'network'):     # it may draw where it is made and where it is tested, too
         m = create_model(model, *shape, seed, distilled.norm, **model_kw).to(device)
         fit(m, distilled.images, distilled.labels, soft_kind='logits', seed=seed, **fit_kw)
-        top1, top5 = accuracy(m, data.test_x, data.test_y, normalize=own_space)
+        how = dict(precision=fit_kw.get('precision', 'float32'), normalize=own_space)
+        top1, top5 = accuracy(m, data.test_x, data.test_y, **how)
     return top1, top5
 
 # %% ../nbs/08_evaluate.ipynb #6e5e23dd
@@ -391,6 +392,7 @@ def evaluate(
     shown). ValueError for settings that are not there, and for a set that does not fit the data."""
     how, training = sort_out(settings, Evaluation, Training, of='evaluate')
     e, t0, device = Evaluation(**how), time.perf_counter(), default_device(device)
+    training = settled(training, device)
     ds = distilled if isinstance(distilled, DistilledSet) else DistilledSet.load(distilled)
     data = load_data(data)
     ds = matched(ds, data, soft)
@@ -416,8 +418,8 @@ def evaluate(
     with progress(desc=f'evaluating {n.name}', total=len(share(range(e.repeats)))) as bar:
         top1, top5, hard = map(list, zip(*shared_numbers(one, e.repeats, 3), strict=True))
     about = _about(e, ds, data, cfg, soft) | _which(n, ds) | dict(device=str(device))
-    seconds = time.perf_counter() - t0
-    return Scores(top1, top5, hard if hard_loss or e.hard else [], e.full, e.random, seconds, about)
+    hard, seconds = hard if hard_loss or e.hard else [], time.perf_counter() - t0
+    return Scores(top1, top5, hard, e.full, e.random, seconds, about)
 
 if evaluate.__doc__ is not None:               # python -OO has none
     evaluate.__doc__ += f"\n\nScoring:\n{explained(Evaluation)}\n\nTraining:\n{explained(Training)}"
