@@ -379,6 +379,12 @@ def _about(e, ds, data, cfg, soft) -> dict:
     how |= dict(data=data.name, patches=ds.patches, recipe=RECIPE_VERSION)
     return how | {k: _says(v) for k, v in cfg.items()} | labels
 
+def _soft_for(ds, soft, soft_kind) -> Any:
+    "The labels that were given, or the set's own."
+    if soft is None:
+        return ds.soft
+    return soft if hasattr(soft, 'epoch') else check_soft(soft, len(ds), ds.num_classes, soft_kind)
+
 def evaluate(
     distilled: DistilledSet | str | Path,    # Or the folder of one
     data: ImageData | str | Path = 'digits', # Where the test set is: or a name or path, `load_data`
@@ -398,10 +404,7 @@ def evaluate(
     ds = matched(ds, data, soft)
     if e.hard == 'only' and soft is not None:
         raise ValueError("soft: expected None with hard='only', which looks at no soft labels")
-    if soft is None:
-        soft = ds.soft
-    elif not hasattr(soft, 'epoch'):
-        soft = check_soft(soft, len(ds), data.num_classes, soft_kind)
+    soft = _soft_for(ds, soft, soft_kind)
     model_kw, hard_loss = dict(e.model_kw or {}), e.loss in HARD_LOSSES
     n = as_network(model, **model_kw)
     if hasattr(soft, 'epoch'):

@@ -293,8 +293,7 @@ def by_label(
     else:
         pair = isinstance(given, (tuple, list)) and len(given) == 2 and isinstance(given[1], dict)
         one = pair or isinstance(given, (str, nn.Module))
-        several = isinstance(given, Iterable) and not one
-        all_of = list(given) if several else [given]
+        all_of: list[Any] = [given] if one or not isinstance(given, Iterable) else list(given)
         labels = [as_network(o).name for o in all_of]
         text = [n for n, o in zip(labels, all_of, strict=True) if isinstance(o, str)]
         if len(set(text)) < len(text):

@@ -15,7 +15,15 @@ import torch
 from torch import Generator, Tensor, nn
 
 from .augment import make_augment
-from .core import PRECISIONS, autocast, check_soft, chosen_precision, local_seed, progress, rng
+from .core import (
+    PRECISIONS,
+    autocast,
+    check_soft,
+    chosen_precision,
+    local_seed,
+    progress,
+    rng,
+)
 from .labels.losses import HARD_LOSSES, get_loss
 from .models import device_of, predict
 from .ondisk import Images
@@ -100,7 +108,7 @@ class Training(Settings):
     schedule: str = setting('step', 'of the learning rate, see `lr_factor`', among=SCHEDULES)
     augment: str | Callable | None = setting(
         None, 'a name for `make_augment`, or a function (batch, generator) -> batch')
-    precision: str = setting('float32', 'float32, bfloat16, or auto: bfloat16 where there are units',
+    precision: str = setting('float32', 'or bfloat16, or auto: bfloat16 where there are units',
                              among=PRECISIONS)
 
 def settled(
