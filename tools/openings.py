@@ -39,7 +39,8 @@ def opening(page, result, alt, order) -> str: # Markdown of the cell
     family = order[i][0]
     mates = [p for f, p in order if f == family]
     to = lambda p: os.path.relpath(p, Path(page).parent)
-    link = lambda p: f"[{Path(p).name.lstrip('0123456789_')}]({to(p + '.ipynb')})"
+    title = lambda p: re.sub(r'^[0-9]+[a-z]?_', '', Path(p).name)
+    link = lambda p: f"[{title(p)}]({to(p + '.ipynb')})"
     where = [f'{family}, page {mates.index(page) + 1} of {len(mates)}.']
     ways = ('Before', i - 1), ('After', i + 1)
     where += [f'{word}: {link(order[j][1])}.' for word, j in ways if 0 <= j < len(order)]
