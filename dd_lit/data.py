@@ -1076,8 +1076,8 @@ def _all_seen(y: Tensor, names: _Names) -> None:
     gone = (torch.bincount(y, minlength=count) == 0).nonzero().flatten().tolist()
     if gone:
         which = ', '.join(repr(names[k]) if names else str(k) for k in gone[:3])
-        raise ValueError(f"labels: expected an image of every class 0..{count-1}, {len(gone)} have "
-                         f"none: {which}{', ...' if len(gone) > 3 else ''}")
+        raise ValueError(f"labels: expected every class 0..{count-1} at least once, there is no "
+                         f"image of class {which}{', ...' if len(gone) > 3 else ''}")
 
 def _numbered(train: _Raw, test: _Raw | None, names: _Names) -> tuple[_Raw, _Raw | None, _Names]:
     "The same with labels 0..C-1 where they were texts, and the names of the classes."
