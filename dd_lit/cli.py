@@ -347,8 +347,7 @@ class Evaluate(OnSets):
         "Where what takes long is kept; nowhere if that cannot be written to."
         if not self.ddranking:
             return None
-        from dd_lit.core import atomic_write
-        from dd_lit.teachers import cache_dir
+        from dd_lit.core import atomic_write, cache_dir
         try:
             atomic_write(cache_dir()/'.write-test', b'').unlink()
             return cache_dir()

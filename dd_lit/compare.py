@@ -40,7 +40,7 @@ from .parallel import first
 from .sets import DistilledSet, one_line, safe_name
 from .settings import Settings, explained, parse, setting, sort_out, unknown
 from .teachers import as_teacher, by_label
-from .train import Training
+from .train import Training, settled
 
 # %% ../nbs/12_compare.ipynb #cmpset00
 def _known(item) -> bool:
@@ -247,6 +247,7 @@ class Scorer:
         "(settings of the network, of the training where the protocol has others, the network)."
         model_kw = (self.e.model_kw or {}) | cell.model[1]
         own = self.training | (dict(opt=cell.opt[0]) if cell.opt[0] else {}) | cell.opt[1]
+        own = settled(own, self.device)
         return model_kw, own, probe(cell.model[0], self.data, **model_kw)
 
     def settings(self, ds: DistilledSet, cell: Cell) -> tuple[dict, dict, dict]:

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['PRECISIONS', 'seed_of', 'rng', 'local_seed', 'default_device', 'duration', 'progress', 'has_bfloat16',
-           'chosen_precision', 'autocast', 'atomic_write', 'remove_leftovers', 'digest', 'provenance', 'show_images',
-           'save_figure', 'check_norm', 'check_soft', 'check_labels', 'callable_module', 'import_here', 'say',
-           'PeakMemory']
+           'chosen_precision', 'autocast', 'atomic_write', 'remove_leftovers', 'digest', 'cache_dir', 'provenance',
+           'show_images', 'save_figure', 'check_norm', 'check_soft', 'check_labels', 'callable_module', 'import_here',
+           'say', 'PeakMemory']
 
 # %% ../nbs/00_core.ipynb #76f2112b
 import contextlib
@@ -329,6 +329,11 @@ def digest(
         h.update(f'{k} {t.dtype} {list(t.shape)}'.encode())
         h.update(t.numpy().tobytes())
     return h.hexdigest()
+
+# %% ../nbs/00_core.ipynb #1880e1e8
+def cache_dir() -> Path:
+    "Where things are kept for the next time: $DD_LIT_CACHE, or ~/.cache/dd_lit."
+    return Path(os.environ.get('DD_LIT_CACHE') or Path.home()/'.cache'/'dd_lit')
 
 # %% ../nbs/00_core.ipynb #53ff7c46
 def _processor() -> str:

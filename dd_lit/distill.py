@@ -33,11 +33,13 @@ from .core import (
     progress,
     remove_leftovers,
     rng,
+    say,
     seed_of,
 )
 from .data import ImageData, load_data
 from .evaluate import train_and_test
 from .method import Method, get_method
+from .ondisk import taken
 from .parallel import first, wait
 from .sets import DistilledSet, one_line
 
@@ -311,7 +313,7 @@ def _steps(method: Method, folder: _Folder, every: float, on_step: Callable | No
             bar.update()
             hint = None if hinted or bar.disable else _first_look(method, time.monotonic() - begun)
             if hint:
-                tqdm.write(hint, file=sys.stderr)
+                say(hint)
                 hinted = True
             if folder.out and time.monotonic() - last >= every and method.k < iters:
                 folder.save(method.state_dict())
@@ -426,15 +428,11 @@ def split_off(
                          f"{data.name} has none")
     keep = torch.ones(len(y), dtype=torch.bool).index_fill_(0, held, False)
     rest, other = copy.copy(data), copy.copy(data)
-    rest.train_x, rest.train_y = _rows(data.train_x, keep.nonzero().flatten()), y[keep]
+    rest.train_x, rest.train_y = taken(data.train_x, keep.nonzero().flatten()), y[keep]
     rest.whole, rest.held_out = data, share                      # type: ignore[attr-defined]
     other.train_x, other.train_y = rest.train_x, rest.train_y
-    other.test_x, other.test_y = _rows(data.train_x, held), y[held]
+    other.test_x, other.test_y = taken(data.train_x, held), y[held]
     return rest, other
-
-def _rows(x: Any, i: torch.Tensor) -> Any:
-    "Some of the images, without decoding any that lie on the disk."
-    return x[i] if isinstance(x, torch.Tensor) else x.take(i)
 
 # %% ../nbs/11_distill.ipynb #14f513f5
 def validate(
@@ -449,7 +447,7 @@ def validate(
     if n > 5000:
         held = copy.copy(held)
         i = torch.randperm(n, generator=rng(seed, 'validate'))[:5000].sort().values
-        held.test_x, held.test_y = _rows(held.test_x, i), held.test_y[i]
+        held.test_x, held.test_y = taken(held.test_x, i), held.test_y[i]
     model = f'convnet{min(max((side - 1).bit_length() - 2, 1), 6)}'
     epochs = max(5, 300//-(-len(ds)//256))
     return train_and_test(ds, held, model, seed_of(seed, 'validate'), torch.device(device),
@@ -464,7 +462,7 @@ def _validated(method: Method, every: int, held: ImageData) -> None:
     method.history[-1]['validated'] = round(top1, 2)
     n = min(len(held.test_x), 5000)
     tqdm.write(f'{method.name}, step {method.k} of {method.cfg.iters}: a small network recognises '
-               f'{top1:.1f} % of {n} held-out images', file=sys.stderr)
+               f'{top1:.1f} % of {n} held-out images', file=sys.stderr)   # asked for: said
 
 def _at_least_one(every: Any) -> int:
     if type(every) is not int or every < 1:
@@ -511,11 +509,12 @@ def distill(
     `tensorboard` without the package. `validate_every` holds out a tenth of the training images, if
     `hold_out` does not say another share (0: none): the method does not see them."""
     cls, told = get_method(method), [_board(tensorboard)] if tensorboard else []
-    share = hold_out if hold_out is not None else .1 if validate_every else 0.
+    watched = validate_every is not None
+    share = hold_out if hold_out is not None else .1 if watched else 0.
     if share:
         data, held = split_off(load_data(data), share, seed)
     made = cls(data, ipc, seed=seed, device=device, **settings)
-    if validate_every:
+    if watched:
         if not share:
             raise ValueError("hold_out: expected more than 0 for validate_every, got 0")
         told.insert(0, partial(_validated, every=_at_least_one(validate_every), held=held))

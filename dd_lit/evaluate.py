@@ -457,12 +457,13 @@ def full_accuracy(
     "Top-1 of one network trained on all training images: the ceiling HLR measures from."
     data, device, s = load_data(data), default_device(device), seed_of(seed, 'full')
     how: dict[str, Any] = dict(epochs=20, batch_size=128, lr=.02, schedule='cosine') | training
+    test = dict(precision=how.get('precision', 'float32'), normalize=data.normalize)
     shape = data.num_classes, data.in_chans, data.size
     with local_seed(s, 'network'):
         m = create_model(model, *shape, s, data.norm, **(model_kw or {}))
         m, how['desc'] = m.to(device), f'full data, {as_network(model).name}'
         fit(m, data.train_x, data.train_y, normalize=data.normalize, seed=s, **how)
-        return accuracy(m, data.test_x, data.test_y, normalize=data.normalize)[0]
+        return accuracy(m, data.test_x, data.test_y, **test)[0]
 
 # %% ../nbs/08_evaluate.ipynb #44cb5430
 callable_module(__name__, evaluate)   # `dd_lit.evaluate(...)` works, module or function

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .core import atomic_write
+from .core import atomic_write, cache_dir
 
 # %% ../nbs/02b_ondisk.ipynb #fdb51360
 def _number(file: str, word: str | None = None) -> int | None:
@@ -171,10 +171,9 @@ def taken(
 def _kept_at(name: str) -> Path | None:
     "A file beside the trained teachers; nothing if there is no home for it."
     try:
-        folder = os.environ.get('DD_LIT_CACHE') or Path.home()/'.cache'/'dd_lit'
+        return cache_dir()/name
     except RuntimeError:
         return None
-    return Path(folder)/name
 
 def remembered(
     what: str,                # What it is, the beginning of the file's name

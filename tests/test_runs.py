@@ -286,3 +286,9 @@ def test_a_long_run_says_what_would_be_quick(name, words):
     assert words in _first_look(m, 6.) and 'take about 50 min' in _first_look(m, 6.)
     m.k = 100
     assert _first_look(m, 6.) is None                     # a minute in all
+
+
+@pytest.mark.parametrize('every', [0, -1, True, 1.5])
+def test_how_often_to_validate(every):
+    with pytest.raises(ValueError, match='validate_every: expected a whole number, at least 1'):
+        distill('random', 'digits', 1, device='cpu', validate_every=every)

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dd_lit.compare import Grid, Scorer, cells, compare, random_like, teach
+from dd_lit.compare import Cell, Grid, Scorer, cells, compare, random_like, teach
+from dd_lit.core import chosen_precision
 from dd_lit.data import load_data
 from dd_lit.evaluate import (
     Scores,
@@ -16,6 +17,7 @@ from dd_lit.evaluate import (
     full_accuracy,
     full_recipe,
     label_robust,
+    named,
 )
 from dd_lit.models import create_model
 from dd_lit.sets import DistilledSet
@@ -222,3 +224,14 @@ def test_without_augmentation_is_the_same_recipe_otherwise(monkeypatch):
     compare([ds], d, ddranking=True, repeats=1, loss='kl', teacher=teacher, full=95., epochs=4, model_kw=dict(width=8))
     assert sorted(l.settings['crop'] for l in seen) == [.08, .08, 1., 1.]
     assert {(l.settings['flip'], l.settings['cutmix']) for l in seen if l.settings['crop'] == 1.} == {(False, False)}
+
+
+@pytest.mark.parametrize('how', [dict(precision='auto'), dict(opt=('sgd', dict(precision='auto')))])
+def test_auto_is_stored_as_what_it_chose(how):
+    "Another machine may choose otherwise: neither a score nor its key says 'auto'."
+    chosen = chosen_precision('auto', 'cpu')
+    row, = compare(['random'], 'digits', model='mlp', repeats=1, epochs=1, device='cpu', **how)
+    assert row.scores.config['precision'] == chosen
+    d = load_data('digits')
+    scorer = Scorer(d, [], dict(repeats=1), dict(precision='auto'), device='cpu')
+    assert scorer.chosen(Cell(*map(named, ('mlp', 'ce', 'sgd'))))[1]['precision'] == chosen

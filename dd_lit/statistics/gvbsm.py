@@ -17,10 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..core import cache_dir
 from ..labels.losses import get_loss
 from ..method import register
 from ..settings import setting
-from ..teachers import FIVE, cache_dir
+from ..teachers import FIVE
 from .bn_matching import BNMatcher, bn_layers
 from .conv_stats import ConvMatcher, ConvStats, conv_key, conv_statistics
 from .densify import densify_loss
