@@ -16,6 +16,7 @@ from pathlib import Path
 import api_pages
 import links
 import nbformat
+import numbered
 import pypandoc
 import yaml
 
@@ -88,7 +89,7 @@ def title(path):
 
 def prepared(path) -> tuple:
     "A notebook as pandoc should see it, and the alternative texts of its pictures in order."
-    nb, cells, alts = nbformat.read(source(path), 4), [], []
+    nb, cells, alts = numbered.marked(nbformat.read(source(path), 4)), [], []
     for c in nb.cells:
         if c.cell_type == 'raw':
             continue
@@ -150,7 +151,7 @@ def tidy(text, depth):
     "A page's HTML with what pandoc leaves behind taken away, its links relative and to pages."
     text = re.sub(r'<pre[^>]*><code[^>]*>\s*</code></pre>', '', text)      # cells whose code is not shown
     text = re.sub(r'<colgroup>.*?</colgroup>', '', text, flags=re.S)       # columns as wide as they need
-    text = text.replace(f'{dst}/', depth)
+    text = numbered.folded(text.replace(f'{dst}/', depth))
     return re.sub(r'href="([^":#]+)\.(?:ipynb|qmd)', r'href="\1.html', text)
 
 

@@ -1,0 +1,111 @@
+"""What makes a text of the notebooks: exercises with tested solutions, formulas with names, citations that exist."""
+import ast
+import json
+import re
+
+import house
+import nbformat
+import numbered
+import pypandoc
+import pytest
+from conftest import ROOT, notebooks
+
+BOOKS = [ROOT/b for b in notebooks()]
+# Pages that have exercises, at least two each: this list only grows
+EXERCISES = ['what_is_dataset_distillation']
+
+
+def cells(path) -> list: # (type, source, outputs) of every cell
+    return [(c['cell_type'], ''.join(c['source']), c.get('outputs', [])) for c in json.loads(path.read_text())['cells']]
+
+
+def asserts(code) -> bool: # Is there a line that fails where it is wrong?
+    return any(house.is_test(n) for n in ast.walk(ast.parse(code)) if isinstance(n, ast.stmt))
+
+
+def exercises(page) -> tuple: # (how many, what is wrong with them); page: what `cells` gives
+    at = [i for i, (kind, s, _) in enumerate(page) if kind == 'markdown' and re.search(r'^## Exercises$', s, re.M)]
+    if not at:
+        return 0, []
+    rest, bad = page[at[0]:], []
+    asked = [i for i, (kind, s, _) in enumerate(rest) if kind == 'markdown' and re.search(r'^\*\*\d+\.\*\* ', s, re.M)]
+    for k, i in enumerate(asked):
+        number = re.findall(r'^\*\*(\d+)\.\*\* ', rest[i][1], re.M)
+        if number != [str(k + 1)]:
+            bad.append(f'expected exercise {k + 1}, got {", ".join(number)}')
+        kind, code, outputs = rest[i + 1] if i + 1 < len(rest) else ('', '', [])
+        if kind != 'code' or not re.match(r'#\| code-fold: true\n#\| code-summary: "Solution"\n', code):
+            bad.append(f'{k + 1}: expected a folded cell with its solution')
+        elif not asserts(code):
+            bad.append(f'{k + 1}: the solution asserts nothing')
+        elif outputs:
+            bad.append(f'{k + 1}: the solution shows something, which is not folded')
+    return len(asked), bad
+
+
+@pytest.mark.parametrize('book', BOOKS, ids=lambda p: str(p.relative_to(ROOT/'nbs')))
+def test_exercises(book):
+    "Numbered, each with its solution below it, folded and tested; the pages of the list have at least two."
+    number, bad = exercises(cells(book))
+    assert not bad, f'{book.relative_to(ROOT)}: {bad}'
+    name = str(book.relative_to(ROOT/'nbs').with_suffix(''))
+    if name in EXERCISES:
+        assert number >= 2, f'{name}: {number} exercises'
+    elif number >= 2:
+        raise AssertionError(f'{name} has exercises: put it on the list of {__name__}')
+
+
+HEAD, SOLUTION = '#| code-fold: true\n#| code-summary: "Solution"\n', 'assert f() == 1'
+ONE = [('markdown', '## Exercises\n\n**1.** Why?', []), ('code', HEAD + SOLUTION, [])]
+
+
+@pytest.mark.parametrize('page, what', [
+    (ONE, ''), ([], ''), (ONE[:1], 'expected a folded cell'), ([ONE[0], ('code', SOLUTION, [])], 'expected a folded'),
+    ([ONE[0], ('code', HEAD + 'print(f())', [])], 'asserts nothing'), ([ONE[0], (*ONE[1][:2], ['text'])], 'shows'),
+    ([*ONE, ('markdown', '**3.** And?', []), ONE[1]], 'expected exercise 2, got 3'),
+    ([*ONE, ('markdown', '**2.** And?\n\n**3.** Or?', []), ONE[1]], 'expected exercise 2, got 2, 3')])
+def test_what_an_exercise_is(page, what):
+    number, bad = exercises(page)
+    assert len(bad) == bool(what) and all(what in b for b in bad) and number == len(page)//2 + (page == ONE[:1])
+
+
+@pytest.mark.parametrize('book', BOOKS, ids=lambda p: str(p.relative_to(ROOT/'nbs')))
+def test_formulas_and_citations_exist(book):
+    "A formula's name stands once on its page; what is mentioned is there, formula or paper."
+    texts = [s for kind, s, _ in cells(book) if kind == 'markdown']
+    named = [n for s in texts for _, n in numbered.FORMULA.findall(s)]
+    assert len(named) == len(set(named)), named
+    assert sum(s.count('{#eq-') for s in texts) == len(named), 'a name that belongs to no formula'
+    keys = set(re.findall(r'^@\w+\{(\w+),', (ROOT/'references.bib').read_text(), re.M))
+    text = re.sub(r'```.*?```|`[^`]*`|\$\$.*?\$\$', '', '\n'.join(texts), flags=re.S)
+    said = set(re.findall(r'(?<![\w.])@([A-Za-z][\w-]*)', text))
+    assert not (lost := said - keys - set(named)), f'neither a formula of this page nor in references.bib: {lost}'
+
+
+def preview(*cells):
+    "What the preview makes of a notebook's cells."
+    nb = nbformat.v4.new_notebook(metadata=dict(kernelspec=dict(name='python3', display_name='p', language='python')))
+    nb.cells = [nbformat.v4.new_markdown_cell(s) if kind == 'markdown' else nbformat.v4.new_code_cell(s)
+                for kind, s, _ in cells]
+    nb = numbered.marked(nb)
+    for c in nb.cells:
+        c.source = re.sub(r'^#\|.*\n?', '', c.source, flags=re.M)
+    html = lambda *a: pypandoc.convert_text(nbformat.writes(nb), 'html', 'ipynb+citations', ['--mathml', *a])
+    return [numbered.folded(html(*a)) for a in ((), ('--syntax-highlighting=none',))]
+
+
+def test_preview_numbers_formulas():
+    "In the order of the page; what is mentioned is a link, in code it stays."
+    for page in preview(('markdown', 'By @eq-b and [-@eq-a-1]: `@eq-b`, @eq-c\n\n$$x$$ {#eq-a-1}', []),
+                        ('markdown', '$$\ny\n$$ {#eq-b}\n\n$$z$$', [])):
+        assert re.search(r'<a href="#eq-b">Equation\s2</a> and <a href="#eq-a-1">1</a>', page)
+        assert '<code>@eq-b</code>' in page and '{#eq' not in page and page.count('<math') == 3
+        assert page.index('id="eq-a-1"') < page.index('(</mo><mn>1') < page.index('id="eq-b"') < page.index('<mn>2')
+
+
+def test_preview_folds_solutions():
+    for page in preview(*ONE, ('code', 'g()', [])):
+        fold, = re.findall(r'<details class="fold"><summary>(.*?)</summary>(.*?)</details>', page, re.S)
+        text = re.sub(r'<[^>]+>', '', fold[1])
+        assert fold[0] == 'Solution' and text.strip() == SOLUTION
+        assert numbered.MARK.strip() not in page and 'g()' in re.sub(r'<[^>]+>', '', page)
