@@ -259,6 +259,7 @@ _BUILT_IN = {
     'coreset.rded': ('rded',),
     'gradient.dc': ('dc', 'dc_m', 'dc_md', 'dc_mdo', 'dc_mda'),
     'statistics.sre2l': ('sre2l',),
+    'statistics.cda': ('cda',),
     'statistics.gvbsm': ('gvbsm',),
     'orthogonal.ogm': ('ogm',),
     'flow.linear_gradient': ('lgm',),

@@ -69,7 +69,8 @@ def here(tmp_path, monkeypatch):
 
 WEIGHTS = 'somebodys:Net:weights=net.safetensors,input_norm=data'
 FAST: dict = dict(iters=1, crop=1., flip=False)
-OWN: dict = dict(sre2l=dict(teachers=WEIGHTS, **FAST), gvbsm=dict(teachers=[WEIGHTS], **FAST),
+OWN: dict = dict(sre2l=dict(teachers=WEIGHTS, **FAST), cda=dict(teachers=WEIGHTS, **FAST),
+                 gvbsm=dict(teachers=[WEIGHTS], **FAST),
                  ogm=dict(teachers=dict(a=WEIGHTS), factor=1, pool=9, tries=1, **FAST),
                  rded=dict(backbone=WEIGHTS, factor=1, pool=9, tries=1), sfm=dict(backbone=WEIGHTS, iters=1),
                  lgm=dict(backbone=WEIGHTS, iters=1, augs=1), dc=dict(model='somebodys:Net', iters=1, batch_real=4),
@@ -91,7 +92,7 @@ def test_every_method_takes_it_and_says_which(method, here, data):
 
 
 @pytest.mark.filterwarnings('ignore:teacher')
-@pytest.mark.parametrize('method', ['sre2l', 'gvbsm', 'ogm', 'rded', 'sfm', 'lgm'])
+@pytest.mark.parametrize('method', ['sre2l', 'cda', 'gvbsm', 'ogm', 'rded', 'sfm', 'lgm'])
 def test_a_module_comes_back_as_it_was(method, here, data):
     from dd_lit.models import weights_digest
     here.train()

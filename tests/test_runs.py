@@ -90,7 +90,8 @@ def stop_at(k):
 FIXED = dict(sre2l=dict(backbones='resnet18', width=8, squeeze_epochs=1), random={}, herding=dict(width=8, epochs=1),
              ogm=dict(backbones='resnet18', width=8, squeeze_epochs=1), rded=dict(backbone='convnet3', width=8,
                                                                                        squeeze_epochs=1),
-             gvbsm=dict(backbones='resnet18', width=8, squeeze_epochs=1))
+             gvbsm=dict(backbones='resnet18', width=8, squeeze_epochs=1),
+             cda=dict(backbones='resnet18', width=8, squeeze_epochs=1))
 
 
 @pytest.mark.parametrize('name', FIXED)

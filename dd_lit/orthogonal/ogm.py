@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..augment import patch_crop
 from ..coreset.rded import RDED
 from ..method import register
 from ..models import device_of
@@ -147,7 +146,7 @@ class OGM(SRe2L):
         return out | (dict(bn=self.cfg.bn_weight*m['bn'].loss()) if 'bn' in m else {})
     def augment(self, x: Tensor, gen: torch.Generator) -> Tensor:
         c = self.cfg
-        return patch_crop(x, gen, c.factor, (c.crop, 1.)) if c.patch else super().augment(x, gen)
+        return self.cropped(x, gen, c.factor) if c.patch else super().augment(x, gen)
     def independent(self) -> bool:
         return super().independent() and not self.cfg.ema
     def step(self) -> float:

@@ -119,6 +119,9 @@ class SRe2LSettings(StartSettings):
     flip: bool = setting(True, 'mirror at random')
     jitter: int = setting(
         0, 'random shift in pixels, wrapped round (the ImageNet release: 32)', low=0)
+    one_view: bool = setting(
+        False, 'one crop and one mirror for all images of a batch, as the releases draw; '
+        'False: one for each')
     soft_labels: bool = setting(True, "give the result the backbones' logits as soft labels")
     cache: str | Path | None = setting(
         None, 'folder for backbones; None: $DD_LIT_CACHE or ~/.cache/dd_lit')
@@ -270,15 +273,28 @@ class SRe2L(Method):
     def before(self, name: str, gen: torch.Generator) -> None:
         "Called before each forward pass."
 
+    def smallest_crop(self) -> float:
+        "The smallest share of the area in this step's crops."
+        return self.cfg.crop
+
+    def cropped(self, x: Tensor, gen: torch.Generator, factor: int) -> Tensor:
+        "A random crop of every image, inside one of its patches; or the same one for all."
+        n, scale = 1 if self.cfg.one_view else len(x), (self.smallest_crop(), 1.)
+        return crop_resize(x, draw_boxes(n, gen, scale=scale, factor=factor))
+
+    def answer(self, name: str, j: int, x: Tensor) -> Tensor:
+        "The logits of a network for what it sees of batch `j`."
+        return self.nets[name](x)
+
     def augment(self, x: Tensor, gen: torch.Generator) -> Tensor:
         "A fresh view of every image."
-        c, n = self.cfg, len(x)
+        c, n = self.cfg, 1 if self.cfg.one_view else len(x)
         if c.jitter:
             way = -c.jitter, c.jitter + 1
             shift = tuple(int(torch.randint(*way, (), generator=gen)) for _ in range(2))
             x = x.roll(shift, (2, 3))
-        if c.crop < 1 or c.crop_factor > 1:
-            x = crop_resize(x, draw_boxes(n, gen, scale=(c.crop, 1.), factor=c.crop_factor))
+        if self.smallest_crop() < 1 or c.crop_factor > 1:
+            x = self.cropped(x, gen, c.crop_factor)
         if c.flip:
             mirrored = (torch.rand(n, generator=gen) < .5).view(-1, 1, 1, 1).to(x.device)
             x = torch.where(mirrored, x.flip(-1), x)
@@ -305,7 +321,7 @@ class SRe2L(Method):
                     now.enter_context(m)          # it listens from here to the end of the block
             # for a network that draws by itself
             now.enter_context(local_seed(self.seed, 'network', self.k, j))
-            parts = self.terms(name, self.nets[name](x), self.parts[j], x, y, gen)
+            parts = self.terms(name, self.answer(name, j, x), self.parts[j], x, y, gen)
         if not set(parts) <= set(self.TERMS):
             raise ValueError(f"terms: expected parts named {', '.join(self.TERMS)}, "
                              f"got {', '.join(parts)}; a subclass with others extends TERMS")
