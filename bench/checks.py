@@ -8,13 +8,15 @@ from statistics import fmean
 from typing import NamedTuple
 
 from scores import Table, merged, scores
-from verdicts import common_seeds, verdict
+from verdicts import SEEDS, STRENGTHS, common_seeds, verdict
 
 class Finding(NamedTuple):
     "What one place says about a claim."
     place: str
     text: str   # our numbers
     word: str   # reproduced, not reproduced, undecided, out of date
+    strength: str = 'M'   # of the runs, see `STRENGTHS`
+    seeds: int = SEEDS    # that both sides have
 
 
 Check = Callable[[dict], list[Finding]]    # stored runs (from `load_results`) -> findings
@@ -58,7 +60,39 @@ def _pairs(table: Table, better, worse, only, not_in) -> Iterator[tuple[str, dic
 def _compared(place: str, a: dict, b: dict, at_least: bool) -> Finding:
     v, seeds = verdict(a, b, at_least), common_seeds(a, b)
     ours, theirs = (fmean(x[k] for k in seeds) for x in (a, b))
-    return Finding(place, f'{ours:.1f} against {theirs:.1f} ({v})', v.word)
+    return Finding(place, f'{ours:.1f} against {theirs:.1f} ({v})', v.word, seeds=v.seeds)
+
+
+def by_recipe(
+    better: str, worse: str,   # in the middle of the names of recipes: cifar10/dc_md/ipc1
+    at_least: bool = False,    # is a tie enough?
+) -> Check:
+    """The check of 'better beats worse' on rows that `dd_lit reproduce` has run: pairs of names that
+    differ in that, set by set where there are enough sets, else network by network."""
+    def check(results):
+        rows = {r['name']: r for r in results.get('reproduced', {}).get('rows', [])}
+        out = []
+        for name, a in rows.items():
+            b = rows.get(name.replace(f'/{better}/', f'/{worse}/'))
+            if name.split('/')[1] == better and b is not None:
+                out.append(_two_recipes(a, b, at_least))
+        return out
+    return check
+
+
+def _two_recipes(a: dict, b: dict, at_least: bool) -> Finding:
+    sets = min(len(a['top1']), len(b['top1'])) >= SEEDS
+    ours, theirs = (_by_run(r['top1'], sets) for r in (a, b))
+    place = f"{a['name']} over {'sets' if sets else 'networks on one set'}"
+    weak = max(a['strength'], b['strength'], key=STRENGTHS.index)
+    if a.get('outdated') or b.get('outdated'):
+        return Finding(place, '', 'out of date', weak)
+    return _compared(place, ours, theirs, at_least)._replace(strength=weak)
+
+
+def _by_run(top1: list[list[float]], sets: bool) -> dict:
+    "Accuracies by set (the mean of its networks), or by network of the first set."
+    return dict(enumerate(map(fmean, top1) if sets else top1[0]))
 
 
 def both(*checks: Check) -> Check:

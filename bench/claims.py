@@ -12,6 +12,7 @@ from checks import (
     best_gamma,
     best_source,
     both,
+    by_recipe,
     collapse,
     dc_cost,
     dropping_is_cheaper,
@@ -43,9 +44,17 @@ def untestable(paper: str, where: str, text: str, says: str, page: str, why: str
 
 # --- "Delving into Effective Gradient Matching" ---
 
+# rows of gradient_tables.json as recipes of the paper's tables
+OF_RECIPES = {'intra': 'dc', 'inter': 'dc_inter', 'interleaved': 'dc_interleaved', 'multi': 'dc_m',
+              'd:angle+l2': 'dc_md', 'mdo': 'dc_mdo', 'mda': 'dc_mda'}
+
+
 def gradient(where, text, says, page, better, worse, at_least=False) -> Claim:
-    "A claim of 'better beats worse' about gradient_tables.json."
+    "A claim of 'better beats worse' about gradient_tables.json and the rows of the tables."
     check = order('gradient_tables', better, worse, at_least=at_least)
+    if better in OF_RECIPES and worse in OF_RECIPES:
+        named = (OF_RECIPES[better], OF_RECIPES[worse])
+        check = both(check, by_recipe(*named, at_least=at_least))
     return Claim('dc', where, text, says, f'gradient/{page}.ipynb', 'gradient_tables', check)
 
 

@@ -5,8 +5,9 @@
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from checks import Finding
 from claims import CLAIMS, Claim
-from verdicts import summary, tally
+from verdicts import SEEDS, STRENGTHS, summary, tally
 
 PAPERS = dict(
     dc='Delving into Effective Gradient Matching', gvbsm='G-VBSM',
@@ -17,13 +18,20 @@ VERDICTS = {                                     # what can come out, and its co
     'not testable here': 'white'}
 
 
+def strongest(places: list[Finding]) -> str:
+    "The strongest strength of which some place has runs that count, and enough of them; else M."
+    enough = {f.strength for f in places if f.word != 'out of date' and f.seeds >= SEEDS}
+    return next((s for s in STRENGTHS if s in enough), 'M')
+
+
 def decided(claim: Claim, results: dict) -> dict:
-    "One claim with what the stored runs say about it."
+    "One claim with what the stored runs say about it: those of the strongest kind decide."
     places = claim.check(results) if claim.check else []
-    words = [f.word for f in places]
+    strength = strongest(places)
+    words = [f.word for f in places if f.strength == strength]
     word = summary(words) if claim.check else 'not testable here'
     said = {k: getattr(claim, k) for k in ('paper', 'where', 'text', 'says', 'page', 'file', 'why')}
-    return said | dict(places=places, tally=tally(words), verdict=word)
+    return said | dict(places=places, tally=tally(words), verdict=word, strength=strength)
 
 
 def ledger(

@@ -11,6 +11,7 @@ from scipy import stats
 
 MARGIN = 1.   # percentage points that do not matter
 SEEDS = 3     # with fewer, nothing is decided: two that happen to agree have no deviation at all
+STRENGTHS = ('S', 'R', 'M')   # the paper's own configuration, its regime with a substitute, a miniature
 WORDS = ('reproduced', 'not reproduced', 'undecided', 'out of date')
 
 

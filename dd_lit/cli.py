@@ -532,7 +532,7 @@ class Export(Command):
 class Reproduce(Command):
     "Run rows of a paper's table from nothing to the verdict; goes on after an interruption."
     names: list | None = word('rows to run, data/method/ipcN; none: list them', several=True)
-    paper: str | None = setting(None, 'list only rows of this paper: dc, gvbsm, ogm, gift')
+    paper: str | None = setting(None, 'list only rows of this paper: dc, gvbsm, ogm, gift, rded')
     data: str | None = setting(None, 'list only rows of this dataset')
     method: str | None = setting(None, 'list only rows of this method')
     out: str = setting('runs/reproduce', 'folder for sets and scores')
@@ -543,8 +543,18 @@ class Reproduce(Command):
     device: str | None = setting(None, 'cpu, cuda, ...')
     set: list | None = setting(None, 'what does not change the meaning: real_dtype, slice_size')
 
+    def said(self) -> list[str]:
+        "What was given beside names."
+        mine = [f for f in fields(self) if f.name != 'names']
+        return [f.name for f in mine if getattr(self, f.name) != f.default]
+
     def run(self) -> None:
         from dd_lit.reproduce import check_recipe, get_recipe, line, listing, reproduce
+        for k in self.said():
+            if (k in ('paper', 'data', 'method')) == bool(self.names):
+                what = 'chooses what is listed' if self.names else 'is about rows to run'
+                raise ValueError(f"{k}: it {what}; name rows (dd_lit reproduce mnist/dc/ipc1), or "
+                                 "list them (dd_lit reproduce --paper dc), not both")
         if not self.names:
             print(listing(self.paper, self.data, self.method))
         for n in self.names or []:

@@ -38,10 +38,15 @@ def told(o, **kw) -> dict:
         return o.compute_metrics(image_tensor=torch.zeros(10, 3, 2, 2), **kw)
 
 
+def pairs(first, second):
+    "What the package asks for in turn: one of each for every network."
+    return iter([v for pair in zip(first, second, strict=True) for v in pair])
+
+
 def label_soft(full, hard, top1, random, weight) -> float:
     "LRS of one accuracy for every run, by `LabelRobustScoreSoft`."
-    next_hard = iter([v for pair in zip(hard, full, strict=True) for v in pair])
-    next_soft = iter([v for pair in zip(top1, random, strict=True) for v in pair])
+    next_hard = pairs(hard, full)
+    next_soft = pairs(top1, random)
     o = bare(LabelRobustScoreSoft, len(full),
              _compute_hard_label_metrics_helper=lambda **kw: (next(next_hard), None),
              _compute_soft_label_metrics_helper=lambda **kw: (next(next_soft), None),
@@ -62,8 +67,8 @@ def label_hard(full, hard, random, weight) -> float:
 
 def augmentation(top1, random, bare_top1, bare_random, weight) -> float:
     "ARS, by `AugmentationRobustScore`."
-    shown = iter([v for pair in zip(top1, random, strict=True) for v in pair])
-    plain = iter([v for pair in zip(bare_top1, bare_random, strict=True) for v in pair])
+    shown = pairs(top1, random)
+    plain = pairs(bare_top1, bare_random)
     o = bare(AugmentationRobustScore, len(top1),
              _compute_with_aug_metrics_helper=lambda **kw: (next(shown), None),
              _compute_without_aug_metrics_helper=lambda **kw: (next(plain), None),

@@ -2,19 +2,26 @@
 import sys
 from functools import partial
 
+import pytest
 import torch
 from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dd_lit.data import load_data
 from dd_lit.gradient.schedule import zeta_adaptive, zeta_constant
 from dd_lit.labels.losses import get_loss
+from dd_lit.reproduce import get_recipe
 
 sys.path.insert(0, str(ROOT/'bench'))
 import flow_cost
 import label_cost
-from ledger import ledger
+from checks import Finding, by_recipe
+from claims import Claim
+from ledger import decided, ledger
 from scores import load_results
 from timing import in_turn, medians, saved_bytes, step
+from verdicts import STRENGTHS, WORDS, summary, tally
 
 STORED = load_results(ROOT/'bench'/'results')
 
@@ -52,3 +59,49 @@ def test_gift_costs_nothing():
 def test_adaptive_schedule_saves_updates():
     T, zeta = zeta_constant(10)
     assert sum(zeta_adaptive(t) for t in range(T - 1)) == 190 and zeta*(T - 1) == 450
+
+
+def made_up(name, top1, strength='S', **more):
+    return dict(name=name, method=name.split('/')[1], top1=top1, strength=strength) | more
+
+
+@pytest.mark.parametrize(('word', 'better', 'worse'), [
+    ('reproduced', [[60.], [61.], [62.]], [[50.], [51.], [52.5]]),         # set by set
+    ('reproduced', [[60., 61., 62.]], [[50., 51., 52.5]]),                 # network by network on one set
+    ('not reproduced', [[50.], [51.], [52.5]], [[60.], [61.], [62.]]),
+    ('undecided', [[60., 61.]], [[50., 51.]])])                            # two are not enough
+def test_rows_of_the_tables_decide_orders(word, better, worse):
+    rows = [made_up('cifar10/dc_md/ipc1', better), made_up('cifar10/dc/ipc1', worse, 'R')]
+    rows.append(made_up('mnist/dc/ipc1', worse))
+    found, = by_recipe('dc_md', 'dc')(dict(reproduced=dict(rows=rows)))
+    assert (found.word, found.strength) == (word, 'R') and 'cifar10/dc_md/ipc1' in found.place
+    rows[0]['outdated'] = 'why'
+    found, = by_recipe('dc_md', 'dc')(dict(reproduced=dict(rows=rows)))
+    assert found.word == 'out of date'
+
+
+@given(st.lists(st.tuples(st.sampled_from(STRENGTHS), st.sampled_from(WORDS), st.integers(2, 5)), max_size=6))
+def test_the_strongest_runs_decide(kinds):
+    "Places of another strength change nothing; a strength without enough runs that count is passed over."
+    places = [Finding('somewhere', '', word, s, n) for s, word, n in kinds]
+    claim = Claim('dc', '', 'text', '', '', 'file', lambda results: places)
+    r = decided(claim, {})
+    counted = [f for f in places if f.strength == r['strength']]
+    assert r['verdict'] == summary(f.word for f in counted) and r['tally'] == tally(f.word for f in counted)
+    enough = [s for s in STRENGTHS if any(f.strength == s and f.word != 'out of date' and f.seeds >= 3 for f in places)]
+    assert r['strength'] == (enough[0] if enough else 'M')
+
+
+def test_stored_rows_say_how_they_are_made_again():
+    "Each command names the recipe, and parses; what it stores is what its recipe says."
+    rows = STORED['reproduced']['rows']
+    assert rows
+    for r in rows:
+        words = r['command'].split()
+        assert words[:3] == ['dd_lit', 'reproduce', r['name']]
+        recipe = get_recipe(r['name'])
+        assert (recipe.published, recipe.deviation) == (r['published'], r['deviation'])
+        flat = [v for v in r['top1'] for v in v]
+        assert abs(sum(flat)/len(flat) - r['mean']) < .01 or len(r['top1']) > 1
+        assert len(flat) == r['sets']*r['networks'] or '--' in r['command']
+        assert {'torch', 'cpu', 'threads', 'command', 'time'} <= set(r['made_with'])

@@ -2,14 +2,17 @@
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
 from conftest import ROOT
 
+from dd_lit.core import seed_of
 from dd_lit.data import ImageData, load_data
+from dd_lit.evaluate import Scores
 from dd_lit.method import get_method, list_methods
-from dd_lit.reproduce import Recipe, _folder, get_recipe, load_recipes, reproduce
+from dd_lit.reproduce import Recipe, _folder, cost, get_recipe, line, load_recipes, reproduce
 
 RECIPES = load_recipes()
 PAPERS = ROOT.parent/'shared'/'papers'
@@ -167,3 +170,50 @@ def test_interrupted_and_taken_up(tmp_path, monkeypatch):
     assert labels[0].stat().st_mtime_ns == before
     stored = json.loads(next((tmp_path/'b').rglob('result.json')).read_text())
     assert stored['top1'] == once['top1'] and stored['recipe']['relabel'] == r.relabel
+
+
+@pytest.mark.parametrize(('published', 'deviation', 'networks', 'word'), [
+    (0., None, 3, 'reached'), (1.9, 1., 3, 'reached'), (2.1, 1., 3, 'below'), (-2.1, 1., 3, 'above'),
+    (1.1, None, 3, 'below'), (0., None, 2, 'not comparable'), (None, None, 3, 'not comparable')])
+def test_verdicts(tmp_path, monkeypatch, published, deviation, networks, word):
+    "Within a point or two deviations of what was published, by three networks at least."
+    import dd_lit.reproduce as m
+    monkeypatch.setattr(m, 'load_data', lambda *a, **kw: toy())
+    monkeypatch.setattr(m, 'evaluate', lambda *a, **kw: Scores([60.], [60.], config={}))
+    r = Recipe('toy/random/ipc1', 'none', 'none', 'none', 'toy', 'random', 1, {}, evaluate=dict(model='mlp'), sets=1,
+               networks=networks, published=None if published is None else 60 + published, deviation=deviation)
+    o = reproduce(r, tmp_path)
+    assert o['verdict'] == word and line(o).endswith(word)
+
+
+def test_sets_and_labels_of_another_row(tmp_path, monkeypatch):
+    "A row that stands on another scores its very sets and labels; every set's labels have a seed of their own."
+    import dd_lit.reproduce as m
+    monkeypatch.setattr(m, 'load_data', lambda *a, **kw: toy())
+    r = Recipe('toy/random/ipc2', 'none', 'none', 'none', 'toy', 'random', 2, {}, published=50., deviation=None,
+               evaluate=dict(model='mlp', model_kw=dict(width=4), epochs=2, loss='kl'), sets=2, networks=1,
+               teachers=dict(names=['mlp'], epochs=1, width=4, cache=str(tmp_path/'cache')),
+               relabel=dict(epochs=2, batch_size=2, crop=.5))
+    reproduce(r, tmp_path/'a')
+    monkeypatch.setattr(m, 'get_recipe', lambda name: r)
+    made = sorted((tmp_path/'a').rglob('labels.json')) + sorted((tmp_path/'a').rglob('*.safetensors'))
+    stamps = [f.stat().st_mtime_ns for f in made]
+    reproduce(replace(r, name='toy/random/ipc2@mse', on=r.name, evaluate=r.evaluate | dict(loss='mse')), tmp_path/'a')
+    now = sorted((tmp_path/'a').rglob('labels.json')) + sorted((tmp_path/'a').rglob('*.safetensors'))
+    assert now == made and [f.stat().st_mtime_ns for f in made] == stamps
+    seeds = [json.loads(f.read_text())['settings']['seed'] for f in made if f.name == 'labels.json']
+    assert seeds == [seed_of(s, 'labels') for s in range(2)] and len(set(seeds)) == 2
+
+
+@pytest.mark.parametrize('method', ['sre2l', 'gvbsm', 'ogm', 'rded', 'herding', 'forgetting', 'dc', 'random'])
+def test_what_is_not_said_costs_as_if_it_were(method):
+    "The hours of a recipe that leaves a default out are those of one that spells it out."
+    given = dict(sre2l=dict(backbones=('resnet18',), iters=1000), gvbsm=dict(iters=4000), ogm=dict(iters=1000),
+                 rded=dict(backbone='resnet18'), herding=dict(model='convnet3', epochs=10), forgetting=dict(epochs=20),
+                 dc=dict(iters=1000), random={})[method]
+    r = Recipe(f'cifar10/{method}/ipc1', 'none', 'none', 'none', 'cifar10', method, 1, {}, evaluate=dict(protocol='dc'),
+               sets=1, networks=1, published=None, deviation=None)
+    plain, spelt = cost(r), cost(replace(r, settings=given))
+    assert plain == spelt and plain is not None
+    alone = cost(replace(r, method='random', settings={}))
+    assert plain.hours > alone.hours or method == 'random'

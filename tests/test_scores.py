@@ -1,5 +1,6 @@
 """DD-Ranking's two scores: against its own package, and what must hold for all accuracies."""
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -224,6 +225,44 @@ def test_without_augmentation_is_the_same_recipe_otherwise(monkeypatch):
     compare([ds], d, ddranking=True, repeats=1, loss='kl', teacher=teacher, full=95., epochs=4, model_kw=dict(width=8))
     assert sorted(l.settings['crop'] for l in seen) == [.08, .08, 1., 1.]
     assert {(l.settings['flip'], l.settings['cutmix']) for l in seen if l.settings['crop'] == 1.} == {(False, False)}
+
+
+def set_of(d, patches=1):
+    x = torch.zeros(20, 1, 16, 16)
+    return DistilledSet(x, torch.arange(20) % 10, d.norm, d.classes, patches=patches)
+
+
+@pytest.mark.parametrize(('name', 'patches', 'same'), [
+    ('digits', 1, None), ('digits', 2, dict(augment=None, epochs=300)), ('mnist', 1, dict(augment=None, epochs=1000))])
+def test_without_augmentation_as_many_epochs(name, patches, same):
+    "MNIST's recipe has augmentation and a thousand epochs, a mosaic its crops: both are left out, the epochs are not."
+    d = replace(load_data('digits'), name=name)
+    ds = set_of(d, patches)
+    place, = cells(Grid())
+    bare = Scorer(d, [], {}, {}).without(ds, place)
+    assert (bare and bare.opt[1]) == same and (bare is None or bare.bare)
+
+
+def test_as_they_are_is_another_score(tmp_path):
+    "A teacher that sees the images as they are gives other labels, and the score has a file of its own."
+    d = load_data('digits')
+    ds, place = set_of(d, 2), cells(Grid(loss='kl'))[0]
+    teacher = create_model('convnet3', 10, 1, 16, seed=0, width=4).eval()
+    scorer = Scorer(d, [teacher], dict(model_kw=dict(width=4)), dict(epochs=1), dict(augment='color'), out=tmp_path)
+    bare = replace(place, bare=True)
+    assert scorer.file('x', [ds], place) != scorer.file('x', [ds], bare)
+    cfg = scorer.settings(ds, place)[2]
+    shown = [scorer.labels(ds, 0, cfg, scorer.views(c)).settings for c in (place, bare)]
+    assert [(bool(v.get('augment')), v.get('factor', 1), v['crop']) for v in shown] == [(True, 2, .08), (False, 1, 1.)]
+
+
+@given(epochs=st.integers(1, 3000), batch_size=st.integers(1, 2000))
+def test_the_full_data_is_never_trained_longer_than_the_recipe(epochs, batch_size):
+    d = load_data('digits')
+    n = -(-len(d.train_y)//batch_size)                           # steps of an epoch
+    got = full_recipe(d, epochs=epochs, batch_size=batch_size)['epochs']
+    assert got <= epochs and (got == epochs or (got >= 20 and got*n >= epochs))
+    assert got == epochs or got == 20 or (got - 1)*n < epochs     # and no longer than it must be
 
 
 @pytest.mark.parametrize('how', [dict(precision='auto'), dict(opt=('sgd', dict(precision='auto')))])

@@ -1,0 +1,61 @@
+"""Rows of the papers' tables that `dd_lit reproduce` has run, collected into one file.
+
+    dd_lit reproduce cifar10/random/ipc1 --out runs/reproduce   # goes on after an interruption
+    python bench/reproduced.py --runs runs/reproduce            # -> bench/results/reproduced.json
+
+Every row carries the command that makes it again. Rows that are there stay, unless the same run is found again.
+"""
+import argparse
+import json
+from pathlib import Path
+
+from dd_lit.core import atomic_write
+from dd_lit.reproduce import get_recipe
+
+FILE = Path(__file__).parent/'results'/'reproduced.json'
+KEPT = ('settings', 'scale', 'mean', 'interval', 'strength', 'substitutes', 'verdict', 'seconds', 'made_with')
+OF_RECIPE = ('name', 'paper', 'table', 'row', 'data', 'method', 'ipc', 'published', 'deviation', 'sets', 'networks')
+
+
+def command(o: dict) -> str:
+    "The line that makes a stored result again."
+    recipe = o['recipe']
+    words = ['dd_lit reproduce', recipe['name']]
+    if o['scale'] != 1:
+        words.append(f"--scale {o['scale']:g}")
+    if len(o['top1']) != recipe['sets']:
+        words.append(f"--sets {len(o['top1'])}")
+    if len(o['top1'][0]) != recipe['networks']:
+        words.append(f"--networks {len(o['top1'][0])}")
+    own = [f'{k}={v}' for k, v in o['settings'].items() if recipe['settings'].get(k) != v and k != 'iters']
+    return ' '.join(words + (['--set', *own] if own else []))
+
+
+def row(file: Path) -> dict:
+    "What is kept of a result.json: of the recipe what names it; accuracies to a hundredth of a point."
+    o = json.loads(file.read_text())
+    of = {k: o['recipe'][k] for k in OF_RECIPE}
+    if get_recipe(of['name']).published != of['published']:
+        raise ValueError(f"{file}: the recipe says {get_recipe(of['name']).published} today, "
+                         f"the result {of['published']}")
+    top1 = [[round(v, 2) for v in networks] for networks in o['top1']]
+    made = o['made_with'] | dict(command=command(o))
+    return dict(folder=file.parent.name, command=command(o)) | of | {k: o[k] for k in KEPT} | dict(
+        top1=top1, made_with=made)
+
+
+def collect(runs: Path) -> list[dict]:
+    "All rows: those of the file, and over them those of the folder."
+    old = json.loads(FILE.read_text())['rows'] if FILE.exists() else []
+    new = [row(f) for f in sorted(runs.glob('*/result.json'))]
+    rows = {(r['folder'], r['command']): r for r in [*old, *new]}
+    return [rows[k] for k in sorted(rows)]
+
+
+if __name__ == '__main__':
+    ap = argparse.ArgumentParser()
+    ap.add_argument('--runs', type=Path, default='runs/reproduce')
+    found = collect(ap.parse_args().runs)
+    what = "rows of the papers' tables, run by dd_lit reproduce"
+    atomic_write(FILE, json.dumps(dict(what=what, rows=found), indent=0))
+    print(len(found), 'rows')
