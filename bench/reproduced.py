@@ -27,6 +27,8 @@ def command(o: dict) -> str:
         words.append(f"--sets {len(o['top1'])}")
     if len(o['top1'][0]) != recipe['networks']:
         words.append(f"--networks {len(o['top1'][0])}")
+    if o.get('precision', 'float32') != 'float32':
+        words.append(f"--precision {o['precision']}")
     own = [f'{k}={v}' for k, v in o['settings'].items() if recipe['settings'].get(k) != v and k != 'iters']
     return ' '.join(words + (['--set', *own] if own else []))
 
@@ -47,7 +49,7 @@ def row(file: Path) -> dict:
 def collect(runs: Path) -> list[dict]:
     "All rows: those of the file, and over them those of the folder."
     old = json.loads(FILE.read_text())['rows'] if FILE.exists() else []
-    new = [row(f) for f in sorted(runs.glob('*/result.json'))]
+    new = [row(f) for f in sorted(runs.glob('*/result*.json'))]
     rows = {(r['folder'], r['command']): r for r in [*old, *new]}
     return [rows[k] for k in sorted(rows)]
 

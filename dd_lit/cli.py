@@ -541,6 +541,9 @@ class Reproduce(Command):
     sets: int | None = setting(None, 'sets to distil, if not as many as the paper', low=1)
     networks: int | None = setting(None, 'networks to train on each, if not as many', low=1)
     device: str | None = setting(None, 'cpu, cuda, ...')
+    precision: str = setting(
+        'float32', 'of the networks that are scored; or bfloat16, or auto: bfloat16 where there '
+        'are units', among=('float32', 'bfloat16', 'auto'))
     set: list | None = setting(None, 'what does not change the meaning: real_dtype, slice_size')
 
     def said(self) -> list[str]:
@@ -561,7 +564,7 @@ class Reproduce(Command):
             check_recipe(get_recipe(n))             # a wrong name is wrong now, not after an hour
         how: dict[str, Any] = dict(sets=self.sets, networks=self.networks, device=self.device)
         for n in self.names or []:
-            own = read_pairs(self.set)
+            own = dict(precision=self.precision) | read_pairs(self.set)
             print(line(reproduce(n, self.out, self.root, self.scale, settings=own, **how)))
 
 # %% ../nbs/15_cli.ipynb #69edad95

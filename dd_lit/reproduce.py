@@ -21,7 +21,14 @@ import torch
 from scipy import stats
 from torch import nn
 
-from .core import atomic_write, progress, provenance, seed_of
+from .core import (
+    atomic_write,
+    chosen_precision,
+    default_device,
+    progress,
+    provenance,
+    seed_of,
+)
 from .data import ImageData, fingerprint, load_data
 from .distill import distill
 from .evaluate import (
@@ -383,8 +390,9 @@ def _asked(r: Recipe, scale, settings, **counts) -> None:
             raise ValueError(f"{k}: expected at least 1, got {v!r}")
     for k in settings:
         if k not in NEUTRAL:
-            raise ValueError(f"settings: expected some of {', '.join(NEUTRAL)}, which do not "
-                             f"change what is meant; {k!r} is the recipe's")
+            known = ', '.join([*NEUTRAL, 'precision'])
+            raise ValueError(f"settings: expected some of {known}, which do not change what is "
+                             f"meant; {k!r} is the recipe's")
 
 def _short(*parts: Any) -> str: # 8 hex digits
     "A digest of what decides the numbers."
@@ -406,8 +414,10 @@ def _scoring(r: Recipe) -> dict[str, Any]:
 # %% ../nbs/14_reproduce.ipynb #a414311d
 class _Run:
     "A recipe at work: its data, its folders, its sets, labels and networks."
-    def __init__(self, r: Recipe, data: ImageData, cfg: dict, out: str | Path, device: Any):
+    def __init__(self, r: Recipe, data: ImageData, cfg: dict, out: str | Path, device: Any,
+                 precision: str = 'float32'):
         self.r, self.data, self.cfg, self.device = r, data, cfg, device
+        self.precision = precision                           # of the networks that are scored
         self.folder = _folder(r, data, cfg, out)
         self.made_in = _folder(get_recipe(r.on), data, cfg, out) if r.on else self.folder
         self.how = _scoring(r)
@@ -460,17 +470,24 @@ class _Run:
                 atomic_write(path/'seconds.json', json.dumps(took))
         return SoftLabels.load(path)
 
+    @property
+    def mark(self) -> str:
+        "In the name of what was scored in another precision: it lies beside the usual."
+        return '' if self.precision == 'float32' else f'_{self.precision}'
+
     def labels_in(self, s: int) -> Path:
         "Where stored labels of set `s` lie."
         return self.made_in/f'set{s}'/f'labels_{_short(self.r.relabel, self.r.teachers)}'
 
     def network(self, s: int, n: int, ds: DistilledSet | None) -> dict[str, Any]:
         "Network `n` on set `s`: from its file, or trained now."
-        file = self.folder/f'set{s}'/f'network{n}.json'
+        file = self.folder/f'set{s}'/f'network{n}{self.mark}.json'
         if file.exists():
             return json.loads(file.read_text())
         seed, t0 = seed_of(s, 'reproduce', n), time.perf_counter()
         place: dict[str, Any] = dict(seed=seed, device=self.device)
+        if self.mark:
+            place |= dict(precision=self.precision)
         if ds is None:
             top1, config = full_accuracy(self.data, **self.how, **place), dict(self.how)
         else:
@@ -489,6 +506,7 @@ def _kept(result: dict[str, Any], file: Path) -> dict[str, Any]:
     if file.exists():
         old = json.loads(file.read_text())
         new = json.loads(json.dumps(result)) | dict(made_with=old.get('made_with'))
+        old = dict(precision='float32') | old
         if new == old:
             return result | dict(made_with=old['made_with'])
     if first():
@@ -503,15 +521,19 @@ def reproduce(
     sets: int | None = None,          # Sets to distil; default: the recipe's
     networks: int | None = None,      # Networks on each; default: the recipe's
     device: str | torch.device | None = None,
-    settings: dict | None = None,     # Those of the method that are in `NEUTRAL`
+    settings: dict | None = None,     # Of the method, those in `NEUTRAL`; and the `precision` of
+                                      # the networks that are scored, see `autocast`
 ) -> dict[str, Any]:                  # recipe, top1 (a list per set), mean, interval, verdict, ...
     """Run a recipe; resumes, and says how close it came. ValueError for names, counts and settings
     that do not exist, and for a recipe that dd_lit cannot run."""
-    r = name if isinstance(name, Recipe) else get_recipe(name)
-    _asked(r, scale, settings or {}, sets=sets, networks=networks)
-    cfg = _scaled(r, scale) | (settings or {})
+    r, own = name if isinstance(name, Recipe) else get_recipe(name), dict(settings or {})
+    chosen = chosen_precision(own.pop('precision', 'float32'), default_device(device))
+    _asked(r, scale, own, sets=sets, networks=networks)
+    cfg = _scaled(r, scale) | own
     ran = replace(r, settings=cfg, sets=sets or r.sets, networks=networks or r.networks)
-    made = _Run(r, _data(r, root), cfg, out, device)
+    if chosen != 'float32':
+        ran = replace(ran, evaluate=ran.evaluate | dict(precision=chosen))
+    made = _Run(r, _data(r, root), cfg, out, device, chosen)
     top1, seconds = [], 0.
     for s in range(ran.sets):
         ds = made.set(s)
@@ -527,7 +549,7 @@ def reproduce(
     result = dict(recipe=asdict(r), scale=scale, settings=cfg, top1=top1, mean=mean,
                   interval=(lo, hi), strength=letter, substitutes=words,
                   verdict=verdict, seconds=round(seconds, 1), made_with=provenance())
-    return _kept(result, made.folder/'result.json')
+    return _kept(result | dict(precision=chosen), made.folder/f'result{made.mark}.json')
 
 def line(
     o: dict[str, Any] # From `reproduce`
