@@ -85,7 +85,7 @@ readme: $(VENV)/.dev
 docs: $(VENV)/.dev
 	@if command -v quarto >/dev/null; then \
 		rm -rf _proc && cp _quarto.yml nbs/_quarto.yml && PATH="$(abspath $(BIN)):$$PATH" $(BIN)/nbdev_proc_nbs && \
-		$(BIN)/python tools/api_pages.py && $(BIN)/python tools/links.py && cp references.bib nbs/favicon.svg _proc/ && \
+		$(BIN)/python tools/api_pages.py && $(BIN)/python tools/links.py && $(BIN)/python tools/website.py && \
 		quarto render _proc --output-dir ../_docs; \
 	else $(BIN)/python tools/preview_docs.py; fi
 

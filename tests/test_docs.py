@@ -106,10 +106,24 @@ FRAMES = """<!doctype html><body>%s<script>addEventListener("load",()=>{
 const docs=[...document.querySelectorAll("iframe")].map(f=>f.contentDocument);
 const say=(k,f)=>document.body.setAttribute("data-"+k,docs.map(f).join(","));
 const flat=m=>m.getBoundingClientRect().height<5;
+const style=e=>e.ownerDocument.defaultView.getComputedStyle(e);
+const rgb=c=>c.match(/[\\d.]+/g).map(Number);
+const light=c=>{const[r,g,b]=rgb(c).map(v=>(v/=255)<=.04045?v/12.92:((v+.055)/1.055)**2.4);
+  return .2126*r+.7152*g+.0722*b};
+const under=e=>{while(e){const c=style(e).backgroundColor;if(rgb(c)[3]!==0)return c;e=e.parentElement}
+  return"rgb(255,255,255)"};
+const contrast=e=>{const[a,b]=[light(style(e).color),light(under(e))].sort((x,y)=>y-x);return(a+.05)/(b+.05)};
+const worded=e=>[...e.childNodes].some(n=>n.nodeType===3&&n.data.trim());
+const faint=d=>[...d.querySelectorAll("body *")].filter(e=>worded(e)&&!e.closest("script,style,math")&&contrast(e)<4.5);
 say("wide",d=>d.documentElement.scrollWidth);
 say("math",d=>[...d.querySelectorAll("math")].filter(flat).length);
 say("dark",d=>+d.defaultView.matchMedia("(prefers-color-scheme: dark)").matches);
-say("back",d=>d.defaultView.getComputedStyle(d.body).backgroundColor.match(/\\d+/)[0]);})</script>"""
+say("back",d=>rgb(style(d.body).backgroundColor)[0]);
+say("faint",d=>faint(d).length);
+say("code",d=>d.querySelectorAll("pre").length);
+say("cut",d=>[...d.querySelectorAll("pre")].filter(e=>e.scrollWidth>e.clientWidth+1).length);
+say("high",d=>d.documentElement.scrollHeight);})</script>"""
+FOUND = 'wide', 'math', 'dark', 'back', 'faint', 'code', 'cut', 'high'
 FLAGS = ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--allow-file-access-from-files',
          '--enable-logging=stderr', '--virtual-time-budget=60000', '--dump-dom']
 
@@ -126,17 +140,18 @@ def browse(pages, width, dark):
         frames.unlink()
     numbers = lambda k: [int(n) for n in re.search(rf'data-{k}="([\d,]+)"', r.stdout)[1].split(',')]
     console = [l for l in r.stderr.splitlines() if 'CONSOLE' in l]
-    return {k: numbers(k) for k in ('wide', 'math', 'dark', 'back')}, console
+    return {k: numbers(k) for k in FOUND}, console
 
 
-OTHERS = (390, True), (800, False), (800, True), (1400, False), (1400, True)
-SCREENS = [(390, False), *(pytest.param(*s, marks=SLOW) for s in OTHERS)]
+OTHERS = (390, True), (800, False), (800, True), (1400, False)
+SCREENS = [(390, False), (1400, True), *(pytest.param(*s, marks=SLOW) for s in OTHERS)]
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason='no Chromium on this machine')
 @pytest.mark.parametrize('width, dark', SCREENS)
 def test_in_a_browser(site, width, dark):
-    "No console error, mathematics drawn, nothing wider than the screen, dark where the reader wants it dark."
+    """No console error, mathematics drawn, nothing wider than the screen, dark where the reader wants it dark, every
+    word readable; on a wide screen hardly a block of code scrolls."""
     pages = list(site)
     found, console = browse(pages, width, dark)
     assert not console, console
@@ -145,3 +160,8 @@ def test_in_a_browser(site, width, dark):
     assert not (wide := of('wide', lambda v: v > width)), wide
     assert not (flat := of('math', lambda v: v)), f'formulas without height: {flat}'
     assert not (glare := of('back', lambda v: (v < 128) != dark)), f'red of the background: {glare}'
+    assert not (faint := of('faint', lambda v: v)), f'words with a contrast below 4.5: {faint}'
+    if (ledger := ROOT/'_docs'/'study'/'claims.html') in pages and width != 800:
+        assert found['high'][pages.index(ledger)] < 3000, 'the ledger, before anything is unfolded'
+    if width > 1200:
+        assert sum(found['cut']) <= .05*sum(found['code']), of('cut', lambda v: v)

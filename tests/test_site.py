@@ -6,6 +6,7 @@ compared.
 """
 import ast
 import configparser
+import io
 import json
 import os
 import re
@@ -15,10 +16,14 @@ import sys
 from pathlib import Path
 
 import links
+import matplotlib.pyplot as plt
+import numpy as np
 import pypandoc
 import pytest
+import website
 import yaml
 from conftest import ROOT, notebooks
+from PIL import Image
 
 BOOKS = [ROOT/b for b in notebooks()]
 EXPORTED = re.compile(r'^#\|\s*(export|exports|exporti|exec_doc)\b', re.M)
@@ -217,6 +222,63 @@ def anchors(nodes) -> set: # Where on a page a link may lead
     return heads | {n['c'][0][0] for n in nodes if n.get('t') in ('Span', 'Div')}
 
 
+def keys(nodes) -> dict: # What a page cites or refers to -> how often
+    cited = [c['citationId'] for n in nodes if n.get('t') == 'Cite' for c in n['c'][0]]
+    return {k: cited.count(k) for k in cited}
+
+
+def test_citations_and_references_resolve(trees):
+    "A key of references.bib, or a label of the same page: Quarto leaves question marks in the place of others."
+    bib = set(re.findall(r'^@\w+\{([^,]+),', (ROOT/'references.bib').read_text(), re.M))
+    bad = {}
+    for k, nodes in trees.items():
+        have = bib | anchors(nodes) | labels(nodes)
+        if missing := set(keys(nodes)) - have:
+            bad[k] = missing
+    assert not bad, bad
+    assert sum(len(keys(nodes)) for nodes in trees.values()) > 20
+
+
+def labels(nodes) -> set: # {#eq-name} behind a formula, as Quarto reads it
+    return {m for n in nodes if n.get('t') == 'Str' for m in re.findall(r'\{#((?:eq|fig|tbl|sec)-[\w-]+)', n['c'])}
+
+
+def test_pictures_have_words(made, trees):
+    "A picture in the text is described by `fig-alt`, which Quarto makes its `alt`; one below code by its directive."
+    bad, n = [], 0
+    for k, nodes in trees.items():
+        for pic in (x['c'] for x in nodes if x.get('t') == 'Image'):
+            n += 1
+            if len(dict(pic[0][2]).get('fig-alt', '')) < 10:
+                bad.append(f'{k}: {pic[2][0]}')
+    for k, (_, after) in pages(made).items():
+        for c in after:
+            pngs = [o for o in c.get('outputs', []) if 'image/png' in o.get('data', {})]
+            said = re.findall(r'^#\|\s*fig-alt:\s*"(.{10,})"', source(c), re.M)
+            bad += [f'{k}: {source(c)[:80]}'] if pngs and not said else []
+    assert not bad, '\n'.join(bad)
+    assert n > 40
+
+
+def test_charts_are_told_from_pictures():
+    "A dark page turns charts round: lines on white, not photographs."
+    out = io.BytesIO()
+    fig, ax = plt.subplots(figsize=(4, 3))
+    ax.plot([1, 2, 3])
+    fig.savefig(out)
+    plt.close(fig)
+    assert website.is_chart(out.getvalue())
+    out = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)).save(out, 'png')
+    assert not website.is_chart(out.getvalue())
+
+
+def test_charts_are_marked(made):
+    marked = [k for k, (_, after) in pages(made).items() for c in after if '#| classes: chart' in source(c)]
+    assert len(set(marked)) > 20
+    assert '.chart fig-alt=' in ''.join(source(c) for c in cells(made/'_proc'/'gradient'/'schedule.ipynb'))
+
+
 def front(page) -> dict: # What stands at the head of a processed page
     return yaml.safe_load(source(cells(page)[0]).strip().strip('-'))
 
@@ -288,12 +350,15 @@ def test_contributing_is_a_page(made, trees):
 
 
 def test_site_is_where_settings_say(made):
-    "settings.ini and _quarto.yml agree, and 'View source' of every page leads to a file of the repository."
+    """Quarto is told the addresses of settings.ini, which _quarto.yml does not repeat; 'View source' of every page
+    leads to a file of the repository."""
     c = configparser.ConfigParser()
     c.read(ROOT/'settings.ini')
     s = c['DEFAULT']
     q = yaml.safe_load((made/'_proc'/'_quarto.yml').read_text())
     site = q['website']
+    said = (ROOT/'_quarto.yml').read_text()
+    assert s['git_url'] not in said and s['doc_host'] not in said
     assert q['project']['output-dir'] == s['doc_path']
     same = {'site-url': s['doc_host'] + s['doc_baseurl'], 'repo-url': s['git_url'], 'repo-branch': s['branch'],
             'title': s['title']}
@@ -305,6 +370,75 @@ def test_site_is_where_settings_say(made):
         if p.suffix == '.qmd':
             head = yaml.safe_load(p.read_text().split('---\n')[1])
             assert head['repo-actions'] is False, p         # it has no source there
+
+
+HOSTS = re.compile(r'https?://(?:github\.com|colab\.research|mybinder|[\w-]+\.github\.io)[^\s)"\'>\\]*')
+
+
+def test_one_setting_changes_every_address(made, tmp_path):
+    "Another `user` in settings.ini, and the site, its sources, Colab and Binder are all somewhere else."
+    for f in FILES:
+        shutil.copy(ROOT/f, tmp_path/f)
+    for f in ('dd_lit', 'tools'):
+        shutil.copytree(ROOT/f, tmp_path/f, ignore=shutil.ignore_patterns('__pycache__'))
+    few = 'index.ipynb', 'orthogonal/polar.ipynb', 'favicon.svg'
+    for f in few:
+        (tmp_path/'nbs'/f).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT/'nbs'/f, tmp_path/'nbs'/f)
+    ini = (ROOT/'settings.ini').read_text()
+    (tmp_path/'settings.ini').write_text(re.sub('^user = .*$', 'user = somebody', ini, flags=re.M))
+    (tmp_path/'stub').mkdir()
+    (tmp_path/'stub'/'quarto').write_text('#!/bin/sh\n')
+    (tmp_path/'stub'/'quarto').chmod(0o755)
+    path = f'{tmp_path/"stub"}{os.pathsep}{os.environ["PATH"]}'
+    make = ['make', '-o', f'{sys.prefix}/.dev', 'docs', f'VENV={sys.prefix}']
+    env = {**os.environ, 'PATH': path, 'PYTHONPATH': str(tmp_path)}
+    r = subprocess.run(make, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=600)
+    assert r.returncode == 0, r.stdout + r.stderr
+    found = set()
+    for p in (tmp_path/'_proc').rglob('*.*'):
+        if p.suffix in ('.ipynb', '.qmd', '.yml'):
+            text = p.read_text()
+            assert 'dd-lit.github' not in text and '/dd-lit/' not in text, p
+            found |= {m.split('/')[2] for m in HOSTS.findall(text) if 'somebody' in m}
+    assert found == {'github.com', 'somebody.github.io', 'colab.research.google.com', 'mybinder.org'}
+
+
+# --- API pages ---
+
+def entries(made, module) -> dict: # name -> its entry on the module's API page
+    text = (made/'_proc'/'api'/f'{module}.qmd').read_text()
+    return dict(re.findall(r'^## (\S+)\n(.*?)(?=^## |\Z)', text, re.M | re.S))
+
+
+def test_api_pages_say_what_the_source_says(made):
+    "Arguments, types, defaults, settings and returns, in the author's words."
+    out = entries(made, 'distill')['distill']
+    assert 'Returns `DistilledSet`.' in out and "| `data` | `str | Path | ImageData` | `'digits'` |" in out
+    dc = entries(made, 'gradient.dc')
+    assert re.search(r"^\| `lr_img` \| `0.1` \| SGD on the images", dc['DCSettings'], re.M)
+    assert '| `lr_img` | `0.1` |' in dc['DC'] and 'Settings: iters' not in dc['DC']
+    assert '| `top1` | `list[float]` |' in entries(made, 'evaluate')['Scores']
+    for p in (made/'_proc'/'api').glob('*.qmd'):
+        text = p.read_text()
+        assert not re.search(r'NoneType|<factory>|<function|<object| at 0x|\|\| argument', text), p
+        assert not re.search(r'^# ', text, re.M), f'{p}: its title stands in its head, once'
+
+
+def test_api_pages_lead_to_source_and_notebook(made, trees):
+    "Every entry's source link names the lines of its definition; the notebook's page leads back."
+    n = 0
+    for p in (made/'_proc'/'api').glob('*.qmd'):
+        for name, text in entries(made, p.stem).items():
+            m = re.search(r'\[source\]\(\S+?/blob/main/(dd_lit/\S+\.py)#L(\d+)-L(\d+)\)', text)
+            if m:
+                lines = (ROOT/m[1]).read_text().splitlines()[int(m[2]) - 1:int(m[3])]
+                assert any(re.match(rf'(def|class) {name}\b', l) for l in lines), f'{p.stem}: {name}: {lines[:1]}'
+                n += 1
+        book = re.search(r'\[The page that explains it\]\(\.\./(\S+)\)', p.read_text())[1]
+        links = [x['c'][2][0] for x in trees[book] if x.get('t') == 'Link']
+        assert any(l.endswith(f'api/{p.name}') for l in links), f'{book} does not lead to {p.name}'
+    assert n > 300
 
 
 def test_quarto_is_pinned():

@@ -7,11 +7,15 @@ nbdev has a processor for the first, `add_links`, which settings.ini switches of
 writes links into signatures (an argument's comment may name a function) and into the text of other links, where the
 reader then sees brackets. Here code stays code, and a link stays as it is: to run this twice changes nothing.
 """
+import importlib
 import json
 import os
 import re
 import sys
 from pathlib import Path
+
+import api_pages
+import website
 
 root = Path(__file__).parent.parent
 # files outside nbs/ that are pages of the site (api_pages.py writes them)
@@ -25,13 +29,6 @@ LINK = r'''(?P<text>!?\[(?:[^][`\\]|\\.|`[^`]*`|\[[^]]*\])*\])
     \((?P<url>[^()\s]*(?:\([^()\s]*\)[^()\s]*)*)(?P<rest>[^()]*)\)'''
 NAME = r'''(?<!`)`(?P<name>[A-Za-z_][\w.]*)(?P<call>\(\))?`(?!`)'''
 TOKEN = re.compile(f'{KEPT} | {LINK} | {NAME}', re.M | re.S | re.X)
-
-
-def settings() -> dict: # What settings.ini says, its %(...)s filled in
-    from configparser import ConfigParser
-    c = ConfigParser()
-    c.read(root/'settings.ini')
-    return dict(c['DEFAULT'])
 
 
 def names() -> dict: # Name without its module -> page.html#anchor, as nbdev_export found them
@@ -70,8 +67,7 @@ def outside(url, source) -> str:
         up = '.'
     if to in PAGES:
         return os.path.normpath(f'{up}/{PAGES[to]}') + mark + anchor
-    s = settings()
-    return f"{s['git_url']}/{'blob' if Path(root/to).is_file() else 'tree'}/{s['branch']}/{to}{mark}{anchor}"
+    return website.repository(to, mark + anchor)
 
 
 def linked(text, page, source, known) -> str:
@@ -89,9 +85,44 @@ def linked(text, page, source, known) -> str:
     return TOKEN.sub(one, text)
 
 
+def arriving(text, folder, books) -> str:
+    "Links to headings of notebooks, as API pages have them, without the headings that are not there."
+    def one(m):
+        book = (folder/m[1]).resolve()
+        return m[0] if book in books and m[2] in anchors(books[book]) else f']({m[1]})'
+    return re.sub(r'\]\(([^()\s#]+\.ipynb)#([^()\s]+)\)', one, text)
+
+
+def signed(text, module) -> str:
+    """A signature as `show_doc` wrote it, mended: classes of the notebook are not of `__main__`, and the comment behind
+    a last `**settings` is not the returned value's."""
+    text = text.replace('__main__.', '')
+    name = re.search(r'^### (\w+)$', text, re.M)
+    o = getattr(module, name[1], None) if name else None
+    if o is None or api_pages.comments(o).get('return') != '':
+        return text
+    return re.sub(r'(\n +\*\*\w+[^\n]*)(\n\)->[^\n]*?): (# [^\n]*)', r'\1 \3\2', text, count=1)
+
+
+def exported(page):
+    "The module that a page's notebook exports, or None."
+    name = website.module(json.loads((root/'nbs'/page).read_text()))
+    return importlib.import_module(f'dd_lit.{name}') if name else None
+
+
+def in_html(text, source, called=website.html_name) -> str:
+    "Links in an HTML output, which no processor follows: to pages of the site, or to the repository."
+    def one(m):
+        to = outside(m[1], source)
+        file, mark, anchor = to.partition('#')
+        here = file.endswith('.ipynb') and not re.match(r'[a-z]+:', to)
+        return f'href="{called(file) + mark + anchor if here else to}"'
+    return re.sub(r'href="([^"#:]+(?:#[^"]*)?)"', one, text)
+
+
 def main(to=root/'_proc'):
-    books = {p: json.loads(p.read_text()) for p in sorted(to.rglob('*.ipynb'))}
-    output = lambda p: str(p.relative_to(to).with_name(re.sub(r'^\d+[a-z]?_', '', p.stem) + '.html'))
+    books = {p: json.loads(p.read_text()) for p in sorted(to.resolve().rglob('*.ipynb'))}
+    output = lambda p: website.html_name(p.relative_to(to.resolve()))
     there = {output(p): anchors(nb) for p, nb in books.items()}
     known = {}
     for k, v in names().items():        # a method that has no heading of its own is explained at its class
@@ -101,15 +132,21 @@ def main(to=root/'_proc'):
         if page in there:
             known[k] = page + ('#' + anchor if anchor else '')
     for p, nb in books.items():
-        page, source = output(p), root/'nbs'/p.relative_to(to)
+        page, source = output(p), root/'nbs'/p.relative_to(to.resolve())
+        module = exported(p.relative_to(to.resolve()))
         do = lambda s, page=page, source=source: linked(s if isinstance(s, str) else ''.join(s), page, source, known)
         for c in nb['cells']:
             if c['cell_type'] == 'markdown':
                 c['source'] = do(c['source'])
             for o in c.get('outputs', []):
-                if 'text/markdown' in o.get('data', {}):
-                    o['data']['text/markdown'] = do(o['data']['text/markdown'])
+                data = o.get('data', {})
+                if 'text/markdown' in data:
+                    data['text/markdown'] = do(signed(''.join(data['text/markdown']), module))
+                if 'text/html' in data:
+                    data['text/html'] = in_html(''.join(data['text/html']), source)
         p.write_text(json.dumps(nb, indent=1, ensure_ascii=False))
+    for p in (to/'api').glob('*.qmd'):
+        p.write_text(arriving(p.read_text(), p.parent, books))
     for file, page in PAGES.items():
         p = (to/page).with_suffix('.qmd')
         head, body = re.match(r'(---\n.*?\n---\n)(.*)', p.read_text(), re.S).groups()

@@ -7,6 +7,7 @@
 Sidebar, title and bibliography come from _quarto.yml, mathematics becomes MathML, citations are resolved. Quarto's own
 rendering is the real site. API pages are written from the functions' docments, one per module (`tools/api_pages.py`).
 """
+import base64
 import html
 import re
 import shutil
@@ -18,49 +19,25 @@ import links
 import nbformat
 import numbered
 import pypandoc
+import website
 import yaml
 
 root = Path(__file__).parent.parent
-config = yaml.safe_load((root/'_quarto.yml').read_text())
+config = website.config()
 site = config['website']
 src, dst = root/'_proc', root/'_docs'
-CSS = '''body{font:16px/1.6 system-ui,sans-serif;margin:0;color:#222;background:#fff} a{color:#1a5fb4}
-nav{padding:1rem 1.5rem;background:#f4f6f8;font-size:14px}
-nav summary{font-weight:700;cursor:pointer}
-nav h3{margin:.8em 0 .2em;font-size:13px;color:#556}
-nav a{display:block;color:#245;text-decoration:none;padding:1px 0}
-nav a.here{font-weight:700}
-main{max-width:52rem;padding:1rem 1.5rem;overflow-wrap:break-word}
-pre{background:#f6f8fa;padding:.7rem;overflow-x:auto;font-size:13px;line-height:1.45}
-.output pre{background:#fff;border-left:3px solid #cde}
-img{max-width:100%;height:auto;background:#fff}
-table{border-collapse:collapse;display:block;overflow-x:auto}
-td,th{border:1px solid #ddd;padding:.25rem .6rem;overflow-wrap:normal}
-[style*=right]{white-space:nowrap}
-blockquote{margin:0;color:#556;font-size:18px}
-math[display=block]{display:block;overflow-x:auto;overflow-y:hidden;max-width:100%}
-p{overflow-x:auto}
-.turn{display:flex;justify-content:space-between;margin-top:3rem;border-top:1px solid #ddd;padding-top:1rem}
-.csl-entry{margin:.4em 0;font-size:14px}
-@media(min-width:900px){
-  body{display:flex}
-  nav{width:15rem;min-height:100vh;flex:none}
-  nav summary{display:none}
-  main{flex:1;min-width:0}
-}
-@media(prefers-color-scheme:dark){
-  body{color:#ddd;background:#181a1d}
-  nav,pre{background:#22262b}
-  nav a,a{color:#9cc4ff}
-  nav h3,blockquote{color:#99a}
-  .output pre{background:#181a1d}
-  td,th{border-color:#444}
-}'''
 PAGE = '''<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width,initial-scale=1">
-<title>{title}</title><link rel="icon" href="{depth}favicon.svg"><style>{css}</style>
-<body><nav><details open><summary>Pages</summary>{nav}</details></nav><main>{text}<div class="turn">{turn}</div></main>
-<script>if(innerWidth<900)document.querySelector("nav details").removeAttribute("open")</script></body></html>'''
+<title>{title}</title><link rel="icon" href="{depth}favicon.svg">
+<link rel="stylesheet" href="{depth}look/style.css"><link rel="stylesheet" href="{depth}look/preview.css">
+<body><script>{dark}</script>
+<nav class="side"><a class="brand" href="{depth}index.html"><img src="{depth}favicon.svg" width="24" height="24"
+alt="{name}: to the first page">{name}</a><details open><summary>Pages</summary>{nav}</details></nav>
+<main>{text}<div class="turn">{turn}</div></main>{toc}
+<script>{fold}</script></body></html>'''
+FOLD = '''if(innerWidth<900)document.querySelector(".side details").removeAttribute("open");
+else{const s=document.querySelector(".side"),h=s.querySelector(".here");if(h)s.scrollTop=h.offsetTop-300}'''
+DARK = 'if(matchMedia("(prefers-color-scheme:dark)").matches)document.body.classList.add("quarto-dark")'
 
 
 def pages(contents):
@@ -87,45 +64,81 @@ def title(path):
     return nbformat.read(root/'nbs'/path, 4).cells[0].source.splitlines()[0].lstrip('# ').strip()
 
 
+def shown(c, alt) -> list: # (alternative text, is it a chart) of the pictures below a cell of code
+    pngs = [o['data']['image/png'] for o in c.outputs if 'image/png' in o.get('data', {})]
+    return [(alt or '', website.is_chart(base64.b64decode(''.join(p)))) for p in pngs]
+
+
+def in_text(text, folder) -> list: # The same, of the pictures in a text
+    out = []
+    for m in website.PICTURE.finditer(text):
+        file = folder/m['url']
+        chart = file.suffix == '.png' and file.is_file() and website.is_chart(file.read_bytes())
+        out.append((re.sub(r'\\([][])', r'\1', m['alt']), chart))
+    return out
+
+
+def runnable(c):
+    "A cell of code without its directives, in the form that pandoc insists on."
+    flags = re.findall(r'^#\|\s*(.+)$', c.source, re.M)
+    c.source = re.sub(r'^#\|.*\n?', '', c.source, flags=re.M)
+    if any(f.replace(' ', '') == 'echo:false' for f in flags):
+        c.source = ''
+    c.setdefault('execution_count', None)                 # nbdev_clean drops it
+    for o in c.outputs:
+        if o.output_type in ('display_data', 'execute_result'):
+            o.setdefault('metadata', {})
+        if o.output_type == 'execute_result':
+            o['execution_count'] = 1
+        if 'image/png' in o.get('data', {}):
+            o['data'].pop('text/plain', None)
+    return next((f.split(':', 1)[1].strip().strip('"') for f in flags if f.startswith('fig-alt')), None)
+
+
+def told(c) -> list:
+    "What pandoc would show as objects, as cells of its own: Markdown becomes tables, HTML is put back by `body`."
+    out = []
+    for o in [o for o in c.outputs if {'text/markdown', 'text/html'} & set(o.get('data', {}))]:
+        c.outputs.remove(o)
+        html = ''.join(o['data'].get('text/html', ''))
+        text = ''.join(o['data'].get('text/markdown', '')) or f'HTML-{base64.urlsafe_b64encode(html.encode()).decode()}'
+        out.append(nbformat.v4.new_markdown_cell(text))
+    return out
+
+
+def named(c):
+    "Where links to an exported cell's functions and classes arrive: a cell of its own, without a sign of it."
+    names = re.findall(r'^(?:def|class) ([^_\W]\w*)', c.source, re.M) if re.search(r'^#\|\s*export', c.source) else []
+    return nbformat.v4.new_markdown_cell(''.join(f'<a id="{n.lower()}"></a>' for n in names))
+
+
 def prepared(path) -> tuple:
-    "A notebook as pandoc should see it, and the alternative texts of its pictures in order."
-    nb, cells, alts = numbered.marked(nbformat.read(source(path), 4)), [], []
+    "A notebook as pandoc should see it, and (alternative text, is it a chart) of its pictures in order."
+    nb, cells, pictures = numbered.marked(nbformat.read(source(path), 4)), [], []
     for c in nb.cells:
         if c.cell_type == 'raw':
             continue
         if c.cell_type == 'code' and re.search(r'^#\|\s*(hide|default_exp)\b', c.source, re.M):
             continue
-        cells.append(c)
-        if c.cell_type != 'code':
+        if c.cell_type == 'code':
+            cells.append(named(c))
+            alt = runnable(c)
+            pictures += shown(c, alt)
+            cells += [c, *told(c)]
+        else:
+            pictures += in_text(c.source, source(path).parent)
+            if c.get('id') == website.OPENING:
+                c.source += '\n\n' + website.ways(path)
             c.source = links.linked(c.source, path, source(path), {})
-            alts += [re.sub(r'\\([][])', r'\1', m) for m in re.findall(r'!\[((?:\\.|[^]])*)\]\(', c.source)]
-            continue
-        flags = re.findall(r'^#\|\s*(.+)$', c.source, re.M)
-        alt = next((f.split(':', 1)[1].strip().strip('"') for f in flags if f.startswith('fig-alt')), None)
-        # pandoc shows Markdown outputs as objects; as text cells they become tables
-        for o in [o for o in c.outputs if 'text/markdown' in o.get('data', {})]:
-            c.outputs.remove(o)
-            cells.append(nbformat.v4.new_markdown_cell(''.join(o['data']['text/markdown'])))
-        c.source = re.sub(r'^#\|.*\n?', '', c.source, flags=re.M)
-        if any(f.replace(' ', '') == 'echo:false' for f in flags):
-            c.source = ''
-        c.setdefault('execution_count', None)             # nbdev_clean drops what pandoc insists on
-        for o in c.outputs:
-            if o.output_type in ('display_data', 'execute_result'):
-                o.setdefault('metadata', {})
-            if o.output_type == 'execute_result':
-                o['execution_count'] = 1
-            if 'image/png' in o.get('data', {}):
-                o['data'].pop('text/plain', None)
-                alts.append(alt or '')
+            cells.append(c)
     nb.metadata.setdefault('kernelspec', dict(name='python3', display_name='python3', language='python'))
     nb.cells = [c for c in cells if c.source.strip() or c.get('outputs')]
-    return nb, alts
+    return nb, pictures
 
 
 def body(page, tmp):
     "The page's HTML, without frame."
-    args = ['--mathml', '--syntax-highlighting=none']
+    args = ['--mathml']
     if config.get('bibliography'):
         args += [f'--bibliography={root/config["bibliography"]}', '--citeproc', '--metadata=link-citations=true']
     if page.endswith('.qmd'):
@@ -134,16 +147,20 @@ def body(page, tmp):
         if f.get('description'):
             top += f'<blockquote><p>{html.escape(f["description"])}</p></blockquote>'
         return top + pypandoc.convert_file(str(source(page)), 'html', format='markdown', extra_args=args)
-    nb, alts = prepared(page)
+    nb, pictures = prepared(page)
     nbformat.write(nb, tmp)
     args += [f'--resource-path={(root/"nbs"/page).parent}', f'--extract-media={dst}/media/{Path(page).with_suffix("")}']
-    out = pypandoc.convert_file(str(tmp), 'html', format='ipynb+citations', extra_args=args)
-    rest = iter(alts)
+    out = pypandoc.convert_file(str(tmp), 'html', format='ipynb+citations+fenced_divs', extra_args=args)
+    back = lambda m: links.in_html(base64.urlsafe_b64decode(m[1]).decode(), source(page), lambda s: s)
+    out = re.sub(r'<p>\s*HTML-([\w=-]+)\s*</p>', back, out)
+    rest = iter(pictures)
     def give(m):
         if f'{dst}/media' not in m.group(0):
             return m.group(0)
+        alt, chart = next(rest, ('', False))
         tag = re.sub(r'\s+alt="[^"]*"', '', m.group(0))
-        return tag.replace('<img', f'<img alt="{html.escape(next(rest, ""))}" loading="lazy"', 1)
+        mark = ' class="chart"' if chart else ''
+        return tag.replace('<img', f'<img{mark} alt="{html.escape(alt)}" loading="lazy"', 1)
     return re.sub(r'<img\s[^>]*>', give, out)
 
 
@@ -152,33 +169,48 @@ def tidy(text, depth):
     text = re.sub(r'<pre[^>]*><code[^>]*>\s*</code></pre>', '', text)      # cells whose code is not shown
     text = re.sub(r'<colgroup>.*?</colgroup>', '', text, flags=re.S)       # columns as wide as they need
     text = numbered.folded(text.replace(f'{dst}/', depth))
+    # a cell of text may open what another closes
+    text = re.sub(r'<div id="[^"]*" class="cell markdown"[^>]*>((?:(?!<div\b).)*?)</div>', r'\1', text, flags=re.S)
     return re.sub(r'href="([^":#]+)\.(?:ipynb|qmd)', r'href="\1.html', text)
 
 
-def frame(k, order, titles, text):
-    "The page number `k`, whole: the sidebar, its text, and the ways to the pages before and after."
-    page = order[k][1]
-    depth = '../'*page.count('/')
-    url = lambda p: f'{depth}{Path(p).with_suffix(".html")}'
-    name = lambda p: html.escape(titles[p])
+def contents(text) -> str:
+    "A page's headings, as links."
+    heads = re.findall(r'<h([23])[^>]* id="([^"]+)"[^>]*>(.*?)</h\1>', text, re.S)
+    link = lambda n, to, s: f'<a class="h{n}" href="#{to}">{re.sub("<[^>]+>", "", s)}</a>'
+    return f'<nav class="toc"><b>On this page</b>{"".join(link(*h) for h in heads)}</nav>' if heads else ''
+
+
+def sidebar(order, page, url, name) -> str:
     nav, last = '', None                                       # the index, first in the list, carries the site's name
     for sec, p in order:
         if sec != last:
             nav += f'<h3>{html.escape(sec or "")}</h3>'
             last = sec
         nav += f'<a {"class=here " if p == page else ""}href="{url(p)}">{name(p)}</a>'
+    return nav
+
+
+def frame(k, order, titles, text):
+    "The page number `k`, whole: the sidebar, its text, its contents, and the ways to the pages before and after."
+    page = order[k][1]
+    depth = '../'*page.count('/')
+    url = lambda p: f'{depth}{Path(p).with_suffix(".html")}'
+    name = lambda p: html.escape(titles[p])
     turn = ''
     for j, mark in ((k - 1, '← {}'), (k + 1, '{} →')):
         there = order[j][1] if 0 <= j < len(order) else None
         turn += f'<a href="{url(there)}">{mark.format(name(there))}</a>' if there else '<span></span>'
-    title = f'{name(page)} – {site["title"]}'
-    return PAGE.format(title=title, depth=depth, css=CSS, nav=nav, text=text, turn=turn)
+    return PAGE.format(title=f'{name(page)} – {site["title"]}', name=site['title'], depth=depth, dark=DARK, fold=FOLD,
+                       text=text,
+                       nav=sidebar(order, page, url, name), turn=turn, toc=contents(text))
 
 
-def sample(pages, n) -> list: # The first page, two API pages, and others from all over the book
+def sample(pages, n) -> list: # The first page, the ledger, two API pages, and others
     api = [p for p in pages if p.startswith('api/')]
-    rest = [p for p in pages[1:] if p not in api]
-    return [pages[0], *api[:2], *(rest[i*len(rest)//(n - 3)] for i in range(n - 3))]
+    ledger = 'study/claims.ipynb'
+    rest = [p for p in pages[1:] if p not in (*api, ledger)]
+    return [pages[0], ledger, *api[:2], *(rest[i*len(rest)//(n - 4)] for i in range(n - 4))]
 
 
 def main(only=(), few=0):
@@ -197,7 +229,7 @@ def main(only=(), few=0):
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(frame(k, order, titles, tidy(body(page, dst/'_tmp.ipynb'), '../'*page.count('/'))))
     (dst/'_tmp.ipynb').unlink(missing_ok=True)
-    shutil.copy(root/'nbs'/'favicon.svg', dst/'favicon.svg')
+    website.look(dst)
     print(f'{len(todo)} pages in {dst}')
 
 
