@@ -60,6 +60,16 @@ def test_title_cell_holds_title_and_summary(book):
     assert good, f'{book.relative_to(ROOT)}: first cell: expected "# title", a blank line, "> summary" and nothing else'
 
 
+def test_titles_are_as_a_person_says_them():
+    "No file's or module's name, none twice: the sidebar shows them. Only the first page is called as the package."
+    titles = {str(b.relative_to(ROOT/'nbs')): source(cells(b)[0]).splitlines()[0].removeprefix('# ') for b in BOOKS}
+    assert titles.pop('index.ipynb') == 'dd_lit'
+    bare = lambda p: re.sub(r'^\d+[a-z]?_', '', Path(p).stem)
+    bad = {p: t for p, t in titles.items() if t == bare(p) or '_' in t or not t[0].isupper() or len(t) > 60}
+    assert not bad, f'give these pages titles: {bad}'
+    assert len(set(titles.values())) == len(titles), sorted(titles.values())
+
+
 @pytest.mark.parametrize('book', BOOKS, ids=lambda p: str(p.relative_to(ROOT/'nbs')))
 def test_no_machine_in_the_outputs(book):
     "What a page printed names no folder of the machine that ran it."
@@ -339,6 +349,17 @@ def test_second_run_of_links_changes_nothing(made):
     before = {p: p.read_text() for p in (made/'_proc').rglob('*.*') if p.suffix in ('.ipynb', '.qmd')}
     subprocess.run([sys.executable, 'tools/links.py'], cwd=made, check=True, capture_output=True)
     assert not [str(p) for p, s in before.items() if p.read_text() != s]
+
+
+def test_sections_are_numbered_in_reading_order(made):
+    "In the sidebar, and where every page says in which part it stands."
+    contents = yaml.safe_load((made/'_proc'/'_quarto.yml').read_text())['website']['sidebar']['contents']
+    parts = [c for c in contents if isinstance(c, dict) and isinstance(c['contents'], list)]
+    assert [p['section'].split(' · ')[0] for p in parts] == [str(k + 1) for k in range(len(parts))]
+    for k, part in enumerate(parts):
+        for i, page in enumerate(p for p in part['contents'] if p.endswith('.ipynb')):
+            text = '\n'.join(source(c) for c in cells(made/'_proc'/page))
+            assert re.search(rf'\*Part {k + 1}, .*: page {i + 1} of ', text), page
 
 
 def test_contributing_is_a_page(made, trees):

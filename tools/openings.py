@@ -15,6 +15,11 @@ root = Path(__file__).parent.parent
 ID = '0pening0'
 
 
+def title(page) -> str: # What stands at the head of a page
+    cell = json.loads((root/'nbs'/f'{page}.ipynb').read_text())['cells'][0]
+    return ''.join(cell['source']).splitlines()[0].removeprefix('# ').strip()
+
+
 def reading_order() -> list: # (family, page) in the order of the sidebar
     out = []
     for part in yaml.safe_load((root/'_quarto.yml').read_text())['website']['sidebar']['contents']:
@@ -39,9 +44,9 @@ def opening(page, result, alt, order) -> str: # Markdown of the cell
     family = order[i][0]
     mates = [p for f, p in order if f == family]
     to = lambda p: os.path.relpath(p, Path(page).parent)
-    title = lambda p: re.sub(r'^[0-9]+[a-z]?_', '', Path(p).name)
     link = lambda p: f"[{title(p)}]({to(p + '.ipynb')})"
-    where = [f'{family}, page {mates.index(page) + 1} of {len(mates)}.']
+    number = 1 + list(dict.fromkeys(f for f, _ in order)).index(family)
+    where = [f'Part {number}, {family[0].lower() + family[1:]}: page {mates.index(page) + 1} of {len(mates)}.']
     ways = ('Before', i - 1), ('After', i + 1)
     where += [f'{word}: {link(order[j][1])}.' for word, j in ways if 0 <= j < len(order)]
     where = ' '.join([*where, f"All: [index]({to('index.ipynb')})."])
