@@ -44,7 +44,7 @@ def ledger(
 
 def ledger_figure(rows: list[dict]) -> Figure:
     "Stacked bars: the verdicts of each paper's claims."
-    fig, ax = plt.subplots(figsize=(7, 2.5), layout='constrained')
+    fig, ax = plt.subplots(figsize=(8, 3), layout='constrained')
     for j, p in enumerate(PAPERS):
         left = 0
         for word, color in VERDICTS.items():
@@ -53,8 +53,8 @@ def ledger_figure(rows: list[dict]) -> Figure:
             ax.barh(-j, k, left=left, color=color, edgecolor='k', lw=.4, label=label)
             left += k
             if k:
-                ax.text(left - k/2, -j, str(k), ha='center', va='center', fontsize=8)
-    ax.set_yticks([-j for j in range(len(PAPERS))], list(PAPERS.values()), fontsize=8)
-    ax.legend(fontsize=7, ncol=6, loc='lower center', bbox_to_anchor=(.4, 1))
+                ax.text(left - k/2, -j, str(k), ha='center', va='center', fontsize=9, color='k')
+    ax.set_yticks([-j for j in range(len(PAPERS))], list(PAPERS.values()), fontsize=9)
+    fig.legend(fontsize=9, ncol=4, loc='outside upper center')
     ax.set_xlabel('claims')
     return fig

@@ -5,6 +5,7 @@ Quarto itself cannot be had everywhere, so a stub stands in for it on the PATH. 
 compared.
 """
 import ast
+import base64
 import configparser
 import io
 import json
@@ -268,6 +269,30 @@ def test_pictures_have_words(made, trees):
             bad += [f'{k}: {source(c)[:80]}'] if pngs and not said else []
     assert not bad, '\n'.join(bad)
     assert n > 40
+
+
+LETTERS = re.compile(r'(?:font|label)size\s*=\s*(\d+(?:\.\d+)?)')
+# Pages whose figures still have letters below nine points: this list only shrinks
+SMALL = {
+    '00_core', '04_models', '06_parallel', '07_train', '09_teachers', '11_distill', '12_compare', '13_report',
+    '14_reproduce', 'flow/inherit', 'flow/linear_gradient', 'flow/sfm', 'flow/theorems', 'glossary', 'gradient/dc',
+    'gradient/distance', 'gradient/hypothesis', 'gradient/multilevel', 'gradient/schedule', 'labels/gift', 'labels/kd',
+    'labels/losses', 'labels/soft', 'labels/theorem', 'orthogonal/bn_gradient', 'orthogonal/muon', 'orthogonal/ogm',
+    'orthogonal/polar', 'orthogonal/pseudo_gradient', 'statistics/bn_matching', 'statistics/cda',
+    'statistics/conv_stats', 'statistics/densify', 'statistics/gvbsm', 'study/continual', 'study/cross_architecture',
+    'study/grid', 'study/kl_collapse', 'study/labels', 'study/verdicts', 'coreset/select', '15_cli'}
+
+
+@pytest.mark.parametrize('book', BOOKS, ids=lambda p: str(p.relative_to(ROOT/'nbs')))
+def test_letters_of_figures(book):
+    "At least nine points; no chart is wider than the column, which would shrink them."
+    name = str(book.relative_to(ROOT/'nbs').with_suffix(''))
+    code = [c for c in cells(book) if c['cell_type'] == 'code']
+    small = [f'{c["id"]}: {m[0]}' for c in code for m in LETTERS.finditer(source(c)) if float(m[1]) < 9]
+    pngs = [o['data']['image/png'] for c in code for o in c['outputs'] if 'image/png' in o.get('data', {})]
+    charts = filter(website.is_chart, (base64.b64decode(''.join(p)) for p in pngs))
+    wide = [w for w in (Image.open(io.BytesIO(p)).width for p in charts) if w > 860]
+    assert name in SMALL or not small and not wide, f'{name}: letters {small}, charts wider than 860 px {wide}'
 
 
 def test_charts_are_told_from_pictures():
