@@ -40,8 +40,8 @@ def believe(rows: list[dict]) -> str:
         mine = [r for r in rows if r['paper'] == p]
         found = {w: [r['text'] for r in mine if r['verdict'] == w] for w in DECIDED}
         said = ' '.join(f'{DECIDED[w]}: {_few(t)}.' for w, t in found.items() if t)
-        left = [f'{n} {w}' for w in VERDICTS if w not in DECIDED and (n := sum(r['verdict'] == w for r in mine))]
-        lines.append(f"- **{name}.** {said or 'Nothing yet.'} Open: {', '.join(left) or 'nothing'}.")
+        left = sum(r['verdict'] not in DECIDED for r in mine)
+        lines.append(f"- **{name}.** {said or 'Nothing yet.'} Open: {left} of {len(mine)}.")
     return '\n'.join(lines)
 
 
@@ -86,11 +86,11 @@ def _ours(r: dict) -> tuple[str, str]:
 
 
 def _claim(r: dict, here: str) -> str:
-    "One claim as a row of a table; `here` leads from the page to the repository's root."
+    "One claim as a row of a table; `here` leads from the page to the folder nbs."
     ours, interval = _ours(r)
-    links = [f'<a href="{here}/nbs/{r["page"]}">page</a>']
+    links = [f'<a href="{here}/{r["page"]}">page</a>']
     if r['file']:
-        links.append(f'<a href="{here}/bench/results/{r["file"]}.json">run</a>')
+        links.append(f'<a href="{here}/../bench/results/{r["file"]}.json">run</a>')
     data = {'paper': r['paper'], 'verdict': r['verdict'], 'data': '|'.join(datasets(r)), 'strength': strength(r)}
     marks = ' '.join(f'data-{k}="{escape(v)}"' for k, v in data.items())
     cells = [f'{escape(r["text"])} <small>({escape(r["where"])})</small>', escape(r['says']), ours, interval,
@@ -114,7 +114,7 @@ def _pick(name: str, label: str, options: dict[str, str]) -> str:
 
 def ledger_html(
     rows: list[dict],           # from `ledger`
-    here: str | Path = '../..', # from the page to the repository's root
+    here: str | Path = '..',    # from the page to the folder nbs
 ) -> str:
     "All claims, folded by paper, with what to filter them by."
     same = lambda words: {w: w for w in words}

@@ -421,7 +421,7 @@ def test_site_is_where_settings_say(made):
 HOSTS = re.compile(r'https?://(?:github\.com|colab\.research|mybinder|[\w-]+\.github\.io)[^\s)"\'>\\]*')
 
 
-def test_one_setting_changes_every_address(made, tmp_path):
+def test_one_setting_changes_every_address(tmp_path):
     "Another `user` in settings.ini, and the site, its sources, Colab and Binder are all somewhere else."
     for f in FILES:
         shutil.copy(ROOT/f, tmp_path/f)
