@@ -13,8 +13,8 @@ PAPERS = dict(
     dc='Delving into Effective Gradient Matching', gvbsm='G-VBSM',
     ogm='Orthogonal gradient matching', sfm='SFM and classifier inheritance', gift='GIFT')
 VERDICTS = {                                     # what can come out, and its colour
-    'holds': 'tab:green', 'mixed': 'tab:olive', 'undecided': 'tab:gray',
-    'does not hold': 'tab:red', 'out of date': 'lightsteelblue', 'not run': 'lightgray',
+    'holds': 'tab:green', 'mixed': 'tab:olive', 'undecided': 'darkgray',
+    'does not hold': 'salmon', 'out of date': 'lightsteelblue', 'not run': 'lightgray',
     'not testable here': 'white'}
 
 
