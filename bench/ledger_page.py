@@ -8,9 +8,11 @@ from pathlib import Path
 
 from checks import Finding
 from ledger import PAPERS, VERDICTS
+from verdicts import STRENGTHS
 
 DATASETS = ('mnist', 'cifar10', 'digits')
-STRENGTHS = ('no run that counts', 'one place', 'several places')
+KINDS = {'S': "the paper's own", 'R': "the paper's regime", 'M': 'miniature', '': 'no run counts'}
+assert {*STRENGTHS, ''} == set(KINDS)
 INTERVAL = re.compile(r'\s*\(([+-][\d.]+ \[[^]]*\])\)\s*$')
 DECIDED = {'holds': '*Yes*', 'mixed': '*Now yes, now no*', 'does not hold': '*No*'}
 
@@ -54,8 +56,9 @@ def split(f: Finding) -> tuple[str, str]:
 
 
 def live(r: dict) -> list[Finding]:
-    "The places that count."
-    return [f for f in r['places'] if f.word != 'out of date']
+    "The places that count, those first whose runs decide."
+    counts = [f for f in r['places'] if f.word != 'out of date']
+    return sorted(counts, key=lambda f: f.strength != r['strength'])
 
 
 def datasets(r: dict) -> list[str]:
@@ -64,13 +67,14 @@ def datasets(r: dict) -> list[str]:
     return [d for d in DATASETS if re.search(rf'\b{d}\b', places)] or ['other']
 
 
-def strength(r: dict) -> str:
-    return STRENGTHS[min(len(live(r)), 2)]
+def kind(r: dict) -> str:
+    "The strength of the runs that decide, in words."
+    return KINDS[r['strength'] if live(r) else '']
 
 
 def _place(f: Finding) -> str:
     ours, interval = split(f)
-    return f'{escape(f.place)}: {escape(ours)} {escape(interval)}, {f.word}'
+    return f'{escape(f.place)}: {escape(ours)} {escape(interval)}, {f.word} ({KINDS[f.strength]})'
 
 
 def _ours(r: dict) -> tuple[str, str]:
@@ -91,10 +95,10 @@ def _claim(r: dict, here: str) -> str:
     links = [f'<a href="{here}/{r["page"]}">page</a>']
     if r['file']:
         links.append(f'<a href="{here}/../bench/results/{r["file"]}.json">run</a>')
-    data = {'paper': r['paper'], 'verdict': r['verdict'], 'data': '|'.join(datasets(r)), 'strength': strength(r)}
+    data = {'paper': r['paper'], 'verdict': r['verdict'], 'data': '|'.join(datasets(r)), 'strength': kind(r)}
     marks = ' '.join(f'data-{k}="{escape(v)}"' for k, v in data.items())
     cells = [f'{escape(r["text"])} <small>({escape(r["where"])})</small>', escape(r['says']), ours, interval,
-             f'<b>{r["verdict"]}</b>', ' '.join(links)]
+             f'<b>{r["verdict"]}</b>' + (f' <small>({kind(r)})</small>' if live(r) else ''), ' '.join(links)]
     return f'<tr class="claim" {marks}>' + ''.join(f'<td>{c}</td>' for c in cells) + '</tr>'
 
 
@@ -121,7 +125,7 @@ def ledger_html(
     used = lambda words, of: same(w for w in words if any(w in of(r) for r in rows))
     picks = [_pick('paper', 'paper', PAPERS), _pick('verdict', 'verdict', used(VERDICTS, lambda r: [r['verdict']])),
              _pick('data', 'dataset', used((*DATASETS, 'other'), datasets)),
-             _pick('strength', 'tested in', used(STRENGTHS, lambda r: [strength(r)]))]
+             _pick('strength', 'runs', used(KINDS.values(), lambda r: [kind(r)]))]
     papers = '\n'.join(_paper(p, rows, str(here)) for p in PAPERS)
     return (f'<div class="ledger">\n<p class="pick">{"".join(picks)}<span class="said">{len(rows)} claims</span></p>\n'
             f'{papers}\n{SCRIPT}\n</div>')
