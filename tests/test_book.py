@@ -12,7 +12,11 @@ from conftest import ROOT, notebooks
 
 BOOKS = [ROOT/b for b in notebooks()]
 # Pages that have exercises, at least two each: this list only grows
-EXERCISES = ['what_is_dataset_distillation']
+EXERCISES = [
+    'what_is_dataset_distillation', 'coreset/select', 'flow/features', 'flow/inherit', 'flow/linear_gradient',
+    'flow/pyramid', 'flow/theorems', 'gradient/distance', 'gradient/hypothesis', 'gradient/multilevel',
+    'labels/gift', 'labels/kd', 'labels/theorem', 'orthogonal/bn_gradient', 'orthogonal/muon',
+    'orthogonal/pseudo_gradient']
 
 
 def cells(path) -> list: # (type, source, outputs) of every cell
