@@ -299,12 +299,12 @@ class OnSets(OnData):
         if not self.teacher:
             return None
         from dd_lit.evaluate import named
-        from dd_lit.teachers import as_teacher
+        from dd_lit.teachers import as_teachers
         given = [named(t) for t in choices(self.teacher, '--teacher')]
         def how(own) -> dict[str, Any]:
             training = {} if 'weights' in own else dict(epochs=self.teacher_epochs)
             return self.run_on | training | own
-        return [as_teacher(name, data, **how(own)) for name, own, _ in given]
+        return as_teachers([(name, how(own)) for name, own, _ in given], data)
 
     @property
     def scored(self) -> dict[str, Any]:
@@ -415,7 +415,7 @@ class Evaluate(OnSets):
 
     def file(self, data: 'ImageData', row: 'Row') -> Path:
         "Where the score is kept: a name of its own for every way of asking."
-        from dd_lit.method import short_digest
+        from dd_lit.core import short_digest
         from dd_lit.sets import safe_name
         if self.out:
             return Path(self.out)

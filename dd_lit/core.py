@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['PRECISIONS', 'seed_of', 'rng', 'local_seed', 'default_device', 'duration', 'progress', 'has_bfloat16',
-           'chosen_precision', 'autocast', 'atomic_write', 'remove_leftovers', 'digest', 'cache_dir', 'provenance',
-           'show_images', 'save_figure', 'check_norm', 'check_soft', 'check_labels', 'callable_module', 'import_here',
-           'say', 'PeakMemory']
+           'chosen_precision', 'autocast', 'atomic_write', 'remove_leftovers', 'digest', 'short_digest', 'of_library',
+           'function_text', 'cache_dir', 'provenance', 'show_images', 'save_figure', 'check_norm', 'check_soft',
+           'check_labels', 'callable_module', 'import_here', 'say', 'PeakMemory']
 
 # %% ../nbs/00_core.ipynb #76f2112b
 import contextlib
@@ -329,6 +329,62 @@ def digest(
         h.update(f'{k} {t.dtype} {list(t.shape)}'.encode())
         h.update(t.numpy().tobytes())
     return h.hexdigest()
+
+# %% ../nbs/00_core.ipynb #functxt3
+def short_digest(
+    *parts: Any  # Anything whose `repr` is its value
+) -> str:        # 16 hex digits
+    "Digest of what the parts say."
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+_LIBRARIES = ('dd_lit', 'torch', 'torchvision', 'timm', 'numpy', 'math', 'builtins')
+_FOUND = (str, int, float, tuple, Tensor, types.FunctionType)    # globals that a function may read
+
+def of_library(
+    o: Any     # A class or a function
+) -> bool:
+    "Does it belong to this library, or to one that networks are made of?"
+    return (o.__module__ or '').partition('.')[0] in _LIBRARIES
+
+def _steps(code: types.CodeType) -> tuple:
+    "What a function does: its instructions, the names and constants in it, functions inside too."
+    def const(k):
+        if isinstance(k, types.CodeType):
+            return _steps(k)
+        return sorted(map(repr, k)) if isinstance(k, frozenset) else k
+    return code.co_code, code.co_names, [const(k) for k in code.co_consts]
+
+def _names(code: types.CodeType) -> set[str]:
+    "The names that a function looks up, and those of functions inside of it."
+    inner = (k for k in code.co_consts if isinstance(k, types.CodeType))
+    return set(code.co_names).union(*map(_names, inner))
+
+def _inside(cell) -> Any:
+    "What a function holds of the one around it; nothing yet, while that one still runs."
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
+
+def function_text(
+    f: Any,                       # A function or a method
+    value: Callable[[Any], Any],  # How other things that it finds are written
+    seen: frozenset = frozenset() # Functions that are being written
+) -> str:                         # Its name, and for a caller's 16 hex digits
+    """A function as text: a library's by its name; the caller's also by what it does and by the
+    values it finds."""
+    f = getattr(f, '__func__', f)
+    plainly = f.__qualname__ == f.__name__ and not f.__closure__
+    if f in seen or of_library(f) and plainly:
+        return f.__name__
+    def text(v):
+        return function_text(v, value, seen | {f}) if isinstance(v, types.FunctionType) else value(v)
+    known = {n: f.__globals__[n] for n in sorted(_names(f.__code__)) if n in f.__globals__}
+    found = {n: text(v) for n, v in known.items() if isinstance(v, _FOUND)}
+    defaults, closed = f.__defaults__ or (), f.__closure__ or ()
+    held = [text(v) for v in defaults], [text(_inside(c)) for c in closed]
+    more = {k: text(v) for k, v in sorted((f.__kwdefaults__ or {}).items())}
+    return f'{f.__name__} {short_digest(_steps(f.__code__), held, found, *([more] if more else []))}'
 
 # %% ../nbs/00_core.ipynb #1880e1e8
 def cache_dir() -> Path:

@@ -259,9 +259,13 @@ def digest_of_test(
     data: ImageData
 ) -> str:          # 16 hex digits
     "Short digest of the test images and labels alone, by the same rule."
-    h = hashlib.sha256()
-    _update(h, data.test_x, data.test_y)
-    return h.hexdigest()[:16]
+    key = 'digest_of_test', hashlib.sha256(data.test_y.numpy().tobytes()).digest()
+    known = data.test_x.known if isinstance(data.test_x, OnDisk) else {}
+    if key not in known:
+        h = hashlib.sha256()
+        _update(h, data.test_x, data.test_y)
+        known[key] = h.hexdigest()[:16]
+    return known[key]
 
 # %% ../nbs/02_data.ipynb #ca2b17f0
 def check_ipc(

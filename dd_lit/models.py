@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['relu_pool', 'ReluPool', 'ConvNet', 'MLP', 'LeNet', 'AlexNet', 'VGG11', 'WideResNet', 'CifarResNet',
-           'list_models', 'Network', 'as_network', 'BlocksSettings', 'ConvNetSettings', 'MLPSettings', 'VGGSettings',
-           'WideSettings', 'NoSettings', 'network_settings', 'model_settings', 'read_weights', 'load_weights',
-           'Adapted', 'offline', 'imagenet_weights', 'create_model', 'device_of', 'borrowed', 'weights_digest',
-           'forward_code', 'trained_network', 'check_answers', 'network_key', 'last_linear', 'predict', 'embed']
+           'list_models', 'Network', 'as_network', 'named_networks', 'BlocksSettings', 'ConvNetSettings', 'MLPSettings',
+           'VGGSettings', 'WideSettings', 'NoSettings', 'network_settings', 'model_settings', 'read_weights',
+           'load_weights', 'Adapted', 'offline', 'imagenet_weights', 'create_model', 'device_of', 'borrowed',
+           'weights_digest', 'forward_code', 'network_digest', 'trained_network', 'ask_blank', 'check_answers',
+           'network_key', 'last_linear', 'predict', 'embed']
 
 # %% ../nbs/04_models.ipynb #4edfc11e
 import contextlib
@@ -17,8 +18,9 @@ import hashlib
 import inspect
 import os
 import re
+import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,15 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from .core import autocast, check_norm, import_here, local_seed
+from .core import (
+    autocast,
+    check_norm,
+    function_text,
+    import_here,
+    local_seed,
+    of_library,
+    short_digest,
+)
 from .ondisk import Images
 from .sets import NORMS
 from .settings import Settings, merge, names_of, parse, read_choice, setting
@@ -535,6 +545,47 @@ def _parameters(f) -> Any:
 
 _WEIGHTS = ('.safetensors', '.pt', '.pth')
 
+# %% ../nbs/04_models.ipynb #netmany1
+def _spec(given, place) -> str:
+    "What was given, for an error."
+    n = as_network(given)
+    own = ', '.join(f'{k}={v!r:.40}' for k, v in n.settings.items())
+    text = given if isinstance(given, str) else n.name + f' ({own})'*bool(own)
+    return f'{text} (number {place + 1})'
+
+def _labelled(given: list, what: str) -> list[tuple[str, Any]]:
+    "(what to call it, network) of each; ValueError for two that are called alike."
+    nets = [as_network(o) for o in given]
+    keys: list[Any] = [n.name.lower() if isinstance(n.what, str) else id(n.what) for n in nets]
+    names = [n.name for n in nets]
+    labels = [n if names.count(n) == 1 else f'{n}_{i}' for i, n in enumerate(names)]
+    for said in (keys, labels):
+        for j, k in enumerate(said):
+            i = said.index(k)
+            if i < j:
+                raise ValueError(f"{what}: expected different networks, {_spec(given[i], i)} and "
+                                 f"{_spec(given[j], j)} are called alike; names of your own tell "
+                                 "them apart: dict(a=..., b=...)")
+    return list(zip(labels, given, strict=True))
+
+def named_networks(
+    given: Any,           # A network for `as_network`, several, or several by name
+    what: str = 'models', # What they were given as
+) -> dict[str, Any]:
+    "Networks by what to call them. ValueError for none, and for two of one name."
+    if isinstance(given, dict):
+        pairs = [(str(k), v) for k, v in given.items()]
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError(f"{what}: expected different names, got {list(given)}")
+    else:
+        pair = isinstance(given, (tuple, list)) and len(given) == 2 and isinstance(given[1], dict)
+        one = pair or isinstance(given, (str, nn.Module)) or not isinstance(given, Iterable)
+        several: Any = (given,) if one else given
+        pairs = _labelled(list(several), what)
+    if not pairs:
+        raise ValueError(f"{what}: expected at least one network")
+    return dict(pairs)
+
 # %% ../nbs/04_models.ipynb #f5b7b275
 class BlocksSettings(Settings):
     "Those of a ConvNet whose name says its depth, as 'convnet3'."
@@ -610,6 +661,10 @@ def _read_own(f) -> type[Settings]:
            if p.default is not p.empty and p.name not in _SHAPE}
     kinds = dict(__annotations__=dict.fromkeys(own, Any))
     name = getattr(f, '__name__', type(f).__name__)
+    for k in own:
+        if k in dir(Settings):
+            raise ValueError(f"model: {name} has a parameter {k!r}, and settings have a method of "
+                             f"that name; call it otherwise, or hide it: lambda n, c, s: {name}(n)")
     return type(f'{name}_settings', (Settings,), own | kinds)
 
 def network_settings(
@@ -657,9 +712,8 @@ def read_weights(
     except FileNotFoundError:
         raise ValueError(f"weights: there is no file {str(path)!r}") from None
     except Exception as e:
-        why = str(e).splitlines()[0][:80] if str(e) else type(e).__name__
         raise ValueError(f"weights: {str(path)!r} cannot be read as safetensors, or by torch.load "
-                         f"with weights_only=True ({why})") from None
+                         f"with weights_only=True ({_line(e)})") from None
     return _tensors(found, repr(str(path)))
 
 def _tensors(found, where) -> dict[str, Tensor]:
@@ -673,6 +727,11 @@ def _tensors(found, where) -> dict[str, Tensor]:
     if all(k.startswith('module.') for k in state):
         state = {k.removeprefix('module.'): v for k, v in state.items()}
     return state
+
+def _line(e: Exception) -> str:
+    "What an error says, in one line."
+    said = str(e).strip().splitlines() or ['']
+    return f'{type(e).__name__}: {said[0][:120]}'.removesuffix(': ')
 
 def _few(names) -> str:
     names = list(names)
@@ -709,6 +768,9 @@ def load_weights(
         same = [v.shape for v in own.values()] == [v.shape for v in state.values()]
         hint = '; the shapes agree one by one: by_order=True takes them so' if same else ''
         raise ValueError(f"weights: the file does not fit {name}: {'; '.join(wrong)}{hint}")
+    for k, v in state.items():
+        if not v.to(own[k].dtype).isfinite().all():
+            raise ValueError(f"weights: {k} of {name} holds numbers that are none (NaN or infinite)")
     net.load_state_dict(state, strict=False)
 
 # %% ../nbs/04_models.ipynb #netadapt2
@@ -788,7 +850,10 @@ def imagenet_weights(
     """torchvision's first ImageNet weights of a network, those that the papers took. ValueError if
     they are not in torch hub's folder and may not be fetched."""
     theirs: Any = torchvision.models.get_model_weights(name)
-    w = theirs.IMAGENET1K_V1
+    w = getattr(theirs, 'IMAGENET1K_V1', None)
+    if w is None:
+        raise ValueError(f"weights: torchvision has none for {name} that learnt ImageNet-1k alone; "
+                         "weights=FILE reads others")
     file = Path(torch.hub.get_dir())/'checkpoints'/w.url.rpartition('/')[2]
     if file.exists():
         return read_weights(file)
@@ -797,25 +862,39 @@ def imagenet_weights(
                          f"{w.url} there, or download=True fetches them")
     return w.get_state_dict(progress=True, check_hash=True)
 
+def _from_hub(n: Network) -> nn.Module:
+    "A network of torchvision's with its weights; ValueError for one that is not as they were."
+    name, fixed = _ALIAS.get(n.name.lower(), (n.name.lower(), {}))
+    own = {k: v for k, v in n.settings.items() if k not in _RESNET}
+    if fixed or name not in torchvision.models.list_models(module=torchvision.models):
+        raise ValueError(f"weights: nobody offers 'pretrained' ones of {n.name!r}; "
+                         "weights=FILE reads them")
+    for k, f in _RESNET.items():
+        if n.settings.get(k, f.default) != f.default:
+            raise ValueError(f"{k}: expected {f.default!r}, as torchvision's weights of {name} "
+                             f"have it, got {n.settings[k]!r}")
+    with _refusing(name, own):
+        net = torchvision.models.get_model(name, **own)
+    load_weights(net, imagenet_weights(name, n.download), name)
+    return net
+
 def _pretrained(n: Network, size) -> tuple[nn.Module, tuple]:
     "A network with the weights that its library has for it, and their normalisation."
     if not n.by_name:
         raise ValueError("weights: 'pretrained' is for names of torchvision and timm, "
                          f"got {n.name}; 'own' if it brings its weights itself")
     if not n.name.lower().startswith('timm:'):
-        name = _ALIAS.get(n.name.lower(), (n.name.lower(), {}))[0]
-        if name not in torchvision.models.list_models(module=torchvision.models):
-            raise ValueError(f"weights: nobody offers 'pretrained' ones of {n.name!r}; "
-                             "weights=FILE reads them")
-        net = torchvision.models.get_model(name, **n.settings)
-        load_weights(net, imagenet_weights(name, n.download), name)
-        return net, NORMS['imagenet']
+        return _from_hub(n), NORMS['imagenet']
     try:
-        with contextlib.nullcontext() if n.download else offline():
+        with contextlib.nullcontext() if n.download else offline(), _refusing(n.name, n.settings):
             net = _from_timm(n.name, size, pretrained=True, **n.settings)
     except (ImportError, ValueError):
         raise
     except Exception as e:
+        cfg = _timm(n.name).get_pretrained_cfg(n.name[5:])
+        if cfg is None or not cfg.has_weights:
+            raise ValueError(f"weights: timm has none for {n.name[5:]}; weights=FILE reads "
+                             "them") from None
         raise ValueError(f"weights: those of {n.name} are not on this machine; download=True "
                          f"fetches them, weights=FILE reads them ({type(e).__name__})") from None
     cfg: Any = net.pretrained_cfg
@@ -831,16 +910,19 @@ def _called(f, n: Network, *shape) -> nn.Module:
         net = f(**known, **n.settings) if known else f(*shape[:len(bare)], **n.settings)
     except Exception as e:                                # whatever stands in it
         raise ValueError(f"model: {n.name} cannot be called with (num_classes, in_chans, size) = "
-                         f"{shape}: {type(e).__name__}: {e}") from e
+                         f"{shape}: {_line(e)}") from e
     if not isinstance(net, nn.Module):
         raise ValueError(f"model: expected {n.name} to make a torch.nn.Module, "
                          f"got {type(net).__name__}")
     return net
 
 def _redrawn(net: nn.Module) -> nn.Module:
-    "A copy whose layers have drawn their weights anew."
+    """A copy whose layers have drawn their weights anew: each by its class's `reset_parameters`,
+    the outer ones last. What a network's `__init__` did to them afterwards is not done again."""
     net = copy.deepcopy(net).requires_grad_(True)
-    for name, m in net.named_modules():
+    every = list(net.named_modules())
+    inner = [o for o in every if not list(o[1].children())]
+    for name, m in inner + [o for o in reversed(every) if list(o[1].children())]:
         draw = getattr(m, 'reset_parameters', None) or getattr(m, '_reset_parameters', None)
         if draw is not None:
             draw()
@@ -858,15 +940,23 @@ def _made(n: Network, num_classes, in_chans, size) -> nn.Module:
         return _redrawn(f) if n.weights is None else copy.deepcopy(f)
     return _called(f, n, num_classes, in_chans, size)
 
+def _outputs(state, net, num_classes) -> int:
+    "For how many classes are these tensors? Read where they differ, and in nothing else."
+    own = _uncounted(net.state_dict())
+    bent = [(v.shape, state[k].shape) for k, v in own.items()
+            if k in state and state[k].shape != v.shape]
+    last = all(a[:1] == (num_classes,) and a[1:] == b[1:] for a, b in bent)
+    rows = {b[0] for _, b in bent} if last else set()
+    return rows.pop() if len(rows) == 1 else num_classes
+
 def _filled(n: Network, num_classes, in_chans, size) -> nn.Module:
     "The network with the weights of a file, as many outputs as these have."
     w = n.weights
     state = read_weights(w) if isinstance(w, (str, Path)) else _tensors(w, 'what was given')
     net = _made(n, num_classes, in_chans, size)
-    heads = [k for k, m in net.named_modules() if isinstance(m, nn.Linear)]
     named = _in_order(state, net) if n.by_order else state
-    rows = len(named.get(f'{heads[-1]}.weight', ())) if heads else 0
-    if rows not in (0, num_classes):
+    rows = _outputs(named, net, num_classes)
+    if rows != num_classes:
         net = _made(n, rows, in_chans, size)
     load_weights(net, named, n.name)
     return net
@@ -913,19 +1003,25 @@ def _build(name, num_classes, in_chans, size, kw):
         return ConvNet(num_classes, in_chans, size, depth=int(convnet[1]), **kw)
     if key in _OURS:
         return _OURS[key](num_classes, in_chans, size, **kw)
-    try:
+    with _refusing(name, kw):
         if key.startswith('timm:'):
             return _from_timm(name, size, num_classes=num_classes, in_chans=in_chans, **kw)
         theirs, fixed = _ALIAS.get(key, (key, {}))
         return _from_torchvision(theirs, num_classes, in_chans, size, **fixed, **kw)
-    except TypeError as e:                  # a setting that its builder refuses or fixes
+
+@contextlib.contextmanager
+def _refusing(name, kw) -> Iterator[None]:
+    "A setting that the builder of a network refuses or fixes becomes a ValueError that names it."
+    try:
+        yield
+    except TypeError as e:
         bad = next((k for k in kw if f"'{k}'" in str(e)), None)
         if bad is None:
             raise
-        raise ValueError(f"{bad}: {name!r} has no such setting ({e})") from None
+        raise ValueError(f"{bad}: {name!r} has no such setting ({_line(e)})") from None
 
-def _from_timm(name, size, **kw):
-    "A network of timm; those that are made for one size of images are made for this one."
+def _timm(name) -> Any:
+    "The library, if it is there and knows the network."
     try:
         import timm
     except ImportError:
@@ -934,6 +1030,11 @@ def _from_timm(name, size, **kw):
         near = difflib.get_close_matches(name[5:], timm.list_models(), 3)
         hint = f"; near matches: {', '.join(near)}" if near else ''
         raise ValueError(f"name: timm has no {name[5:]!r}{hint}")
+    return timm
+
+def _from_timm(name, size, **kw):
+    "A network of timm; those that are made for one size of images are made for this one."
+    timm = _timm(name)
     cfg = timm.get_pretrained_cfg(name[5:])
     if cfg is not None and cfg.fixed_input_size:
         kw.setdefault('img_size', _pair(size))
@@ -1024,7 +1125,7 @@ def _bytes_digest(t):
 
 def _own_settings(m):
     "Names and notes of a module's settings; not its mode, nor what somebody measured of it."
-    skip = ('training', 'linear_accuracy', 'test_accuracy')
+    skip = ('training', 'linear_accuracy', 'test_accuracy', 'digest_of_test')
     notes = {k: _note(v) for k, v in vars(m).items() if not k.startswith('_') and k not in skip}
     return sorted((k, n) for k, n in notes.items() if n is not None)
 
@@ -1044,16 +1145,57 @@ def weights_digest(
     return h.hexdigest()[:16]
 
 # %% ../nbs/04_models.ipynb #f0c0de01
+def _value(v: Any) -> Any:
+    "What a function or a class of somebody's holds, as text."
+    if isinstance(v, partial):
+        return [_value(o) for o in (v.func, *v.args)] + [_value(v.keywords)]
+    if isinstance(v, (types.FunctionType, types.MethodType)):
+        return function_text(v, _value)
+    if isinstance(v, dict):
+        return {str(k): _value(o) for k, o in v.items()}
+    if isinstance(v, (list, tuple)):
+        return [_value(o) for o in v]
+    return weights_digest(v) if isinstance(v, nn.Module) else _note(v) or type(v).__qualname__
+
+def _of_class(kind: type) -> list:
+    "The functions and numbers of a class, and of those it comes from, but for libraries'."
+    told = []
+    for c in kind.__mro__:
+        for k, v in {} if of_library(c) else sorted(vars(c).items()):
+            f = v.fget if isinstance(v, property) else getattr(v, '__func__', v)
+            if isinstance(f, types.FunctionType) or not k.startswith('__') and _note(v) is not None:
+                told.append((k, _value(f)))
+    return told
+
+def _own_code(m: nn.Module) -> list:
+    "What a module does that is no library's: its class, and functions that hang on it."
+    hung = [(k, v) for k, v in vars(m).items() if not k.startswith('_')
+            and isinstance(v, (types.FunctionType, types.MethodType, partial))]
+    if of_library(type(m)):
+        hung = [(k, v) for k, v in hung if not isinstance(v, partial) and not of_library(v)]
+    return _of_class(type(m)) + [(k, _value(v)) for k, v in hung]
+
 def forward_code(
     model: nn.Module
-) -> list[tuple[str, tuple[str, tuple[str, ...]]]]: # (class, (bytecode, names it uses)), sorted
-    "What the classes of a network do in `forward`: two of one name may do different things."
-    found = {}
+) -> list[tuple[str, tuple[str, tuple[str, ...]]]]: # (class, (what it does, names)), sorted
+    """What the classes of a network do: two of one name may do different things. Of a library's
+    the bytecode of `forward` and the names it uses; of others a digest of all they do."""
+    found = set()
     for m in model.modules():
-        code = getattr(type(m).forward, '__code__', None)
-        if code is not None:
-            found[type(m).__qualname__] = code.co_code.hex(), code.co_names
-    return sorted(found.items())
+        own, code = _own_code(m), getattr(type(m).forward, '__code__', None)
+        if own:
+            found.add((type(m).__qualname__, (short_digest(own), ())))
+        elif code is not None:
+            found.add((type(m).__qualname__, (code.co_code.hex(), code.co_names)))
+    return sorted(found)
+
+def network_digest(
+    module: nn.Module, # Any network
+) -> str:              # 16 hex digits
+    "`weights_digest`, and where a class is no library's also what it does."
+    weights = weights_digest(module)
+    own = any(_own_code(m) for m in module.modules())
+    return short_digest(weights, forward_code(module)) if own else weights
 
 # %% ../nbs/04_models.ipynb #nettrain1
 def trained_network(
@@ -1066,6 +1208,7 @@ def trained_network(
     """A network that has been trained elsewhere, for images of this kind. A module is itself, not a
     copy. ValueError for one without weights."""
     n = as_network(given)
+    model_settings(n)
     if n.weights is None and (n.by_name or isinstance(n.maker(), type)):
         raise ValueError(f"teachers: {n.name} has no weights; say weights=FILE (with input_norm), "
                          "weights=pretrained, or give a trained network")
@@ -1078,27 +1221,41 @@ def trained_network(
         return n.what
     return Adapted(n.what, data_norm, n.norm(), n.input_size, n.classes)
 
+def ask_blank(
+    net: nn.Module,
+    in_chans: int,
+    size: int | tuple[int, int],
+    name: str = 'model', # What to call the network
+    what: str = 'model', # What it was given as
+) -> Any:                # What it answers
+    "Ask about two blank images. ValueError for whatever goes wrong inside."
+    with local_seed(0, 'check_answers'), torch.no_grad(), borrowed(net):
+        blank = torch.zeros(2, in_chans, *_pair(size), device=device_of(net))
+        try:
+            return net(blank)
+        except Exception as e:                            # whatever stands in it
+            hint, norm = '', getattr(net, 'net_mean', None) if isinstance(net, Adapted) else None
+            if norm is not None and norm.shape[1] != in_chans:
+                hint = (f"; input_norm makes {norm.shape[1]} channels of the data's {in_chans}: a "
+                        f"network of {in_chans} wants (mean, std) of {in_chans}")
+            raise ValueError(f"{what}: {name} cannot take images {list(blank.shape[1:])}: "
+                             f"{_line(e)}{hint}") from None
+
 def check_answers(
     net: nn.Module,
     num_classes: int,
     in_chans: int,
     size: int | tuple[int, int],
-    name: str = 'model', # What to call it
+    name: str = 'model', # What to call the network
+    what: str = 'model', # What it was given as
 ) -> None:
     "Ask about two blank images. ValueError unless there is one logit for each class."
-    with local_seed(0, 'check_answers'), torch.no_grad(), borrowed(net):
-        blank = torch.zeros(2, in_chans, *_pair(size), device=device_of(net))
-        try:
-            z = net(blank)
-        except (RuntimeError, TypeError, IndexError) as e:
-            said = str(e).splitlines()[0][:120]
-            raise ValueError(f"model: {name} cannot take images {list(blank.shape[1:])}: "
-                             f"{said}") from None
+    z = ask_blank(net, in_chans, size, name, what)
     got = list(z.shape) if isinstance(z, Tensor) else type(z).__name__
     if got != [2, num_classes]:
         many = isinstance(z, Tensor) and z.ndim == 2 and z.shape[1] > num_classes
         hint = '; classes=[...] says which of them to read' if many else ''
-        raise ValueError(f"model: {name} answers {got} for two images, expected "
+        raise ValueError(f"{what}: {name} answers {got} for two images, expected "
                          f"{[2, num_classes]}, one logit for each class{hint}")
 
 def network_key(

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FIVE', 'FOUR', 'IMAGENET_NORM', 'MEASURED', 'takes_width', 'untrained', 'cached', 'chance', 'near_chance',
            'Squeeze', 'squeeze', 'Backbones', 'by_label', 'squeeze_all', 'committee', 'measure_teacher',
-           'about_teacher', 'as_teacher', 'imagenet_backbones']
+           'teacher_accuracy', 'about_teacher', 'as_teacher', 'as_teachers', 'imagenet_backbones']
 
 # %% ../nbs/09_teachers.ipynb #7c7c931a
 import copy
@@ -24,23 +24,16 @@ import torchvision
 from torch import Generator, nn
 
 from .augment import DSA
-from .core import (
-    atomic_write,
-    cache_dir,
-    default_device,
-    local_seed,
-    progress,
-    rng,
-    say,
-    seed_of,
-)
+from .core import atomic_write, cache_dir, default_device, local_seed, progress, rng, say, seed_of
 from .data import ImageData, digest_of_test, fingerprint, load_data
 from .models import (
+    Network,
     as_network,
     check_answers,
     create_model,
     imagenet_weights,
     model_settings,
+    named_networks,
     network_key,
     trained_network,
     weights_digest,
@@ -56,6 +49,14 @@ def takes_width(
     "Can this network be had in another width?"
     return 'width' in model_settings(name)
 
+def _to_train(name, **kw) -> Network:
+    "A network without weights, or a ValueError."
+    n = as_network(name, **kw)
+    if n.weights is not None:
+        raise ValueError(f"backbones: {n.name} comes with weights and is not trained here; give it "
+                         "as a teacher (teachers=)")
+    return n
+
 def untrained(
     name: Any,                # A network for `create_model`
     data: ImageData,
@@ -63,10 +64,7 @@ def untrained(
     width: int | None = None, # None: the network's own
 ) -> nn.Module:
     "A network as `squeeze` finds it. ValueError for a width where there is no choice."
-    n = as_network(name, width=width)
-    if n.weights is not None:
-        raise ValueError(f"backbones: {n.name} comes with weights and is not trained here; give it "
-                         "as a teacher (teachers=)")
+    n = _to_train(name, width=width)
     s = seed_of(seed, 'squeeze', n.name)
     return create_model(n, data.num_classes, data.in_chans, data.size, s, data.norm)
 
@@ -191,7 +189,8 @@ def squeeze(
     device: str | torch.device | None = None, # Default: the GPU if there is one; not in the key
     cache: str | Path | None = None, # Folder for weights; None: `cache_dir()`
     **settings: Any                  # See `Squeeze`: epochs, lr, batch_size, augment, width
-) -> nn.Module:                      # In evaluation mode, frozen; `.test_accuracy` in percent
+) -> nn.Module:                      # In evaluation mode, frozen; `.test_accuracy` in percent of
+                                     # the test images whose digest is `.digest_of_test`
     """Train a network on the real data, or fetch it from the cache if this very training has been
     done before; say how good it is, and warn if it has learnt nothing. On another device it is the
     same training up to rounding. ValueError for settings and names that do not exist."""
@@ -215,7 +214,7 @@ def squeeze(
     trained: Any
     stem = f'{data.name}_{name if n.by_name else safe_name(name)}'
     trained, acc = cached(fresh, train, what, stem, cache, tested, test)
-    trained.test_accuracy = acc
+    trained.test_accuracy, trained.digest_of_test = acc, tested
     _tell(name, acc, data, len(data.test_x), 'more epochs (squeeze_epochs, --teacher-epochs) or '
           'another learning rate may help')
     return trained.eval().requires_grad_(False)
@@ -252,7 +251,8 @@ class Backbones:
         return list(self.models)
     def __repr__(self):
         def one(n, m):
-            return f'{n} {m.test_accuracy:.1f} %' if hasattr(m, 'test_accuracy') else n
+            ours = hasattr(m, 'digest_of_test')          # measured here, not what somebody says
+            return f'{n} {m.test_accuracy:.1f} %' if ours else n
         return f"Backbones({', '.join(one(n, m) for n, m in self.models.items())})"
 
     def frozen(self, device: str | torch.device) -> 'Backbones':
@@ -273,26 +273,10 @@ class Backbones:
         return self.names[int(torch.randint(len(self), (), generator=generator))]
 
 def by_label(
-    given: Any # A network for `as_network`, several, or several by name
+    given: Any # A network for `as_network`, several, several by name, or `Backbones`
 ) -> dict[str, Any]:
-    "Networks by what to call them. ValueError for none, and for one name twice."
-    if isinstance(given, Backbones):
-        return dict(given.models)
-    if isinstance(given, dict):
-        named = {str(k): v for k, v in given.items()}
-    else:
-        pair = isinstance(given, (tuple, list)) and len(given) == 2 and isinstance(given[1], dict)
-        one = pair or isinstance(given, (str, nn.Module))
-        all_of: list[Any] = [given] if one or not isinstance(given, Iterable) else list(given)
-        labels = [as_network(o).name for o in all_of]
-        text = [n for n, o in zip(labels, all_of, strict=True) if isinstance(o, str)]
-        if len(set(text)) < len(text):
-            raise ValueError(f"names: expected different networks, got {', '.join(labels)}")
-        named = {n if labels.count(n) == 1 else f'{n}_{i}': o
-                 for i, (n, o) in enumerate(zip(labels, all_of, strict=True))}
-    if not named:
-        raise ValueError("models: expected at least one network")
-    return named
+    "Networks by what to call them, see `named_networks`; a committee's by their names in it."
+    return dict(given.models) if isinstance(given, Backbones) else named_networks(given)
 
 def squeeze_all(
     networks: Any,                   # A network for `create_model` without weights, or several
@@ -300,8 +284,11 @@ def squeeze_all(
     width: int | None = None,        # For those that have a choice; at least one must
     **kw: Any                        # For `squeeze`
 ) -> Backbones:
-    "Train or fetch several teachers. ValueError if one is named twice, or nobody takes a width."
+    """Train or fetch several teachers. ValueError if one is named twice, or nobody takes a width;
+    before anything is trained, also for settings that one does not have."""
     named = by_label(networks)
+    for n in named.values():
+        model_settings(_to_train(n))
     if width is not None and not any(map(takes_width, named.values())):
         raise ValueError(f"width: expected None, {', '.join(named)} come in one width only, "
                          f"got {width}")
@@ -335,13 +322,25 @@ def measure_teacher(
           'are these its classes (classes)?')
     return acc
 
+def teacher_accuracy(
+    net: nn.Module,
+    name: str,       # What to call it
+    data: ImageData,
+) -> float:          # Percent
+    """What `squeeze` or `as_teacher` measured, if it was on these test images; else it is measured
+    now. A number that a network brings otherwise may be of any data, and is not believed."""
+    tested = getattr(net, 'digest_of_test', None)
+    if tested is not None and tested == digest_of_test(data):
+        return float(getattr(net, 'test_accuracy'))         # noqa: B009
+    return measure_teacher(net, name, data)
+
 def about_teacher(
     net: nn.Module,
-) -> dict: # parameters, digest, test_accuracy in percent if it was measured
+    accuracy: float, # Percent, see `teacher_accuracy`
+) -> dict:           # parameters, digest, test_accuracy
     "What a teacher is, for the record of what it was asked for."
-    acc = getattr(net, 'test_accuracy', None)
     own = dict(parameters=sum(p.numel() for p in net.parameters()), digest=weights_digest(net))
-    return own if acc is None else own | dict(test_accuracy=acc)
+    return own | dict(test_accuracy=accuracy)
 
 def as_teacher(
     given: Any,                      # A network for `as_network`; without weights it is trained
@@ -354,19 +353,45 @@ def as_teacher(
     """A trained network, however it is given: with weights it is taken, without trained. ValueError
     for settings of a training that there will not be."""
     data, device = load_data(data), default_device(device)
-    training = {k: v for k, v in settings.items() if k in names_of(Squeeze) and k != 'width'}
-    n = as_network(given, **{k: v for k, v in settings.items() if k not in training})
+    n, training = _asked(given, settings)
     if n.weights is None and not isinstance(n.what, nn.Module):
         return squeeze(n, data, seed, device, cache, **training)
     for k, v in training.items():
         if v is not None:
             raise ValueError(f"{k}: expected nothing, {n.name} is trained already, got {v!r}")
-    net = committee({n.name: n}, data)[n.name]
-    check_answers(net, data.num_classes, data.in_chans, data.size, n.name)
-    acc: Any = measure_teacher(net, n.name, data)
-    if net is not n.what:
-        net.to(device).test_accuracy = acc
-    return net
+    net: Any = committee({n.name: n}, data)[n.name]
+    check_answers(net, data.num_classes, data.in_chans, data.size, n.name, 'teachers')
+    acc: Any = teacher_accuracy(net, n.name, data)
+    if net is not n.what:                              # what was given is not written upon
+        net.test_accuracy, net.digest_of_test = acc, digest_of_test(data)
+    return net if isinstance(n.what, nn.Module) else net.to(device)
+
+def as_teachers(
+    given: Iterable[tuple[Any, dict]], # (a network, its settings) of each, as for `as_teacher`
+    data: str | Path | ImageData,
+    seed: int = 0,
+    device: str | torch.device | None = None,
+    cache: str | Path | None = None,
+) -> list[nn.Module]:
+    "Several, one after the other. ValueError for what does not fit, before one is trained."
+    data, found = load_data(data), {}
+    place: dict[str, Any] = dict(seed=seed, device=device, cache=cache)
+    def to_train(o):
+        n, training = _asked(*o)
+        model_settings(n)
+        parse(Squeeze, training, n.name)
+        return n.weights is None and not isinstance(n.what, nn.Module)
+    every = [(to_train(o), i, o) for i, o in enumerate(given)]
+    for _, i, (net, own) in sorted(every, key=lambda o: o[:2]):     # those with weights come first
+        found[i] = as_teacher(net, data, **place | own)
+    return [found[i] for i in sorted(found)]
+
+def _asked(given, settings) -> tuple[Network, dict[str, Any]]:
+    "A network, and the settings of its training among those given."
+    own = ('seed', 'device', 'cache')
+    training = {k: v for k, v in settings.items() if k in names_of(Squeeze) and k != 'width'}
+    rest = {k: v for k, v in settings.items() if k not in training and k not in own}
+    return as_network(given, **rest), training
 
 # %% ../nbs/09_teachers.ipynb #47a492d1
 def imagenet_backbones(

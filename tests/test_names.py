@@ -13,7 +13,7 @@ from torch import nn
 
 import dd_lit
 from dd_lit.augment import Augment, make_augment
-from dd_lit.core import autocast, chosen_precision, has_bfloat16, rng
+from dd_lit.core import autocast, chosen_precision, has_bfloat16, rng, short_digest
 from dd_lit.coreset.rded import RDED, RDEDSettings
 from dd_lit.coreset.select import ChosenByNetwork, Forgetting, Herding, KCenter
 from dd_lit.data import ImageData
@@ -41,7 +41,7 @@ from dd_lit.gradient.dc import (
     batch_sizes,
 )
 from dd_lit.labels.losses import HARD_LOSSES, get_loss, list_losses
-from dd_lit.method import MethodSettings, get_method, list_methods, short_digest
+from dd_lit.method import MethodSettings, get_method, list_methods
 from dd_lit.models import create_model, list_models
 from dd_lit.orthogonal.ogm import OGMSettings
 from dd_lit.orthogonal.polar import MUON

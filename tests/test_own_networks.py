@@ -1,7 +1,9 @@
 "Networks of one's own at every door: by module, class, function and text, with weights, norm, size and classes."
+import math
 import os
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,17 +19,27 @@ from dd_lit.data import ImageData, load_data
 from dd_lit.distill import distill
 from dd_lit.evaluate import evaluate
 from dd_lit.labels.soft import relabel
+from dd_lit.method import plain
 from dd_lit.models import (
     Adapted,
     Network,
     as_network,
+    check_answers,
     create_model,
+    forward_code,
     load_weights,
+    model_settings,
+    named_networks,
+    network_digest,
     network_key,
     read_weights,
+    trained_network,
+    weights_digest,
 )
 from dd_lit.sets import NORMS
-from dd_lit.teachers import as_teacher, committee
+from dd_lit.settings import Settings
+from dd_lit.statistics.conv_stats import conv_key
+from dd_lit.teachers import Backbones, as_teacher, as_teachers, committee, squeeze, squeeze_all
 
 MODULE = '''
 from torch import nn
@@ -94,7 +106,6 @@ def test_every_method_takes_it_and_says_which(method, here, data):
 @pytest.mark.filterwarnings('ignore:teacher')
 @pytest.mark.parametrize('method', ['sre2l', 'cda', 'gvbsm', 'ogm', 'rded', 'sfm', 'lgm'])
 def test_a_module_comes_back_as_it_was(method, here, data):
-    from dd_lit.models import weights_digest
     here.train()
     grads = [p.requires_grad for p in here.parameters()]
     before, names = weights_digest(here), set(vars(here))
@@ -120,6 +131,13 @@ REFUSED = [
     ('dc', dict(model='somebodys:mute'), 'one logit for each class'),
     ('dc', dict(model='no_such_module_here:net'), "cannot import 'no_such_module_here'"),
     ('sfm', dict(backbone='somebodys:Net:weights=no.pt,input_norm=data'), 'there is no file'),
+    ('sre2l', dict(teachers=WEIGHTS + ',wied=3'), "wied: 'somebodys:Net' has no such setting; did you mean 'wide'?"),
+    ('rded', dict(backbone=WEIGHTS + ',wied=3'), 'wied: '),
+    ('sfm', dict(backbone=WEIGHTS + ',wied=3'), 'wied: '),
+    ('sre2l', dict(teachers=WEIGHTS.replace('=data', '=half')), 'weights: the file does not fit somebodys:Net'),
+    ('sre2l', dict(teachers=[WEIGHTS, WEIGHTS + ',wide=3']), f'{WEIGHTS} (number 1) and {WEIGHTS},wide=3 (number 2)'),
+    ('gvbsm', dict(backbones=['mlp', 'lenet', 'MLP:width=3']), 'mlp (number 1) and MLP:width=3 (number 3)'),
+    ('ogm', dict(backbones='resnet18:weights=pretrained'), 'comes with weights and is not trained here'),
 ]
 
 
@@ -258,3 +276,247 @@ def test_the_resnet_of_others_knows_cifar():
     assert isinstance(net, Adapted) and net.test_accuracy > 89               # 91.7 % of all 10,000
     assert committee(spec, data).names == ['resnet20'] and as_network(spec).norm() == NORMS['imagenet']
     assert network_key(spec, 10, 3, 32, data.norm) == network_key(spec, 10, 3, 32, data.norm)
+
+
+PLACES = dict(
+    constant='    def forward(self, x):\n        return self.head(x.flatten(1))*{k}',
+    helper='    def forward(self, x):\n        return self.part(x.flatten(1))\n'
+           '    def part(self, x):\n        return self.head(x)*{k}',
+    attribute='    by = {k}\n    def forward(self, x):\n        return self.head(x.flatten(1))*self.by',
+    default='    def forward(self, x, by={k}):\n        return self.head(x.flatten(1))*by',
+    keyword='    def forward(self, x, *, by={k}):\n        return self.head(x.flatten(1))*by',
+    module='    def forward(self, x):\n        return self.head(x.flatten(1))*BY',
+    function='    def forward(self, x):\n        return scaled(self.head(x.flatten(1)))',
+    hung='    forward = lambda self, x: self.head(x.flatten(1))\n    def __init__(self):\n        super().__init__()\n'
+         '        self.head = nn.Linear(256, 10)\n        self.act = lambda x: x*{k}',
+    partial='    def __init__(self):\n        super().__init__()\n        self.head = nn.Linear(256, 10)\n'
+            '        self.act = partial(pow, {k})\n    def forward(self, x):\n'
+            '        return self.act(self.head(x.flatten(1)))',
+    owner='    @property\n    def by(self):\n        return {k}\n    def forward(self, x):\n'
+          '        return self.head(x.flatten(1))*self.by')
+
+
+def written(place, k):
+    "A network of somebody's in whose code a number stands, in one place or another."
+    own = '' if '__init__' in PLACES[place] else ('    def __init__(self):\n        super().__init__()\n'
+                                                 '        self.head = nn.Linear(256, 10)\n')
+    text = f'BY = {k}\ndef scaled(x):\n    return x*{k}\nclass Net(nn.Module):\n{own}' + PLACES[place].format(k=k)
+    found: dict = dict(nn=nn, partial=partial, __name__='somebodys')
+    exec(text, found)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return found['Net']
+
+
+@given(st.sampled_from(sorted(PLACES)), st.tuples(*[st.integers(2, 9) | st.floats(.5, 9).map(lambda v: round(v, 2))]*2))
+@settings(max_examples=60, deadline=None)
+def test_a_number_in_the_code_is_another_network(place, numbers):
+    "Wherever in a class a number stands: keys are equal if and only if it is."
+    with_numbers = [written(place, k) for k in numbers]
+    nets = [kind() for kind in with_numbers]
+    nets[1].load_state_dict(nets[0].state_dict())
+    same = repr(numbers[0]) == repr(numbers[1])
+    d = load_data('digits')
+    for say in (network_digest, forward_code, plain, lambda n: conv_key(n, d, 4),
+                lambda n: network_key(type(n), 10, 1, 16)):
+        a, b = map(say, nets)
+        assert (a == b) == same, (place, numbers)
+    assert network_digest(nets[0]) == network_digest(nets[0].eval())
+
+
+def test_keys_of_names_are_as_they_were():
+    "A network of a library's has the key it always had: its class's bytecode and names, nothing more."
+    for name in ('convnet3', 'resnet18', 'mobilenetv2_05'):
+        net = create_model(name, 10, 3, 32, seed=0)
+        assert network_key(name, 10, 3, 32) == name and network_digest(net) == weights_digest(net)
+        kinds = {type(m).__qualname__: type(m).forward.__code__ for m in net.modules()}
+        assert forward_code(net) == sorted((k, (c.co_code.hex(), c.co_names)) for k, c in kinds.items())
+
+
+@pytest.mark.filterwarnings('ignore:teacher')
+@pytest.mark.parametrize('method, key', [('sre2l', 'teachers'), ('gvbsm', 'teachers'), ('ogm', 'teachers'),
+                                         ('rded', 'backbone')])
+def test_what_a_network_says_of_itself_is_not_believed(method, key, here, data):
+    "A number that hangs on a module, or that was measured on other test images, is measured again, and stays as it is."
+    for tested in (None, 'of other images'):
+        here.test_accuracy = 99.9
+        if tested is not None:
+            here.digest_of_test = tested
+        before = dict(vars(here))
+        ds = distill(method, data, 1, device='cpu', **OWN[method] | {key: here})
+        kept, = ds.meta['backbones'].values()
+        assert kept['test_accuracy'] < 50 and vars(here) == before
+    taught = as_teacher(Network(what=here, input_norm=((0.,), (1.,))), data, device='cpu')
+    assert taught.test_accuracy < 50 and vars(here) == before and as_teacher(here, data) is here
+
+
+@pytest.mark.filterwarnings('ignore:teacher')
+def test_a_trained_one_is_measured_on_this_data(here, data, monkeypatch):
+    "Trained and tested on some images, and then given as a teacher for others."
+    net = squeeze('mlp', data, device='cpu', width=8, epochs=30)
+    d = data
+    other = ImageData(d.train_x, (d.train_y + 1) % 10, d.test_x, (d.test_y + 1) % 10, d.norm, d.classes, 'shifted')
+    how: dict = dict(factor=1, pool=9, tries=1, device='cpu', backbone=net)
+    same, shifted = (distill('rded', o, 1, **how).meta['backbones']['MLP'] for o in (data, other))
+    assert same['test_accuracy'] == net.test_accuracy > 60 and shifted['test_accuracy'] < 20
+    monkeypatch.setattr('dd_lit.teachers.measure_teacher', lambda *a: pytest.fail('measured, though it is known'))
+    distill('rded', data, 1, **how)
+
+
+@pytest.mark.parametrize('name', ['resnet18', 'resnet34', 'wide_resnet50_2', 'mobilenetv2', 'mobilenetv2_05',
+                                  'shufflenetv2_05', 'vit_b_16', 'efficientnet_b0', 'densenet121', 'convnext_tiny'])
+def test_settings_of_pretrained_networks_are_one_line(name, tmp_path, monkeypatch):
+    "Whatever can be set of a network: with `pretrained` it fits the weights, or a ValueError names what does not."
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    odd: dict = dict(width=8, norm='instance', dropout=.5, num_init_features=3, layers=(1, 1, 1, 1), image_size=8,
+                     block_setting=[], width_mult=.25, stages_repeats=[1, 1, 1], inverted_residual_setting=[])
+    for k in model_settings(name):
+        if k in odd:
+            with pytest.raises(ValueError) as e:
+                create_model(name, 1000, weights='pretrained', data_norm=NORMS['imagenet'], **{k: odd[k]})
+            assert '\n' not in str(e.value) and re.match(fr'(weights|{k}): ', str(e.value)), e.value
+
+
+ERRORS: list = [NotImplementedError(), AssertionError(), KeyError('a'), AttributeError('b\nand more'),
+                ZeroDivisionError('c'), ValueError('d'), RuntimeError(''), StopIteration(), OSError(2, 'gone')]
+
+
+@pytest.mark.parametrize('error', ERRORS, ids=lambda e: type(e).__name__)
+def test_whatever_goes_wrong_inside_is_one_line(error, data):
+    class Fails(nn.Module):
+        def __init__(self, num_classes=10):
+            super().__init__()
+            self.bn = nn.BatchNorm2d(1)
+        def forward(self, x):
+            raise error
+    ds = distill('random', data, 1, device='cpu')
+    doors = [lambda: distill('sre2l', data, 1, device='cpu', teachers=Fails()), lambda: evaluate(ds, data, Fails),
+             lambda: distill('rded', data, 1, device='cpu', backbone=Fails(), factor=1, pool=9),
+             lambda: distill('ogm', data, 1, device='cpu', backbones=Fails), lambda: relabel(ds, Fails(), epochs=1),
+             lambda: distill('dc', data, 1, device='cpu', model=Fails), lambda: as_teacher(Fails(), data),
+             lambda: squeeze(Fails, data, device='cpu')]
+    for door in doors:
+        with pytest.raises(ValueError, match='Fails cannot take images .1, 16, 16.: ' + type(error).__name__) as e:
+            door()
+        assert '\n' not in str(e.value)
+
+
+NAMED = ['mlp', 'MLP', 'mlp:width=8', 'lenet', 'net', 'other net', 'pair', 'class', 'settings']
+
+
+@given(st.lists(st.sampled_from(NAMED), min_size=1, max_size=5))
+@settings(max_examples=60, deadline=None)
+def test_every_network_has_a_name_of_its_own(given_as):
+    "None is lost: as many names as networks, or one line that names two of them."
+    class mlp_1(nn.Flatten):
+        pass
+    things = {'net': nn.Flatten(), 'other net': nn.Flatten(), 'pair': ('mlp', dict(width=3)), 'class': mlp_1,
+              'settings': Network(what='lenet', input_norm='half')}
+    nets = [things.get(o, o) for o in given_as]
+    try:
+        named = named_networks(nets)
+    except ValueError as e:
+        said = r'expected different networks, .+ \(number \d\) and .+ \(number \d\) are called alike'
+        assert re.search(said, str(e))
+        kinds = [{'MLP': 'mlp', 'mlp:width=8': 'mlp', 'pair': 'mlp', 'settings': 'lenet'}.get(o, o) for o in given_as]
+        assert len(set(kinds)) < len(kinds)
+    else:
+        assert len(named) == len(nets) and all(a is b for a, b in zip(named.values(), nets, strict=True))
+
+
+@pytest.mark.parametrize('wrong', [dict(wied=3), dict(weights='no.pt', input_norm='data'), dict(epochs=0)])
+def test_the_second_teacher_is_looked_at_before_the_first_is_trained(wrong, here, data, monkeypatch, capsys):
+    def never(*a, **kw):
+        raise AssertionError('something was trained')
+    monkeypatch.setattr('dd_lit.teachers.fit', never)
+    with pytest.raises(ValueError):
+        as_teachers([('mlp', {}), ('somebodys:Net', wrong)], data, device='cpu')
+    if 'epochs' not in wrong:
+        with pytest.raises(ValueError):
+            squeeze_all(['mlp', ('somebodys:Net', wrong)], data, device='cpu')
+        ds = distill('random', data, 1, device='cpu')
+        with pytest.raises(ValueError):
+            compare([ds], data, loss=['kl'], teacher=['mlp', ('somebodys:Net', wrong)], device='cpu')
+        ds.save('set')
+        own = ','.join(f'{k}={v}' for k, v in wrong.items())
+        assert main(['compare', 'set', '--loss', 'kl', '--teacher', 'mlp', f'somebodys:Net:{own}']) == 2
+        assert capsys.readouterr().err.strip().count('\n') == 0
+
+
+@pytest.mark.filterwarnings('ignore:teacher')
+def test_relabel_takes_what_everybody_takes(here, data):
+    ds = distill('random', data, 1, device='cpu')
+    how: dict = dict(epochs=1, batch_size=5)
+    pair = 'somebodys:Net', dict(weights='net.safetensors', input_norm='data')
+    keys = {relabel(ds, o, **how).key for o in (WEIGHTS, pair, [pair], dict(a=pair), here, Backbones(here))}
+    assert len(keys) == 1
+    assert relabel(ds.images, dict(a=here), **how).num_classes == 10
+    assert relabel(ds, dict(a=pair, b=here), **how).key not in keys
+    for o, says in [(nn.Sequential(nn.Flatten(), nn.Linear(256, 9)), 'answers [2, 9] for two images, expected [2, 10]'),
+                    ({}, 'at least one network'), ([here, here], 'Net (number 1) and Net (number 2)'),
+                    (pair[0], 'Net has no weights')]:
+        with pytest.raises(ValueError, match=re.escape(says)):
+            relabel(ds, o, **how)
+
+
+def test_a_module_drawn_anew(data):
+    "By its layers' own rules, the outer after the inner; from the seed; the one that was given stays as it was."
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.ask, self.head = nn.MultiheadAttention(16, 2, batch_first=True), nn.Linear(16, 10)
+            self.reset_parameters()
+        def reset_parameters(self):
+            nn.init.zeros_(self.head.weight)
+        def forward(self, x):
+            return self.head(self.ask(x[:, 0], x[:, 0], x[:, 0])[0].mean(1))
+    net = Own()
+    nn.init.ones_(net.head.weight)
+    nn.init.ones_(net.ask.out_proj.bias)
+    before = weights_digest(net)
+    a, b, c = (create_model(net, 10, 1, 16, seed=s) for s in (0, 0, 1))
+    assert weights_digest(a) == weights_digest(b) != weights_digest(c) and weights_digest(net) == before
+    assert (a.head.weight == 0).all() and (a.ask.out_proj.bias == 0).all()     # as their classes draw them
+    plain_net = nn.Sequential(nn.Flatten(), nn.Linear(256, 10))
+    drawn = create_model(plain_net, 10, 1, 16, seed=0)[1].weight
+    assert 0 < drawn.abs().max() <= 1/16 and abs(drawn.std() - 1/16/3**.5) < .002      # nn.Linear's own: uniform
+
+
+@pytest.mark.parametrize('name', [k for k in dir(Settings) if k.isidentifier()])
+def test_parameters_that_are_called_like_methods_of_settings(name):
+    made: dict = dict(nn=nn)
+    exec(f'def net(n, c, s, *, {name}=3):\n    return nn.Flatten()', made)
+    with pytest.raises(ValueError, match=f"net has a parameter '{name}'"):
+        create_model(made['net'], 256, 1, 16)
+
+
+@pytest.mark.parametrize('norm', ['half', 'imagenet'])
+def test_grey_images_and_a_norm_of_colours(norm, here, data):
+    for ask in (lambda: as_teacher(Network(what=here, input_norm=norm), data),
+                lambda: distill('sre2l', data, 1, device='cpu', teachers=Network(what=here, input_norm=norm)),
+                lambda: distill('rded', data, 1, device='cpu', backbone=(here, dict(input_norm=norm)), factor=1),
+                lambda: distill('sfm', data, 1, device='cpu', backbone=(here, dict(input_norm=norm)), iters=1)):
+        with pytest.raises(ValueError, match="input_norm makes 3 channels of the data's 1") as e:
+            ask()
+        assert '\n' not in str(e.value)
+    for size in (1, 3):
+        own = (.5,)*size, (.5,)*size
+        check_answers(create_model('lenet', 10, 1, 16, input_norm=own, data_norm=data.norm), 10, 1, 16)
+
+
+@given(st.data())
+@settings(max_examples=30, deadline=None)
+def test_numbers_that_are_none(choose):
+    net = create_model('resnet20', 4, 1, 8, seed=0)
+    state = {k: v.clone() for k, v in net.state_dict().items()}
+    key = choose.draw(st.sampled_from(sorted(k for k, v in state.items() if v.is_floating_point())))
+    kind = choose.draw(st.sampled_from([torch.float16, torch.float32, torch.float64, torch.bfloat16]))
+    state[key] = state[key].to(kind)
+    flat = state[key].view(-1)
+    flat[choose.draw(st.integers(0, len(flat) - 1))] = choose.draw(st.sampled_from([math.nan, math.inf, -math.inf]))
+    before = weights_digest(net)
+    with pytest.raises(ValueError, match=re.escape(f'weights: {key} of resnet20 holds numbers that are none')):
+        load_weights(net, state, 'resnet20')
+    assert weights_digest(net) == before
+    with pytest.raises(ValueError, match=re.escape(key)):
+        trained_network(Network(what='resnet20', weights=state, input_norm='data'), 4, 1, 8, None)

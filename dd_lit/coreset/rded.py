@@ -6,6 +6,7 @@
 __all__ = ['select_crops', 'mosaic', 'RDEDSettings', 'RDED']
 
 # %% ../../nbs/coreset/rded.ipynb #7907d8d3
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from torch import Generator, Tensor, nn
 from ..augment import crop_resize, draw_boxes
 from ..core import local_seed, rng
 from ..method import Method, MethodSettings, register
-from ..models import as_network, model_settings, predict, trained_network
+from ..models import as_network, check_answers, model_settings, predict, trained_network
 from ..sets import DistilledSet
 from ..settings import merge, setting
-from ..teachers import Squeeze, about_teacher, measure_teacher, squeeze
+from ..teachers import Squeeze, about_teacher, squeeze, teacher_accuracy
 
 # %% ../../nbs/coreset/rded.ipynb #d8705e5e
 def select_crops(
@@ -112,6 +113,7 @@ class RDED(Method):
         super().__init__(data, ipc, seed, device, **settings)
         c, d = self.cfg, self.data
         n = as_network(c.backbone)
+        self.called = n.name
         if not isinstance(n.what, nn.Module) and n.weights is None:
             self.told(n)                                # it fits, or says why
             model_settings(n, width=c.width)
@@ -142,14 +144,13 @@ class RDED(Method):
         self.labels = torch.arange(d.num_classes).repeat_interleave(self.ipc)
         self.images = torch.zeros(len(self.labels), *d.train_x.shape[1:])
         self.net = self.teacher()
-        with local_seed(self.seed, 'rded', 'classes'):
-            z = predict(self.net, d.normalize(d.train_x[:1]))
-        if z.ndim != 2 or z.shape[1] != d.num_classes:
-            raise ValueError(f"backbone: expected a network with {d.num_classes} outputs, "
-                             f"got {list(z.shape[1:])}")
-        self.about = about_teacher(self.net)
-        if 'test_accuracy' not in self.about:
-            self.about['test_accuracy'] = measure_teacher(self.net, type(self.net).__name__, d)
+        check_answers(self.net, d.num_classes, d.in_chans, d.size, self.called, 'backbone')
+        self.about = about_teacher(self.net, self.accuracy)
+
+    @cached_property
+    def accuracy(self) -> float:
+        "How good is the teacher on this data, in percent?"
+        return teacher_accuracy(self.net, self.called, self.data)
 
     def step(self) -> float:
         "All classes, one after the other."
@@ -169,7 +170,7 @@ class RDED(Method):
     def result(self) -> DistilledSet:
         "The images, with the teacher's labels if they are wanted."
         ds = super().result()
-        ds.meta['backbones'] = {as_network(self.cfg.backbone).name: self.about}
+        ds.meta['backbones'] = {self.called: self.about}
         if self.cfg.soft_labels:
             with local_seed(self.seed, 'rded', 'labels'):
                 ds.soft = predict(self.net, ds.images)

@@ -17,7 +17,7 @@ from torch import Tensor
 from ..augment import crop_resize, draw_boxes
 from ..core import local_seed, rng
 from ..method import Method, MethodSettings
-from ..models import Adapted, as_network, trained_network, weights_digest
+from ..models import Adapted, as_network, ask_blank, network_digest, trained_network
 from ..sets import DistilledSet
 from ..settings import merge, names_of, setting
 from .features import VIT, FeatureNet, PretrainSettings, behead, pretrain, pretrained
@@ -125,6 +125,7 @@ def _features_of(n, d):
     "A network with weights as a `FeatureNet`: what its last linear layer would be given."
     shape, n = (d.num_classes, d.in_chans, d.size), merge(n, dict(classes=None))
     net: Any = trained_network(n, *shape, d.norm)
+    ask_blank(net, d.in_chans, d.size, n.name, 'backbone')
     norm, size = None, None
     if isinstance(net, Adapted):
         if not net.same:
@@ -198,7 +199,7 @@ class FeatureMethod(Method):
         self.pyramid = Pyramid(len(self.labels), d.train_x.shape[-1], c.start, d.in_chans,
                                rng(self.seed, 'pyramid'), self.device)
         self.net = self.backbone()
-        self.digest = weights_digest(self.net)
+        self.digest = network_digest(self.net)
         self._optimizer()
         self._update()
 

@@ -21,7 +21,14 @@ from torch import Tensor, nn
 
 from ..augment import crop_resize, cutmix, draw_boxes, draw_cutmix, make_augment
 from ..core import atomic_write, check_soft, digest, local_seed, progress, rng
-from ..models import Network, borrowed, device_of, trained_network, weights_digest
+from ..models import (
+    borrowed,
+    check_answers,
+    device_of,
+    named_networks,
+    network_digest,
+    trained_network,
+)
 from ..parallel import first, wait, world
 from ..sets import DistilledSet
 from ..settings import Settings, merge, names_of, parse, setting
@@ -145,20 +152,18 @@ def _images(o):
 
 def _networks(teachers: Any, images: Any) -> list[nn.Module]:
     "The teachers as a list; for a set, also those that are given with their weights."
-    one = isinstance(teachers, (nn.Module, str, Network)) or callable(teachers)
-    many: Any = [teachers] if one else teachers
-    teachers = list(many)
+    named = named_networks(teachers, 'teachers')
     if isinstance(images, DistilledSet):
         _, chans, height, width = images.images.shape
         shape = images.num_classes, chans, (height, width)
-        teachers = [trained_network(t, *shape, images.norm) for t in teachers]
-    if not teachers:
-        raise ValueError("teachers: expected at least one network")
-    for t in teachers:
+        named = {k: trained_network(t, *shape, images.norm) for k, t in named.items()}
+        for k, t in named.items():
+            check_answers(t, *shape, k, 'teachers')
+    for t in named.values():
         if not isinstance(t, nn.Module):
             raise ValueError("teachers: expected networks (torch.nn.Module), "
                              f"got {type(t).__name__}")
-    return teachers
+    return list(named.values())
 
 def _answers(teachers, v):
     return [t(v.to(device_of(t))).to(v.device) for t in teachers]    # each where it lives
@@ -181,7 +186,7 @@ class LiveLabels(LabelSource):
         asked = parse(ViewSettings, given, 'LiveLabels')
         if asked.factor is None:
             asked = merge(asked, dict(factor=patches))
-        whose = dict(teachers=[weights_digest(t) for t in self.teachers])
+        whose = dict(teachers=[network_digest(t) for t in self.teachers])
         super().__init__(_images_digest(images), asked.record() | whose)
         self._kind: str | None = asked.soft_kind
         self.num_classes: int | None = None        # the first answer tells

@@ -117,6 +117,7 @@ class OGM(SRe2L):
         how = dict(factor=c.factor, pool=min(c.pool, int(d.counts().min())), tries=c.tries,
                    crop=c.start_crop, backbone=next(iter(self.nets)), soft_labels=False)
         start = RDED(d, self.ipc, self.seed, self.device, **how)
+        start.accuracy = next(iter(self.accuracies.values()))    # measured once
         start.setup()
         start.step()
         return start.images

@@ -8,7 +8,7 @@ __all__ = ['class_batches', 'SRe2LSettings', 'SRe2L']
 # %% ../../nbs/statistics/sre2l.ipynb #360bbfe5
 import contextlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property, reduce
 from operator import add
 from pathlib import Path
@@ -23,7 +23,7 @@ from ..core import local_seed, rng
 from ..coreset.select import random_select
 from ..data import check_ipc
 from ..method import Method, StartSettings, register, start_images, with_start
-from ..models import device_of, predict
+from ..models import check_answers, predict
 from ..parallel import shared_map, world
 from ..sets import DistilledSet
 from ..settings import merge, setting
@@ -35,9 +35,9 @@ from ..teachers import (
     by_label,
     committee,
     imagenet_backbones,
-    measure_teacher,
     squeeze_all,
     takes_width,
+    teacher_accuracy,
     untrained,
 )
 from .bn_matching import BNMatcher, bn_layers
@@ -127,15 +127,15 @@ class SRe2LSettings(StartSettings):
         None, 'folder for backbones; None: $DD_LIT_CACHE or ~/.cache/dd_lit')
 
 # %% ../../nbs/statistics/sre2l.ipynb #ad4b0bb4
-def _passed_by(net: nn.Module, images: Tensor) -> tuple[Tensor, set[str]]:
-    "What a network answers, and the names of its layers that the images passed."
+@contextlib.contextmanager
+def _noting(net: nn.Module) -> Iterator[set[str]]:
+    "The names of the layers that images pass inside of the `with` block."
     passed: set[str] = set()
     def note(name):
         return lambda module, args: passed.add(name)
     hooks = [m.register_forward_pre_hook(note(n)) for n, m in net.named_modules()]
     try:
-        with torch.no_grad():
-            return net(images), passed
+        yield passed
     finally:
         for h in hooks:
             h.remove()
@@ -220,29 +220,20 @@ class SRe2L(Method):
         """Send two blank images through every network, before anything is trained.
 
         Does it fit the data, is there something to match?"""
-        shape, want = (2, *self.data.train_x.shape[1:]), [2, self.data.num_classes]
+        d, kind = self.data, 'backbones' if self.cfg.teachers is None else 'teachers'
         self.passed = {}                                   # name -> the layers that images pass
         for name, net in self.asked().items():
-            with local_seed(self.seed, 'check', name):
-                blank = torch.zeros(shape, device=device_of(net))
-                out, passed = _passed_by(net, blank)
-            if list(out.shape) != want:
-                many = out.ndim == 2 and out.shape[1] > want[1]
-                hint = '; classes=[...] says which' if many else ''
-                raise ValueError(f"teachers: {name} answers {list(out.shape)} for two images, "
-                                 f"expected {want}, one logit for each class of {self.data.name}"
-                                 f"{hint}")
+            with _noting(net) as passed:
+                check_answers(net, d.num_classes, d.in_chans, d.size, name, kind)
             self.passed[name] = {n: m for n, m in net.named_modules() if n in passed}
             self.usable(name, self.passed[name], net)
         if self.cfg.teachers is not None:
-            self.measure()
+            _ = self.accuracies                            # said now
 
-    def measure(self) -> None:
-        "How good are the teachers that were given? Said, and kept."
-        net: Any
-        for name, net in self.nets.models.items():
-            if not hasattr(net, 'test_accuracy'):
-                net.test_accuracy = measure_teacher(net, name, self.data)
+    @cached_property
+    def accuracies(self) -> dict[str, float]:
+        "How good are the networks on this data, in percent?"
+        return {n: teacher_accuracy(m, n, self.data) for n, m in self.nets.models.items()}
 
     # What a subclass may change
     def usable(self, name: str, layers: Mapping[str, nn.Module], net: nn.Module) -> None:
@@ -368,7 +359,7 @@ class SRe2L(Method):
     # What is recorded and saved
     def built(self) -> dict[str, dict]:
         "What the networks are, for the record."
-        return {n: about_teacher(m) for n, m in self.nets.models.items()}
+        return {n: about_teacher(m, self.accuracies[n]) for n, m in self.nets.models.items()}
 
     def result(self) -> DistilledSet:
         ds = super().result()
