@@ -462,6 +462,12 @@ def _brought(item: _Item, cells: list[Cell], teachers: list) -> None:
                          "give a trained network that labels it (--teacher NAME)")
 
 # %% ../nbs/12_compare.ipynb #4e11f492
+def _taught(asked, data, seed, device) -> list[nn.Module]:
+    "The teachers; a module is asked as it is."
+    given = [(t, {}) for t in asked if not isinstance(t, nn.Module)]
+    made = iter(as_teachers(given, data, seed, device))
+    return [t if isinstance(t, nn.Module) else next(made) for t in asked]
+
 def compare(
     items: Any,              # Folders, `DistilledSet`s, or method names
     data: ImageData | str | Path = 'digits', # Or a name or path for `load_data`
@@ -486,9 +492,7 @@ def compare(
     asked = [] if teacher is None else by_label(teacher).values()
     if hard == 'only':
         _check_hard(places, list(asked))
-    made = iter(as_teachers([(t, {}) for t in asked if not isinstance(t, nn.Module)], data,
-                            how.get('seed', 0), device))
-    teachers = [t if isinstance(t, nn.Module) else next(made) for t in asked]
+    teachers = _taught(asked, data, how.get('seed', 0), device)
     scorer = Scorer(data, teachers, how, training, grid.label_kw, out, resume, device)
     kw, found = dict(seed=scorer.e.seed, device=device, resume=resume), []
     for item in progress(items, 'comparing'):

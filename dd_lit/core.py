@@ -378,13 +378,15 @@ def function_text(
     if f in seen or of_library(f) and plainly:
         return f.__name__
     def text(v):
-        return function_text(v, value, seen | {f}) if isinstance(v, types.FunctionType) else value(v)
+        inner = isinstance(v, types.FunctionType)
+        return function_text(v, value, seen | {f}) if inner else value(v)
     known = {n: f.__globals__[n] for n in sorted(_names(f.__code__)) if n in f.__globals__}
     found = {n: text(v) for n, v in known.items() if isinstance(v, _FOUND)}
     defaults, closed = f.__defaults__ or (), f.__closure__ or ()
     held = [text(v) for v in defaults], [text(_inside(c)) for c in closed]
-    more = {k: text(v) for k, v in sorted((f.__kwdefaults__ or {}).items())}
-    return f'{f.__name__} {short_digest(_steps(f.__code__), held, found, *([more] if more else []))}'
+    named = {k: text(v) for k, v in sorted((f.__kwdefaults__ or {}).items())}
+    does = (_steps(f.__code__), held, found) + ((named,) if named else ())
+    return f'{f.__name__} {short_digest(*does)}'
 
 # %% ../nbs/00_core.ipynb #1880e1e8
 def cache_dir() -> Path:

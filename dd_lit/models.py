@@ -683,8 +683,9 @@ def network_settings(
     return _read(key, _OURS[key]) if key in _OURS else _theirs(key)
 
 def _open(f) -> bool:
-    "Does somebody's function take any keyword?"
-    return any(p.kind is p.VAR_KEYWORD for p in _parameters(f).values())
+    "Does somebody's function take any keyword? (A module is there already, and takes none.)"
+    params = () if isinstance(f, nn.Module) else _parameters(f).values()
+    return any(p.kind is p.VAR_KEYWORD for p in params)
 
 def model_settings(
     name: Any, # As for `create_model`
@@ -765,12 +766,15 @@ def load_weights(
         k = bent[0]
         wrong.append(f'{k} is {list(state[k].shape)}, expected {list(own[k].shape)}')
     if wrong:
-        same = [v.shape for v in own.values()] == [v.shape for v in state.values()]
+        pairs = zip(own.values(), state.values(), strict=False)
+        odd = [a.shape[1:] == b.shape[1:] for a, b in pairs if a.shape != b.shape]
+        same = len(own) == len(state) and len(odd) < 3 and all(odd)     # the head has other classes
         hint = '; the shapes agree one by one: by_order=True takes them so' if same else ''
         raise ValueError(f"weights: the file does not fit {name}: {'; '.join(wrong)}{hint}")
     for k, v in state.items():
         if not v.to(own[k].dtype).isfinite().all():
-            raise ValueError(f"weights: {k} of {name} holds numbers that are none (NaN or infinite)")
+            raise ValueError(f"weights: {k} of {name} holds numbers that are none (NaN or "
+                             "infinite)")
     net.load_state_dict(state, strict=False)
 
 # %% ../nbs/04_models.ipynb #netadapt2
@@ -1011,14 +1015,17 @@ def _build(name, num_classes, in_chans, size, kw):
 
 @contextlib.contextmanager
 def _refusing(name, kw) -> Iterator[None]:
-    "A setting that the builder of a network refuses or fixes becomes a ValueError that names it."
+    "What the builder of a network refuses, or stumbles over, becomes a ValueError that names it."
     try:
         yield
-    except TypeError as e:
+    except (TypeError, ValueError, AssertionError, LookupError, AttributeError) as e:
+        if isinstance(e, ValueError) and re.match(r'\w+: ', str(e)):
+            raise                                        # it names it already
         bad = next((k for k in kw if f"'{k}'" in str(e)), None)
-        if bad is None:
-            raise
-        raise ValueError(f"{bad}: {name!r} has no such setting ({_line(e)})") from None
+        if bad is not None:
+            raise ValueError(f"{bad}: {name!r} has no such setting ({_line(e)})") from None
+        raise ValueError(f"{', '.join(kw) or 'size'}: {name!r} cannot be built so "
+                         f"({_line(e)})") from e
 
 def _timm(name) -> Any:
     "The library, if it is there and knows the network."

@@ -24,7 +24,16 @@ import torchvision
 from torch import Generator, nn
 
 from .augment import DSA
-from .core import atomic_write, cache_dir, default_device, local_seed, progress, rng, say, seed_of
+from .core import (
+    atomic_write,
+    cache_dir,
+    default_device,
+    local_seed,
+    progress,
+    rng,
+    say,
+    seed_of,
+)
 from .data import ImageData, digest_of_test, fingerprint, load_data
 from .models import (
     Network,

@@ -137,7 +137,6 @@ REFUSED = [
     ('sre2l', dict(teachers=WEIGHTS.replace('=data', '=half')), 'weights: the file does not fit somebodys:Net'),
     ('sre2l', dict(teachers=[WEIGHTS, WEIGHTS + ',wide=3']), f'{WEIGHTS} (number 1) and {WEIGHTS},wide=3 (number 2)'),
     ('gvbsm', dict(backbones=['mlp', 'lenet', 'MLP:width=3']), 'mlp (number 1) and MLP:width=3 (number 3)'),
-    ('ogm', dict(backbones='resnet18:weights=pretrained'), 'comes with weights and is not trained here'),
 ]
 
 
@@ -353,8 +352,7 @@ def test_what_a_network_says_of_itself_is_not_believed(method, key, here, data):
 @pytest.mark.filterwarnings('ignore:teacher')
 def test_a_trained_one_is_measured_on_this_data(here, data, monkeypatch):
     "Trained and tested on some images, and then given as a teacher for others."
-    net = squeeze('mlp', data, device='cpu', width=8, epochs=30)
-    d = data
+    net, d = squeeze('mlp', data, device='cpu', epochs=30), data
     other = ImageData(d.train_x, (d.train_y + 1) % 10, d.test_x, (d.test_y + 1) % 10, d.norm, d.classes, 'shifted')
     how: dict = dict(factor=1, pool=9, tries=1, device='cpu', backbone=net)
     same, shifted = (distill('rded', o, 1, **how).meta['backbones']['MLP'] for o in (data, other))
@@ -369,7 +367,8 @@ def test_settings_of_pretrained_networks_are_one_line(name, tmp_path, monkeypatc
     "Whatever can be set of a network: with `pretrained` it fits the weights, or a ValueError names what does not."
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
     odd: dict = dict(width=8, norm='instance', dropout=.5, num_init_features=3, layers=(1, 1, 1, 1), image_size=8,
-                     block_setting=[], width_mult=.25, stages_repeats=[1, 1, 1], inverted_residual_setting=[])
+                     block_setting=[], width_mult=.25, stages_repeats=[1, 1, 1], inverted_residual_setting=[],
+                     block_config=3, growth_rate='much')
     for k in model_settings(name):
         if k in odd:
             with pytest.raises(ValueError) as e:

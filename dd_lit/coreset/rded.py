@@ -44,7 +44,9 @@ def select_crops(
         raise ValueError(f"tries: expected at least 1, got {tries}")
     g, (sh, sw) = generator or rng(0, 'crops'), (h//factor, w//factor)
     boxes = draw_boxes(len(images)*tries, g, scale=scale, ratio=(1., 1.)).to(images.device)
-    crops = crop_resize(images.repeat_interleave(tries, 0), boxes, (sh, sw))
+    # 64 images at a time: only crops are held five times over
+    parts = zip(images.split(64), boxes.split(64*tries), strict=True)
+    crops = torch.cat([crop_resize(x.repeat_interleave(tries, 0), b, (sh, sw)) for x, b in parts])
     t, l = (h - sh)//2, (w - sw)//2
     z = predict(teacher, crops, normalize=lambda x: F.pad(x, (l, w - sw - l, t, h - sh - t)))
     score = F.cross_entropy(z, torch.full((len(z),), label), reduction='none')
