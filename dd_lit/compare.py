@@ -135,9 +135,10 @@ class Grid(Settings):
 
     def check(self) -> None:
         "Full-data accuracies are percentages."
+        if self.full is None or isinstance(self.full, bool):
+            return
         for v in self.full.values() if isinstance(self.full, dict) else [self.full]:
-            known = isinstance(v, (bool, type(None)))
-            if not known and not (isinstance(v, (int, float)) and 0 <= v <= 100):
+            if isinstance(v, bool) or not isinstance(v, (int, float)) or not 0 <= v <= 100:
                 raise ValueError(f"full: expected percent correct, 0 to 100, got {v!r}")
 
 @dataclass(frozen=True)
@@ -267,11 +268,11 @@ class Scorer:
         "How the teachers are to see the images, where it is said."
         return self.label_kw | (_AS_THEY_ARE if cell.bare else {})
 
-    def without(self, cell: Cell) -> Cell | None:
-        "The same place without augmentation; None if there is none to leave out."
+    def without(self, ds: DistilledSet, cell: Cell) -> Cell | None:
+        "The same place without augmentation; None if a set like `ds` is shown without any."
         _, own, kind = self.chosen(cell)
         cfg = protocol_settings(self.e.protocol, len(self.data.train_y), self.data, kind, **own)
-        shown = bool(cfg['augment'])
+        shown = bool(cfg['augment'] or self.settings(ds, cell)[2]['augment'])   # crops of mosaics
         if cell.is_soft and not isinstance(cfg['augment'], str):  # the teachers' own views
             v = parse(LabelSettings, self.label_kw, 'label_kw')
             shown = bool(v.flip or v.mix or v.augment or v.crop < 1)
@@ -392,9 +393,9 @@ def _made(item, data, ipc, repeats, out, **kw) -> _Item:
         draws.append(distill(item, data, ipc, seed=seed + r, **kw))
     return _Item(item, draws, is_random)
 
-def _without(name, draws, cell: Cell, scorer: Scorer, grid: Grid) -> list[float] | None:
-    "Top-1 without augmentation, where DD-Ranking asks for it and there is one."
-    place = scorer.without(cell) if grid.ddranking else None
+def _without(ds, name, draws, cell: Cell, scorer: Scorer, grid: Grid) -> list[float] | None:
+    "Top-1 of `draws` without augmentation, where DD-Ranking asks for it and `ds` has some."
+    place = scorer.without(ds, cell) if grid.ddranking else None
     return None if place is None else list(scorer.score(name, draws, place).top1)
 
 def _measured(s: Scores, item: _Item, cell: Cell, scorer: Scorer, grid: Grid) -> None:
@@ -407,7 +408,7 @@ def _measured(s: Scores, item: _Item, cell: Cell, scorer: Scorer, grid: Grid) ->
     else:
         s.full = None if full is False else full
     if grid.ddranking and 'no_ior' not in s.config:
-        s.bare = _without(item.name, item.draws, cell, scorer, grid)
+        s.bare = _without(item.draws[0], item.name, item.draws, cell, scorer, grid)
         if s.bare is None:
             s.config['no_ars'] = _NO_ARS
 
@@ -432,7 +433,7 @@ def _beside(row: Row, item: _Item, cell: Cell, scorer: Scorer, grid: Grid, rows)
     if (grid.fair or grid.ddranking) and not item.is_random:
         draws = scorer.random(row.set)
         s = scorer.score('random', draws, cell)
-        return replace(s, bare=_without('random', draws, cell, scorer, grid))
+        return replace(s, bare=_without(row.set, 'random', draws, cell, scorer, grid))
     at = lambda r: (str(r.ipc), r.model, r.loss, r.opt)
     there = [(i, r) for i, r in rows if r.name == 'random' and at(r) == at(row)]
     drawn = [r for i, r in there if i.is_random] or [r for _, r in there]
@@ -447,11 +448,21 @@ def _check_settings(items, grid: Grid) -> None:
         parse(get_method(m).settings, own, m)
     parse(LabelSettings, grid.label_kw or {}, 'label_kw')
 
-def _check_hard(cells: list[Cell], teachers: list) -> None:
+def _check_known(full: Any, how: dict, cells: list[Cell]) -> None:
+    "Accuracies of networks that are not there, and of random images, which are measured."
+    names = {n: None for c in cells for n in (c.model[2], as_network(c.model[0]).name)}
+    for k in full if isinstance(full, dict) else ():
+        if k not in names:
+            raise unknown(k, names, 'full')
+    if how.get('random') is not None or how.get('full') is not None:
+        raise ValueError("random: expected nothing, compare measures random images: among the "
+                         "items, or beside each set (fair=True)")
+
+def _check_hard(hard: Any, cells: list[Cell], teachers: list) -> None:
     "Hard labels only, and somebody or something that asks for others: one of them is a mistake."
-    for c in cells:
+    for c in cells if hard == 'only' else ():
         Evaluation(hard='only', loss=c.loss[0])
-    if teachers:
+    if teachers and hard == 'only':
         raise ValueError("teacher: expected None with hard='only' (--hard), hard labels ask nobody")
 
 def _brought(item: _Item, cells: list[Cell], teachers: list) -> None:
@@ -490,8 +501,8 @@ def compare(
     places, data = cells(grid), load_data(data)
     _check_settings(items, grid)
     asked = [] if teacher is None else by_label(teacher).values()
-    if hard == 'only':
-        _check_hard(places, list(asked))
+    _check_hard(hard, places, list(asked))
+    _check_known(grid.full, how, places)
     teachers = _taught(asked, data, how.get('seed', 0), device)
     scorer = Scorer(data, teachers, how, training, grid.label_kw, out, resume, device)
     kw, found = dict(seed=scorer.e.seed, device=device, resume=resume), []
