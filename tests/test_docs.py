@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import sys
 
+import preview_docs
+import pypandoc
 import pytest
 from conftest import ROOT, notebooks
 
@@ -99,6 +101,17 @@ def test_citations_are_resolved(site):
     assert len(keys) == len(set(keys)) and any(f'ref-{k}' in ids for k in keys)
     if len(site) > 10:
         assert {f'ref-{k}' for k in ('dc', 'gvbsm', 'ogm', 'gift', 'sfm')} <= ids
+
+
+def test_brackets_grow_together():
+    "A closing bracket that has an exponent stands in one row with its opening one; others stay where they are."
+    for tex, rows in ((r'\Bigl(\frac ab\Bigr)^2', 1), (r'((a)_i b)^2', 2), ('(a, b]', 0), ('a)^2', 0)):
+        out = pypandoc.convert_text(f'$${tex}$$', 'html', 'markdown', ['--mathml'])
+        math = re.search(r'<math\b.*</math>', out, re.S)[0]
+        made = preview_docs.paired(math)
+        flat = lambda s: re.sub(r'<[^>]+>', '', s)
+        assert flat(made) == flat(math)
+        assert len(re.findall(r'<ms(?:up|ub)><mrow><mo[^>]*>\(', made)) == rows, made
 
 
 # One page that holds others in frames, each as wide as a screen; what it finds stands in its body's data-*

@@ -13,6 +13,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import api_pages
 import links
@@ -37,6 +38,9 @@ alt="{name}: to the first page">{name}</a><details open><summary>Pages</summary>
 <script>{fold}</script></body></html>'''
 FOLD = '''if(innerWidth<900)document.querySelector(".side details").removeAttribute("open");
 else{const s=document.querySelector(".side"),h=s.querySelector(".here");if(h)s.scrollTop=h.offsetTop-300}'''
+MATH = 'http://www.w3.org/1998/Math/MathML'
+SCRIPTS = {f'{{{MATH}}}{t}' for t in ('msub', 'msup', 'msubsup')}
+ElementTree.register_namespace('', MATH)
 DARK = 'if(matchMedia("(prefers-color-scheme:dark)").matches)document.body.classList.add("quarto-dark")'
 
 
@@ -164,11 +168,36 @@ def body(page, tmp):
     return re.sub(r'<img\s[^>]*>', give, out)
 
 
+def paired(math) -> str:
+    """MathML in which a closing bracket with an index or exponent has its opening one and all between them in its row:
+    only brackets of one row grow together."""
+    top = ElementTree.fromstring(math)
+    for row in list(top.iter()):
+        k = 0
+        while k < len(row):
+            base = row[k][0] if row[k].tag in SCRIPTS and len(row[k]) else None
+            if base is not None and base.get('form') == 'postfix':
+                form = {'prefix': -1, 'postfix': 1}
+                depth, i = 1, k
+                while depth and i > 0:
+                    i -= 1
+                    depth += form.get(row[i].get('form'), 0)
+                if not depth:
+                    inner = ElementTree.Element(f'{{{MATH}}}mrow')
+                    inner.extend([*row[i:k], base])
+                    row[k][0] = inner
+                    del row[i:k]
+                    k = i
+            k += 1
+    return ElementTree.tostring(top, encoding='unicode')
+
+
 def tidy(text, depth):
     "A page's HTML with what pandoc leaves behind taken away, its links relative and to pages."
     text = re.sub(r'<pre[^>]*><code[^>]*>\s*</code></pre>', '', text)      # cells whose code is not shown
     text = re.sub(r'<colgroup>.*?</colgroup>', '', text, flags=re.S)       # columns as wide as they need
     text = numbered.folded(text.replace(f'{dst}/', depth))
+    text = re.sub(r'<math\b.*?</math>', lambda m: paired(m[0]), text, flags=re.S)
     # a cell of text may open what another closes
     text = re.sub(r'<div id="[^"]*" class="cell markdown"[^>]*>((?:(?!<div\b).)*?)</div>', r'\1', text, flags=re.S)
     return re.sub(r'href="([^":#]+)\.(?:ipynb|qmd)', r'href="\1.html', text)
