@@ -15,8 +15,8 @@ BOOKS = [ROOT/b for b in notebooks()]
 EXERCISES = [
     'what_is_dataset_distillation', 'coreset/select', 'flow/features', 'flow/inherit', 'flow/linear_gradient',
     'flow/pyramid', 'flow/theorems', 'gradient/distance', 'gradient/hypothesis', 'gradient/multilevel',
-    'labels/gift', 'labels/kd', 'labels/theorem', 'orthogonal/bn_gradient', 'orthogonal/muon',
-    'orthogonal/pseudo_gradient']
+    'gradient/schedule', 'labels/gift', 'labels/kd', 'labels/losses', 'labels/theorem', 'orthogonal/bn_gradient',
+    'orthogonal/muon', 'orthogonal/polar', 'orthogonal/pseudo_gradient']
 
 
 def cells(path) -> list: # (type, source, outputs) of every cell

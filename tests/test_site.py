@@ -218,6 +218,16 @@ def test_nothing_is_lost(made):
     assert not bad, '\n'.join(f'{k}: {len(g)} lost: {[p[:200] for p in g]}' for k, g in bad.items())
 
 
+def test_folds_arrive(made):
+    "nbdev hands on what Quarto folds by: every solution is folded, and called so."
+    folds = lambda page: [source(c) for c in page if re.search(r'^#\| *code-fold: *true', source(c), re.M)]
+    n = 0
+    for k, (before, after) in pages(made).items():
+        assert folds(after) == folds(before), k
+        n += len(folds(after))
+    assert n > 20
+
+
 def test_home_says_what_distillation_is(made):
     assert 'asks for the smallest set that still teaches' in flat(body(cells(made/'_proc'/'index.ipynb')))
 
