@@ -114,13 +114,18 @@ class ImageData:
         return show_data(self, per_class, classes, seed, **kw)
 
 # %% ../nbs/02_data.ipynb #20ae8186
+def _tensor(a: Any) -> Tensor:
+    "A tensor of whatever holds numbers; of an array that is read-only, a copy."
+    locked = isinstance(a, np.ndarray) and not a.flags.writeable
+    return torch.as_tensor(a.copy() if locked else a)
+
 def as_bytes(
     x: Any,    # Images [N,C,H,W] or [N,H,W,C]: uint8, uint16, or floats in [0,1]
     name: str, # What to call them in an error
 ) -> Tensor:   # uint8 [N,C,H,W]
     """Images as bytes: uint8 stays, 16 bits and floats are rounded to 8 bits. ValueError for
     another shape or type, for NaN, and for floats beyond [0,1]."""
-    x = torch.as_tensor(x)
+    x = _tensor(x)
     if x.ndim != 4 or 0 in x.shape[1:]:
         raise ValueError(f"{name}: expected shape [N,C,H,W], got {list(x.shape)}")
     if len(x) == 0:
@@ -158,7 +163,7 @@ def _channels_first(x: Tensor) -> Tensor: # [N,C,H,W]
 def _labels(y: Any, n: int, num_classes: int | None, name: str) -> Tensor: # int64 [n]
     "Labels as `check_labels` wants them; [N,1] is flattened, ids beyond the images are refused."
     try:
-        y = torch.as_tensor(y)
+        y = _tensor(y)
     except (TypeError, ValueError, RuntimeError, OverflowError):
         raise ValueError(f"{name}: expected whole numbers 0..C-1, got {type(y).__name__}") from None
     y = check_labels(y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y, n, num_classes, name)
@@ -423,7 +428,7 @@ _GREYS = ('1', 'L', 'LA', 'La', 'F', 'I')       # and I;16 in all its byte order
 
 def _from_array(a: Any) -> Image.Image:
     "Numbers of one image, [H,W], [C,H,W] or [H,W,C], as a picture."
-    t = torch.as_tensor(a)
+    t = _tensor(a)
     px = as_bytes((t if t.ndim == 3 else t[None])[None], 'pixels')[0].permute(1, 2, 0)
     if px.shape[2] not in (1, 3, 4):
         raise ValueError(f"expected 1, 3 or 4 channels, got {px.shape[2]}")
@@ -883,6 +888,9 @@ def _tell_passed_over(path: Path, over: Counter) -> None:
 def _no_images(path: Path) -> ValueError:
     if _is_set(path):
         return ValueError(f"{str(path)!r} is a distilled set; expected the data it is tested on")
+    if (path/'dataset_dict.json').is_file() or (path/'dataset_info.json').is_file():
+        return ValueError(f"{str(path)!r} was written by save_to_disk of the package datasets: "
+                          "give load_data what its load_from_disk returns, or save as parquet")
     return ValueError(f"{str(path)!r} holds no images: expected one sub-folder per class with "
                       "picture files in it (.png, .jpg, .tif, ... all that Pillow reads)")
 

@@ -477,6 +477,24 @@ def test_a_torch_dataset(kind):
     d = load_data(dict(train=Pairs(images, ['x', 'y']*4), test=Pairs(images[:2], ['y', 'x'])), size=4, channels=1)
     assert d.classes == ['x', 'y'] and d.test_y.tolist() == [1, 0] and d.train_x.shape == (8, 1, 4, 4)
 
+@pytest.mark.filterwarnings('error')
+def test_read_only_arrays(tmp_path):
+    "As `numpy.load(..., mmap_mode='r')` and `datasets` give them: copied, without a word from torch."
+    x, y = np.arange(8*4*4, dtype=np.uint8).reshape(8, 1, 4, 4), np.array([0, 1]*4)
+    plain = ImageData(x, y, x, y)
+    np.save(tmp_path/'x.npy', x)
+    mapped = np.load(tmp_path/'x.npy', mmap_mode='r')
+    y.setflags(write=False)
+    for d in (ImageData(mapped, y, mapped, y), load_data(Pairs(list(mapped), y.tolist()))):
+        assert {o.numpy().tobytes() for o in d.train_x} <= {o.numpy().tobytes() for o in plain.train_x}
+    assert not mapped.flags.writeable and torch.equal(ImageData(mapped, y, mapped, y).train_x, plain.train_x)
+
+@pytest.mark.parametrize('name', ['dataset_dict.json', 'dataset_info.json'])
+def test_a_folder_that_datasets_saved(tmp_path, name):
+    (tmp_path/name).write_text('{}')
+    with refuses('load_from_disk', 'parquet'):
+        load_data(tmp_path)
+
 def test_datasets_that_cannot_be_read():
     images, t = makes('tensor')
     labels = [0, 1]*4
