@@ -14,6 +14,7 @@ import contextlib
 import difflib
 import errno
 import inspect
+import io
 import os
 import sys
 import time
@@ -419,8 +420,9 @@ class Evaluate(OnSets):
         from dd_lit.sets import safe_name
         if self.out:
             return Path(self.out)
-        said = {k: v for k, v in self.to_dict().items() if v or k not in ('hard', 'ddranking')}
-        asked = short_digest(sorted((k, repr(v)) for k, v in said.items()))[:8]
+        same = 'folder', 'keep', 'download'             # whatever these are, the score is the same
+        said = sorted((k, repr(v)) for k, v in self.to_dict().items() if k not in same)
+        asked = short_digest(said)[:8]
         safe = safe_name(f'scores_{data.name}_{row.model}_{row.loss}_{self.protocol}', 120)
         return Path(self.folder)/f'{safe}_seed{self.seed}_{asked}.json'
 
@@ -728,6 +730,8 @@ def main(
 ) -> int:                         # 0 fine, 2 wrong input, 130 interrupted
     "The command line: `dd_lit COMMAND ...`, the same as `python -m dd_lit COMMAND ...`."
     argv = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)      # a log shows every line at once
     debug = '--debug' in argv
     name, *rest = [a for a in argv if a != '--debug'] or ['--help']
     try:

@@ -6,7 +6,7 @@
 __all__ = ['PRECISIONS', 'seed_of', 'rng', 'local_seed', 'default_device', 'duration', 'progress', 'has_bfloat16',
            'chosen_precision', 'autocast', 'atomic_write', 'remove_leftovers', 'digest', 'short_digest', 'of_library',
            'function_text', 'cache_dir', 'provenance', 'show_images', 'save_figure', 'check_norm', 'check_soft',
-           'check_labels', 'callable_module', 'import_here', 'say', 'PeakMemory']
+           'check_labels', 'callable_module', 'import_here', 'say', 'UnderWay', 'PeakMemory']
 
 # %% ../nbs/00_core.ipynb #76f2112b
 import contextlib
@@ -22,6 +22,7 @@ import random
 import re
 import sys
 import tempfile
+import threading
 import time
 import types
 from collections.abc import Callable, Iterator, Sequence
@@ -603,8 +604,60 @@ def say(
     text: str, # One line
 ) -> None:
     "A line in the log, above the bars, by one of several processes; DD_LIT_PROGRESS=0 silences it."
-    if os.environ.get('DD_LIT_PROGRESS') != '0' and os.environ.get('RANK', '0') == '0':
+    if not _silent():
         tqdm.write(text, file=sys.stderr)
+
+def _silent() -> bool:
+    "Is nothing to be said, or is it another of several processes that says it?"
+    return os.environ.get('DD_LIT_PROGRESS') == '0' or os.environ.get('RANK', '0') != '0'
+
+# %% ../nbs/00_core.ipynb #83bfdd5e
+class UnderWay:
+    """Names what takes long, after eight seconds, a minute, two, four, ...; a thread of its own,
+    inside a `with` block, only looks at the clock."""
+    first = 8.                              # seconds
+
+    def __init__(self,
+        who: str                            # Written in front: 'dc ipc 1'
+    ):
+        self.who, self._over = who, threading.Event()
+        self._due: dict[str, float] = {}    # kind -> seconds after which the next of it is named
+        self.at('')
+
+    def at(self,
+        kind: str,                          # What begins now: 'setup', 'step'; '': nothing
+        which: str = '',                    # Of its kind: '3 of 100'
+    ) -> None:
+        "Say what is done from now on; nothing is written yet."
+        self._now = kind, f'{kind} {which}'.rstrip(), time.monotonic()
+
+    def look(self,
+        clock: float                        # As `time.monotonic` gives it
+    ) -> str | None:
+        "The line that is due at this time, if one is."
+        kind, what, since = self._now
+        took = clock - since
+        if not kind or took < self._due.get(kind, self.first):
+            return None
+        self._due[kind] = next(t for t in _moments() if t > took)
+        return f'{self.who}: {what}, {duration(took)} so far'
+
+    def _watch(self) -> None:
+        while not self._over.wait(self.first/8):
+            line = self.look(time.monotonic())
+            if line:
+                say(line)
+
+    def __enter__(self) -> 'UnderWay':
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        if not _silent():
+            self._thread.start()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
 
 # %% ../nbs/00_core.ipynb #cd67abb2
 def _resident(field: str) -> int:

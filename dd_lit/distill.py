@@ -11,11 +11,12 @@ import hashlib
 import io
 import json
 import math
+import os
 import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from tqdm.std import tqdm
 
 from .core import (
     PeakMemory,
+    UnderWay,
     atomic_write,
     callable_module,
     duration,
@@ -36,7 +38,7 @@ from .core import (
     say,
     seed_of,
 )
-from .data import ImageData, load_data
+from .data import ImageData, fingerprint, load_data
 from .evaluate import train_and_test
 from .method import Method, get_method
 from .ondisk import taken
@@ -115,60 +117,79 @@ def load_checkpoint(
     return c
 
 # %% ../nbs/11_distill.ipynb #762f632e
-def _longer(there: dict, who: dict) -> bool:
-    "Is `who` the same run with more iterations?"
-    config, iters = there.get('config'), who['config']['iters']
+def _goes_on(method: Method, there: dict, who: dict, done: Any) -> bool:
+    """Is it this run with another number of iterations, not fewer than the `done` ones? ValueError
+    if with another number all are other images, from the first step on."""
+    config, now = there.get('config'), who['config']['iters']
     if not isinstance(config, dict) or type(config.get('iters')) is not int:
         return False
-    same = _differs(there | dict(config=config | dict(iters=iters)), who) is None
-    return same and config['iters'] < iters
-
-def _goes_on(method: Method, there: dict, who: dict) -> bool:
-    "As `_longer`; ValueError if more iterations are other images from the first step on."
-    if not _longer(there, who):
+    if _differs(there | dict(config=config | dict(iters=now)), who):
         return False
     if method.fixed_iters:
-        before, now = there['config']['iters'], who['config']['iters']
-        raise ValueError(f"iters: {method.name} cannot go on from {before} to {now}, "
+        raise ValueError(f"iters: {method.name} cannot go on from {config['iters']} to {now}, "
                          f"{method.fixed_iters}; choose another folder, or resume=False (--fresh) "
                          "to start anew")
-    return True
+    return type(done) is int and done <= now
 
-def _finished(method: Method, who: dict, out: Path) -> DistilledSet | None:
-    """The set that this very run left in `out`, if it did and is not to go on; another run's is an
-    error."""
-    if (out/'checkpoint.pt').exists() or not (out/'data.safetensors').exists():
+def _found(method: Method, who: dict, out: Path) -> DistilledSet | dict | None:
+    """What this very run left in `out`: its set, if that is what is asked for, or the state to go
+    on from; another run's is an error."""
+    path = out/'checkpoint.pt'
+    if path.exists():
+        return _state_in(method, who, path, load_checkpoint(path))
+    if not (out/'data.safetensors').exists():
         return None
-    done = DistilledSet.load(out)
+    done, path = DistilledSet.load(out), out/'state.pt'
     there = {k: done.meta.get(k) for k in who}
     d = _differs(there, who)
     if d is None:
         return done
-    if not _goes_on(method, there, who):
+    if not _goes_on(method, there, who, done.meta.get('iterations')):
         raise ValueError(f"out: {str(out)!r} holds another distilled set ({d}); "
                          "choose another folder, or resume=False (--fresh) to replace it")
-    if not (out/'state.pt').exists():
+    if not path.exists():
         raise ValueError(f"out: the set in {str(out)!r} has no state.pt, from which it could go on "
                          f"({d}); choose another folder, or resume=False (--fresh) to replace it")
-    c = load_checkpoint(out/'state.pt')
+    c = load_checkpoint(path)
     if _differs(c['identity'], there) or not _same(c['state'].get('images'), done.images):
         raise ValueError(f"out: state.pt in {str(out)!r} is not that of the set beside it; "
                          "choose another folder, or resume=False (--fresh) to replace it")
-    return None
+    return _state_in(method, who, path, c)
+
+def _state_in(method: Method, who: dict, path: Path, c: dict) -> dict:
+    "The state in a checkpoint of this run; ValueError if it is another's, or is none."
+    there, state = c['identity'], c['state']
+    d, k, history = _differs(there, who), state.get('k'), state.get('history')
+    if d and not _goes_on(method, there, who, k):
+        if type(k) is int and k > method.cfg.iters:
+            d += f', {k} of them are done'
+        raise ValueError(f"out: {str(path.parent)!r} holds the checkpoint of another run ({d}); "
+                         "choose another folder, or resume=False (--fresh) to start anew")
+    with _fits(path):
+        if type(k) is not int or not 0 <= k <= method.cfg.iters:
+            raise ValueError(f"k: expected 0 to {method.cfg.iters} steps, got {k!r}")
+        if not isinstance(history, list) or not all(isinstance(o, dict) for o in history):
+            raise ValueError("history: expected a record of every step")
+        if type(state.get('seconds')) not in (int, float):
+            raise ValueError(f"seconds: expected a number, got {state.get('seconds')!r}")
+    return state
+
+@contextmanager
+def _fits(path: Path) -> Iterator[None]:
+    "What goes wrong inside is the file's fault."
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
+        raise ValueError(f"{str(path)!r} does not fit this run: "
+                         f"{type(e).__name__}: {one_line(e, 200)}; resume=False (--fresh) starts "
+                         "anew") from e
 
 def _same(a: Any, b: torch.Tensor) -> bool:
     "Are the images of a state those of a set?"
     return isinstance(a, torch.Tensor) and a.dtype == b.dtype and torch.equal(a, b)
 
-def _check_state(method: Method, state: dict) -> None:
-    "Is it the state of a run like this one? ValueError that names what is not."
-    k, history = state.get('k'), state.get('history')
-    if type(k) is not int or not 0 <= k <= method.cfg.iters:
-        raise ValueError(f"k: expected 0 to {method.cfg.iters} steps, got {k!r}")
-    if not isinstance(history, list) or not all(isinstance(o, dict) for o in history):
-        raise ValueError("history: expected a record of every step")
-    if type(state.get('seconds')) not in (int, float):
-        raise ValueError(f"seconds: expected a number, got {state.get('seconds')!r}")
+def _take_up(method: Method, state: dict) -> None:
+    "Go on from a state, after the setup; ValueError if it is that of other images."
     for n in ('images', 'labels'):
         here, there = getattr(method, n), state.get(n)
         if not isinstance(here, torch.Tensor):
@@ -177,26 +198,8 @@ def _check_state(method: Method, state: dict) -> None:
         beginning = here.ndim, len(here)
         if not isinstance(there, torch.Tensor) or (there.ndim, len(there)) != beginning:
             raise ValueError(f"{n}: expected a tensor like {list(here.shape)}, got {got}")
-
-def _load_state(method: Method, who: dict, out: Path) -> None:
-    """Go on from the checkpoint in `out`, or from what the finished set kept, if there is one;
-    another run's is an error."""
-    path = next((out/n for n in ('checkpoint.pt', 'state.pt') if (out/n).exists()), None)
-    if path is None or path.name == 'state.pt' and not (out/'data.safetensors').exists():
-        return
-    c = load_checkpoint(path)
-    d = _differs(c['identity'], who)
-    if d and not _goes_on(method, c['identity'], who):
-        raise ValueError(f"out: {str(out)!r} holds the checkpoint of another run ({d}); "
-                         "choose another folder, or resume=False (--fresh) to start anew")
-    try:
-        _check_state(method, c['state'])
-        with local_seed(method.seed, 'Distiller', 'load'):
-            method.load_state_dict(c['state'])
-    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
-        raise ValueError(f"{str(path)!r} does not fit this run: "
-                         f"{type(e).__name__}: {one_line(e, 200)}; resume=False (--fresh) starts "
-                         "anew") from e
+    with local_seed(method.seed, 'Distiller', 'load'):
+        method.load_state_dict(state)
 
 def _save_state(who: dict, path: Path, state: dict) -> None:
     "Write a checkpoint; of several processes, one writes."
@@ -225,17 +228,36 @@ class _Folder:
     "What a run keeps in its folder while it goes and when it is done; without a folder, nothing."
     def __init__(self, method: Method, who: dict, out: Path | None):
         self.method, self.who, self.out = method, who, out
+        self.read = False                          # is known what there is?
+        self.there: dict | None = None             # the state to go on from
         self.kept: int | None = None               # how many steps are kept
         self.lines: TextIO | None = None           # history.jsonl
 
-    def load(self) -> None:
-        "Go on from what is there."
-        if self.out:
-            _load_state(self.method, self.who, self.out)
-            self.kept = self.method.k or None
+    def look(self, resume: bool) -> DistilledSet | None:
+        "The finished set, if it is there; else remember the state to go on from."
+        found = _found(self.method, self.who, self.out) if self.out and resume else None
+        if isinstance(found, dict):
+            self.there, self.kept = found, found['k'] or None
+        elif self.out and first():                 # a record of steps that nobody kept
+            (self.out/'history.jsonl').unlink(missing_ok=True)
+        self.read = True
+        return found if isinstance(found, DistilledSet) else None
 
-    def save(self, state: dict | None) -> None:
-        "A checkpoint, if a step is done."
+    def take_up(self) -> None:
+        "Go on from what was there."
+        if self.out and self.there:
+            name = 'checkpoint.pt' if (self.out/'checkpoint.pt').exists() else 'state.pt'
+            with _fits(self.out/name):
+                _take_up(self.method, self.there)
+        self.there = None
+
+    def state(self) -> dict | None:
+        "The state to save, if there is a place for it."
+        return self.method.state_dict() if self.out else None
+
+    def save(self, state: dict | None = None) -> None:
+        "A checkpoint of a state, or of what is now, if a step is done."
+        state = state or self.state()
         if self.out and state and state['k'] > 0:
             _save_state(self.who, self.out/'checkpoint.pt', state)
             self.kept = state['k']
@@ -248,29 +270,41 @@ class _Folder:
 
     def record(self) -> None:
         "The line of the step that was just made."
-        if self.lines:
-            self.lines.write(json.dumps(self.method.history[-1]) + '\n')
-            self.lines.flush()
+        if self.out and self.lines:
+            try:
+                self.lines.write(json.dumps(self.method.history[-1]) + '\n')
+                self.lines.flush()
+            except OSError as e:               # a full disk does not say which file
+                raise OSError(e.errno, e.strerror, str(self.out/'history.jsonl')) from None
 
     def close_record(self) -> None:
-        if self.lines:
-            self.lines.close()
+        "The lines stay if the steps do."
+        if self.out and self.lines:
+            with suppress(OSError):                # a line that did not fit on the disk
+                self.lines.close()
+            if self.kept is None:
+                (self.out/'history.jsonl').unlink(missing_ok=True)
+        self.lines = None
 
     def finish(self, ds: DistilledSet) -> None:
-        "The set, its record, and what it needs to go on to more iterations."
+        """The set, its record, and what it needs to go on to more iterations. Until the last of
+        these writes there is a checkpoint, from which all of them are made again."""
         if not self.out or not first():
             return
         ds.save(self.out)
         atomic_write(self.out/'history.json', json.dumps(self.method.history))
+        self.close_record()
+        (self.out/'history.jsonl').unlink(missing_ok=True)
         if self.method.fixed_iters:
             (self.out/'state.pt').unlink(missing_ok=True)
+            (self.out/'checkpoint.pt').unlink()
         else:
-            _save_state(self.who, self.out/'state.pt', self.method.state_dict())
-        for name in ('history.jsonl', 'checkpoint.pt'):
-            (self.out/name).unlink(missing_ok=True)
+            os.replace(self.out/'checkpoint.pt', self.out/'state.pt')
 
     def told(self, resume: bool) -> str:
         "What somebody who interrupts the run has to know."
+        if not self.read:
+            return f'interrupted; what is in {str(self.out)!r} stays as it was'
         if self.kept is None:
             where = '' if self.out else ', for there is no folder (out=)'
             done = '' if self.method.k else ' before its first iteration was done'
@@ -284,42 +318,45 @@ def _first_look(method: Method, took: float) -> str | None:
     per_step = took/method.k
     if took < 5 or per_step*method.cfg.iters < 600:
         return None
-    n, whole = max(1, int(120/per_step)), per_step*method.cfg.iters
-    more = ', but other images' if method.fixed_iters else ', and can go on from there'
+    n, whole = max(method.k, int(120/per_step)), per_step*method.cfg.iters
+    more = f'takes {duration(n*per_step)}, and can go on from there'
+    if method.fixed_iters:
+        more = (f'takes {duration(n*per_step)}, in another folder (--out) or with --fresh, '
+                'for its images are others')
     return (f'{method.name}: {method.cfg.iters} iterations take about {duration(whole)} here; '
-            f'for a first look, --iters {n} takes {duration(n*per_step)}{more}')
+            f'for a first look, --iters {n} {more}')
 
 def _steps(method: Method, folder: _Folder, every: float, on_step: Callable | None,
-           watch: Callable | None) -> None:
-    "All steps that are left, with a checkpoint every so many seconds."
-    last, memory, iters = time.monotonic(), PeakMemory(method.device), method.cfg.iters
+           watch: Callable | None, now: UnderWay) -> None:
+    "All steps that are left, with a checkpoint every so many seconds and after the last."
+    iters, memory, last = method.cfg.iters, PeakMemory(method.device), time.monotonic()
     begun, hinted = last, method.k > 0
+    before = None                                  # while a step is not done: the state to keep
     with progress(desc=f'{method.name} ipc {method.ipc}', total=iters, initial=method.k) as bar:
-        while method.k < iters:
-            before = method.state_dict() if folder.out else None
-            try:
+        try:
+            while method.k < iters:
+                now.at('step', f'{method.k + 1} of {iters}')
+                before = folder.state()
                 loss = _one_step(method, memory)
-            except BaseException:
-                folder.save(before)
-                raise
-            try:
                 if watch and watch(method):                # what it took is not the method's
                     memory = PeakMemory(method.device)
                 folder.record()
-            except BaseException:
-                folder.save(method.state_dict() if folder.out else None)
-                raise
-            bar.set_postfix(loss=f'{loss:.4g}', refresh=False)
-            bar.update()
-            hint = None if hinted or bar.disable else _first_look(method, time.monotonic() - begun)
-            if hint:
-                say(hint)
-                hinted = True
-            if folder.out and time.monotonic() - last >= every and method.k < iters:
-                folder.save(method.state_dict())
-                last = time.monotonic()
-            if on_step:
-                on_step(method)
+                before = None
+                bar.set_postfix(loss=f'{loss:.4g}', refresh=False)
+                bar.update()
+                look = _first_look(method, time.monotonic() - begun)
+                if look and not hinted and not bar.disable:
+                    say(look)
+                    hinted = True
+                if folder.out and time.monotonic() - last >= every and method.k < iters:
+                    folder.save()
+                    last = time.monotonic()
+                if on_step:
+                    on_step(method)
+        except BaseException:
+            folder.save(before)
+            raise
+    folder.save()
 
 def run(
     method: Method,                  # A method with its data and settings
@@ -330,38 +367,40 @@ def run(
     watch: Callable[[Method], object] | None = None, # Likewise, before the step is written down
 ) -> DistilledSet:
     """Run all steps with a progress bar, checkpoints and a record; the same call resumes after an
-    interruption, and with more iterations a finished run goes on. ValueError if `out` cannot be
-    written to or holds another run, and when the loss is no longer finite."""
-    out, who = Path(out) if out is not None else None, method.identity()
-    if out:
-        check_writable(out)
-        done = _finished(method, who, out) if resume else None
-        if done:
-            return done
-    folder = _Folder(method, who, out)
+    interruption, and with another number of iterations, not fewer than are done, goes on if the
+    method can. ValueError if `out` cannot be written to or holds another run, and when the loss is
+    no longer finite."""
+    folder = _Folder(method, method.identity(), Path(out) if out is not None else None)
+    if folder.out:
+        check_writable(folder.out)
     try:
-        ds = _all(method, folder, resume, checkpoint_seconds, on_step, watch)
+        done = folder.look(resume)
+        if done is not None:
+            return done
+        with UnderWay(f'{method.name} ipc {method.ipc}') as now:
+            return _all(method, folder, checkpoint_seconds, on_step, watch, now)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(folder.told(resume)) from None
     finally:
         folder.close_record()
-    folder.finish(ds)
-    if out:
-        wait()
-    return ds
 
-def _all(method: Method, folder: _Folder, resume: bool, every: float, on_step: Callable | None,
-         watch: Callable | None) -> DistilledSet:
-    "From the setup to the result."
+def _all(method: Method, folder: _Folder, every: float, on_step: Callable | None,
+         watch: Callable | None, now: UnderWay) -> DistilledSet:
+    "From the setup to the result and what is kept of it."
+    now.at('setup')
     with local_seed(method.seed, 'Distiller', 'setup'):    # for what draws from global generators
         method.setup()
-    if resume:
-        folder.load()
+    folder.take_up()
     wait()                                                 # nobody writes before everybody has read
     folder.open_record()
-    _steps(method, folder, every, on_step, watch)
+    _steps(method, folder, every, on_step, watch, now)
+    now.at('result')
     with local_seed(method.seed, 'Distiller', 'result'):
-        return method.result()
+        ds = method.result()
+    folder.finish(ds)
+    if folder.out:
+        wait()
+    return ds
 
 # %% ../nbs/11_distill.ipynb #0922a976
 def snapshot(
@@ -408,6 +447,14 @@ def _all_of(told: list[Callable]) -> Callable[[Method], bool] | None:
     return watch if told else None
 
 # %% ../nbs/11_distill.ipynb #70e12228
+def _share(given: Any) -> float:
+    "A share as a float, whoever's number it is: numpy's .2 in 32 bits, or a text, is .2, too."
+    try:
+        return float(str(given))
+    except ValueError:
+        raise ValueError("hold_out: expected more than 0 and less than 1, "
+                         f"got {given!r}") from None
+
 def split_off(
     data: ImageData,
     share: float,    # Of the training images of each class, more than 0 and less than 1
@@ -415,8 +462,9 @@ def split_off(
 ) -> tuple[ImageData, ImageData]: # (what a method may see; the same, with the others as test set)
     """Hold out training images; every class keeps at least one. ValueError for another share, and
     if nothing would be held out."""
-    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share < 1:
-        raise ValueError(f"hold_out: expected more than 0 and less than 1, got {share!r}")
+    given, share = share, _share(share)
+    if not 0 < share < 1:
+        raise ValueError(f"hold_out: expected more than 0 and less than 1, got {given!r}")
     y, out = data.train_y, []
     for c in range(data.num_classes):
         i = (y == c).nonzero().flatten()
@@ -490,6 +538,24 @@ def _board(folder: str | Path) -> Callable[[Method], None]:
     return write
 
 # %% ../nbs/11_distill.ipynb #8d453b8b
+def _check_start(method: Method) -> None:
+    """Of data of which a share is held out: ValueError if the method starts from a set whose images
+    may have seen that share."""
+    data, whole = method.data, method.data.whole                 # type: ignore[attr-defined]
+    share = data.held_out                                        # type: ignore[attr-defined]
+    for name, start in method.cfg.to_dict().items():
+        if not isinstance(start, DistilledSet):
+            continue
+        of, held, seed = (start.meta.get(k) for k in ('data_fingerprint', 'held_out', 'seed'))
+        if of == fingerprint(whole) and (held, seed) != (share, method.seed):
+            raise ValueError(f"hold_out: {share} of {data.name} (seed {method.seed}) is kept from "
+                             f"the method, but its {name} is a set of {data.name} made with "
+                             f"hold_out {one_line(held)} (seed {seed}), which may have seen it; "
+                             f"leave one of the two out, or give a set made with the same")
+        if of is None:
+            say(f"{name}: nobody knows whether this set has seen the images of {data.name} that "
+                "are held out; if it has, the validation says too much")
+
 def distill(
     method: str,                     # A name from `list_methods()`
     data: str | Path | ImageData = 'digits', # What to distil, or its name or path for `load_data`
@@ -510,10 +576,12 @@ def distill(
     `hold_out` does not say another share (0: none): the method does not see them."""
     cls, told = get_method(method), [_board(tensorboard)] if tensorboard else []
     watched = validate_every is not None
-    share = hold_out if hold_out is not None else .1 if watched else 0.
+    share = _share(hold_out) if hold_out is not None else .1 if watched else 0.
     if share:
         data, held = split_off(load_data(data), share, seed)
     made = cls(data, ipc, seed=seed, device=device, **settings)
+    if share:
+        _check_start(made)
     if watched:
         if not share:
             raise ValueError("hold_out: expected more than 0 for validate_every, got 0")

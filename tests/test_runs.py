@@ -5,22 +5,57 @@ import io
 import json
 import os
 import random
+import re
 import shutil
+import sys
+import time
+import types
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from helpers import generators
 
-from dd_lit.core import _writer
+import dd_lit.distill as loop
+from dd_lit.core import UnderWay, _writer, rng
 from dd_lit.data import fingerprint, load_data
 from dd_lit.distill import _first_look, distill, load_checkpoint, run, seal, split_off
-from dd_lit.method import Method, get_method, list_methods
+from dd_lit.method import Method, MethodSettings, get_method, list_methods
 from dd_lit.models import create_model, weights_digest
 from dd_lit.sets import DistilledSet
+from dd_lit.settings import with_defaults
 
 SMALL = ['--set', 'width=8', 'batch_real=20']
 LOG = {'DD_LIT_PROGRESS': ''}        # as if nobody had set it
+
+
+class Walk(Method):
+    "Noise is added in every step."
+    name, settings, fixed_iters = 'walk', with_defaults(MethodSettings, iters=3), ''
+    made: list[int] = []                 # steps, of all walks
+    def setup(self):
+        self.labels = torch.arange(self.data.num_classes)
+        self.images = torch.randn(10, 1, 16, 16, generator=rng(self.seed, 'init'))
+    def step(self):
+        Walk.made.append(self.k)
+        self.images = self.images + torch.randn(self.images.shape, generator=rng(self.seed, self.k))
+        return self.images.mean().item()
+
+
+@pytest.fixture
+def walk():
+    "Makes a walk; the list of steps begins anew."
+    data = load_data('digits')
+    Walk.made.clear()
+    return lambda **kw: Walk(data, device='cpu', **kw)
+
+
+@pytest.fixture
+def heard(monkeypatch, capsys):
+    "What is said from now on, as in a log."
+    monkeypatch.setenv('DD_LIT_PROGRESS', '')
+    return lambda: capsys.readouterr().err.splitlines()
 
 
 def test_a_log_hears_of_a_run(cli):
@@ -28,6 +63,28 @@ def test_a_log_hears_of_a_run(cli):
     args = ['distill', 'dc', '--iters', 2, '--out', 'a', *SMALL]
     assert cli(*args, check=0, env=LOG).stderr.splitlines() == ['dc ipc 1: 2 steps']
     assert cli(*args, '--fresh', check=0).stderr == ''
+
+
+def test_a_log_hears_at_once(cli):
+    "What the command prints at its start is there while it works, not when it ends."
+    gone = "from dd_lit.gradient.dc import DC\ndef step(self):\n    import os\n    os._exit(3)\nDC.step = step"
+    p = cli('distill', 'dc', '--out', 'a', *SMALL, check=3, env=dict(PYTHONUNBUFFERED=''), prelude=f'exec({gone!r})')
+    assert p.stdout.splitlines()[-1] == 'dc, 1 per class -> a'
+
+
+@pytest.mark.parametrize('where', ['setup', 'step', 'result'])
+def test_what_takes_long_is_named(where, walk, heard, monkeypatch, tmp_path):
+    "Whatever it is, and before it ends."
+    monkeypatch.setattr(UnderWay, 'first', .05)
+    m, seen = walk(iters=1), []
+    real = getattr(m, where)
+    def slow():
+        time.sleep(.5)
+        seen.extend(heard())
+        return real()
+    monkeypatch.setattr(m, where, slow)
+    run(m, tmp_path/'a')
+    assert f"walk ipc 1: {where}{' 1 of 1'*(where == 'step')}, 0 s so far" in seen
 
 
 def test_only_the_first_process_speaks(cli):
@@ -79,6 +136,26 @@ def test_more_iterations_are_those_of_a_longer_run(name, tmp_path, counted, monk
     assert files == ['data.safetensors', 'history.json', 'meta.json', 'state.pt']
 
 
+@pytest.mark.parametrize('name', ['dc', 'sfm'])
+def test_fewer_iterations_than_it_was_started_with(name, tmp_path, counted, monkeypatch):
+    "As the hint of a long run says: interrupted, it goes on to fewer, but not to fewer than it has done."
+    monkeypatch.setenv('DD_LIT_CACHE', str(tmp_path/'cache'))
+    def made(iters, out=None):
+        return distill(name, 'digits', 2, out and tmp_path/out, device='cpu', iters=iters, **QUICK[name])
+    wholes, steps = {n: made(n) for n in (2, 3)}, counted(name)
+    for n, whole in wholes.items():
+        started = get_method(name)('digits', 2, device='cpu', iters=1000, **QUICK[name])
+        with pytest.raises(KeyboardInterrupt, match='2 of 1000 iterations are kept'):
+            run(started, tmp_path/str(n), on_step=stop_at(2))
+        with pytest.raises(ValueError, match=r'config.iters is 1000 there and 1 here, 2 of them are done\)'):
+            made(1, str(n))
+        steps.clear()
+        fewer = made(n, str(n))
+        assert steps == [*range(2, n)] and torch.equal(fewer.images, whole.images)
+        assert fewer.meta['config']['iters'] == fewer.meta['iterations'] == n
+        assert torch.equal(made(3, str(n)).images, wholes[3].images)                # and on to more
+
+
 def stop_at(k):
     "An interruption after so many steps."
     def stop(method):
@@ -109,11 +186,133 @@ def test_a_schedule_that_looks_at_the_end_is_not_lengthened(name, call, tmp_path
     assert (tmp_path/'a'/'data.safetensors').read_bytes() == before and not (tmp_path/'a'/'state.pt').exists()
 
 
+def test_nor_is_it_shortened(walk, tmp_path, monkeypatch):
+    monkeypatch.setattr(Walk, 'fixed_iters', 'its learning rate falls')
+    with pytest.raises(KeyboardInterrupt):
+        run(walk(iters=9), tmp_path, on_step=stop_at(2))
+    with pytest.raises(ValueError, match='walk cannot go on from 9 to 5, its learning rate falls; choose another'):
+        run(walk(iters=5), tmp_path)
+
+
+@pytest.mark.parametrize('name', list_methods())
+def test_done_but_not_written(name, tmp_path, counted, monkeypatch):
+    "Interrupted when all steps are done: none is made again, whatever the result is made of."
+    monkeypatch.setenv('DD_LIT_CACHE', str(tmp_path/'cache'))
+    quick = dict(dc_md=QUICK['dc'], dc_mda=QUICK['dc'], k_center=FIXED['herding'], forgetting=FIXED['herding'])
+    cfg = (quick | QUICK | FIXED)[name]
+    whole = distill(name, 'digits', 2, device='cpu', iters=1, **cfg)
+    cut = get_method(name)('digits', 2, device='cpu', iters=1, **cfg)
+    def stop():
+        raise KeyboardInterrupt
+    cut.result = stop
+    with pytest.raises(KeyboardInterrupt, match='1 of 1 iterations are kept'):
+        run(cut, tmp_path/'a')
+    steps = counted(name)
+    again = distill(name, 'digits', 2, tmp_path/'a', device='cpu', iters=1, **cfg)
+    assert steps == [] and torch.equal(again.images, whole.images) and torch.equal(again.labels, whole.labels)
+    assert (again.soft is None) == (whole.soft is None) and (whole.soft is None or torch.equal(again.soft, whole.soft))
+    assert again.meta.get('indices') == whole.meta.get('indices')
+
+
+class Killed(BaseException):
+    "The process is gone: from here on no file is put in place and none is removed."
+
+
+def kill_after(n, monkeypatch):
+    "So many times a file is put in place or removed; then the process is gone."
+    done = []
+    def counted(real):
+        def change(*args, **kw):
+            if len(done) == n:
+                raise Killed
+            done.append(1)
+            return real(*args, **kw)
+        return change
+    for owner, name in ((os, 'replace'), (Path, 'unlink')):
+        monkeypatch.setattr(owner, name, counted(getattr(owner, name)))
+
+
+@pytest.mark.parametrize('before', ['nothing', 'fewer', 'another'])
+@pytest.mark.parametrize('fixed', ['', 'its learning rate falls'])
+def test_nothing_is_lost_between_two_writes(fixed, before, walk, tmp_path, monkeypatch):
+    """A kill before each of them, in an empty folder, where a run goes on, and where another one is replaced: no step
+    that a checkpoint held is made again, and what is there in the end is that of a run that nobody killed."""
+    if fixed and before == 'fewer':
+        pytest.skip('it does not go on')
+    start, how = tmp_path/'start', dict(checkpoint_seconds=0)
+    start.mkdir()
+    if before != 'nothing':
+        run(walk(iters=2, seed=int(before == 'another')), start, **how)
+        assert (start/'state.pt').exists()
+    monkeypatch.setattr(Walk, 'fixed_iters', fixed)
+    whole = run(walk(iters=4), tmp_path/'whole')
+    for n in range(100):
+        out = shutil.copytree(start, tmp_path/str(n))
+        Walk.made.clear()
+        try:
+            with monkeypatch.context() as m:
+                kill_after(n, m)
+                run(walk(iters=4), out, resume=before != 'another', **how)
+            break
+        except Killed:
+            pass
+        done, there = len(Walk.made) + 2*(before == 'fewer'), (out/'data.safetensors').exists()
+        kept = load_checkpoint(out/'checkpoint.pt')['state']['k'] if (out/'checkpoint.pt').exists() else 0
+        if not kept and there:                     # the old set, or the new one, is as good as ever
+            kept = DistilledSet.load(out).meta['iterations']
+        assert kept >= done - 1 or before == 'another', n
+        Walk.made.clear()
+        again = run(walk(iters=4), out, resume=before != 'another' or kept == 4, **how)
+        assert Walk.made in ([*range(kept, 4)], [*range(4)] if before == 'another' else []), n
+        assert torch.equal(again.images, whole.images) and torch.equal(DistilledSet.load(out).images, whole.images)
+        assert [r['iter'] for r in json.loads((out/'history.json').read_text())] == [1, 2, 3, 4]
+        left = {p.name for p in out.iterdir()}
+        assert left == {p.name for p in (tmp_path/'whole').iterdir()} == {
+            'data.safetensors', 'meta.json', 'history.json', *([] if fixed else ['state.pt'])}, n
+    assert n >= 10
+
+
+def test_a_checkpoint_is_read_once_before_the_setup(walk, tmp_path, monkeypatch):
+    "And if it is no good, nobody waits for the setup to hear of it."
+    read = []
+    monkeypatch.setattr(loop, 'load_checkpoint', lambda path: read.append(Path(path).name) or load_checkpoint(path))
+    with pytest.raises(KeyboardInterrupt):
+        run(walk(), tmp_path, on_step=stop_at(1))
+    late = walk()
+    def setup():
+        assert read == ['checkpoint.pt']
+        Walk.setup(late)
+    late.setup = setup
+    run(late, tmp_path)
+    run(walk(iters=5), tmp_path)
+    assert read == ['checkpoint.pt', 'state.pt']
+    with pytest.raises(KeyboardInterrupt):
+        run(walk(iters=6, seed=1), tmp_path, resume=False, on_step=stop_at(1))
+    def never(self):
+        raise AssertionError('the setup has begun')
+    monkeypatch.setattr(Walk, 'setup', never)
+    with pytest.raises(ValueError, match='seed is 1 there and 0 here'):
+        run(walk(iters=6), tmp_path)
+    c = load_checkpoint(tmp_path/'checkpoint.pt')
+    c['state']['history'] = None
+    b = io.BytesIO()
+    torch.save(c, b)
+    for damaged in (seal(b.getvalue()), b'bits'):
+        (tmp_path/'checkpoint.pt').write_bytes(damaged)
+        with pytest.raises(ValueError, match='checkpoint.pt'):
+            run(walk(iters=6, seed=1), tmp_path)
+
+
+READS = re.compile(r'\.iters\b|[\'"]iters[\'"]')         # whatever the settings are called there
+
+
 def test_every_method_says_whether_it_can_go_on():
     "A reason where a step reads how many iterations there are, and only there."
+    assert all(map(READS.search, ('self.cfg.iters', 'c.iters - 1', "getattr(c, 'iters')")))
+    assert not any(map(READS.search, ('self.iterations', 'c.itersize', 'iters: int')))
     for name in list_methods():
         cls = get_method(name)
-        reads = any('cfg.iters' in inspect.getsource(c) for c in cls.__mro__ if c is not Method and c is not object)
+        reads = any(READS.search(inspect.getsource(c)) for c in cls.__mro__ if c is not Method and c is not object)
         assert 'fixed_iters' in {k for c in cls.__mro__ if c is not Method for k in vars(c)}, name
         assert not reads or cls.fixed_iters, name
 
@@ -144,6 +343,82 @@ def test_an_interruption_says_what_is_kept(at, words, call, tmp_path, monkeypatc
     monkeypatch.setattr(cls, 'step', interrupted)
     p = call('distill', 'dc', '--iters', 3, '--out', 'a', *SMALL, check=130)
     assert words in p.stderr and (tmp_path/'a'/'checkpoint.pt').exists() == bool(at)
+
+
+@pytest.mark.parametrize('where, words', [
+    ('setup', '2 of 3 iterations are kept'), ('state_dict', '2 of 3'), ('result', '3 of 3'), ('finish', '3 of 3'),
+    ('read', 'stays as it was')])
+def test_it_is_told_wherever_it_happens(where, words, walk, tmp_path, monkeypatch):
+    "In the setup of a run that goes on, while a state is copied, when the set is made or written; and it is true."
+    with pytest.raises(KeyboardInterrupt):
+        run(walk(), tmp_path, on_step=stop_at(2))
+    m, once = walk(), []
+    place, name = dict(finish=(DistilledSet, 'save'), read=(loop, 'load_checkpoint')).get(where, (m, where))
+    real = getattr(place, name)
+    def stop(*args):
+        if not once:
+            once.append(1)
+            raise KeyboardInterrupt
+        return real(*args)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match=words):
+        patch.setattr(place, name, stop)
+        run(m, tmp_path)
+    kept = load_checkpoint(tmp_path/'checkpoint.pt')['state']['k']
+    assert kept == (3 if '3 of 3' in words else 2)
+    Walk.made.clear()
+    run(walk(), tmp_path)
+    assert Walk.made == [*range(kept, 3)]
+
+
+def test_no_record_of_steps_that_nobody_kept(walk, tmp_path):
+    "Neither of an interrupted run, nor of an earlier one, killed before its first checkpoint."
+    def stop(method):
+        raise KeyboardInterrupt
+    lines = tmp_path/'history.jsonl'
+    with pytest.raises(KeyboardInterrupt, match='nothing is kept'):
+        run(walk(), tmp_path, watch=stop)
+    assert not lines.exists()
+    run(walk(), tmp_path)
+    for resume in (True, False):
+        lines.write_text('{}\n')
+        m = walk()
+        def setup(m=m):
+            assert not lines.exists()
+            Walk.setup(m)
+        m.setup = setup
+        run(m, tmp_path, resume)
+        assert not lines.exists()
+
+
+@pytest.mark.skipif(not Path('/dev/full').exists(), reason='a disk that is always full')
+def test_a_full_disk_is_named_by_the_record_too(walk, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop._Folder, 'open_record', lambda self: setattr(self, 'lines', open('/dev/full', 'a')))
+    with pytest.raises(OSError, match=r"No space left on device: .*history\.jsonl'"):
+        run(walk(), tmp_path)
+
+
+@pytest.mark.parametrize('who', ['callback', 'validation'])
+def test_an_interrupted_watcher_sees_the_step_again(who, tmp_path, monkeypatch):
+    "A step is done when who watches has seen it: the record is that of a run that nobody interrupted."
+    seen = dict(callback=[], validation=[])
+    def see(what, step):
+        seen[what].append(step)
+        if what == who and seen[what] == [1, 2, 3]:
+            raise KeyboardInterrupt
+    def validate(ds, *args):
+        see('validation', ds.meta['iterations'])
+        return 100*ds.images.mean().abs().item()
+    monkeypatch.setattr(loop, 'validate', validate)
+    def made(out):
+        kw = dict(iters=4, width=8, batch_real=10, device='cpu', validate_every=1)
+        return distill('dc', 'digits', 1, tmp_path/out, callback=lambda told: see('callback', told.step), **kw)
+    with pytest.raises(KeyboardInterrupt, match='2 of 4'):
+        made('a')
+    again = made('a')
+    assert seen[who] == [1, 2, 3, 3, 4]
+    assert torch.equal(again.images, made('b').images)
+    a, b = (json.loads((tmp_path/o/'history.json').read_text()) for o in 'ab')
+    assert [(r['iter'], r['loss'], r['validated']) for r in a] == [(r['iter'], r['loss'], r['validated']) for r in b]
 
 
 def test_the_record_follows_the_state(tmp_path):
@@ -211,6 +486,64 @@ def test_held_out_images_are_not_seen():
     assert distill('dc', data, **kw).meta['data_fingerprint'] == fingerprint(data) != fingerprint(rest)
 
 
+def test_one_share_is_one_run(tmp_path):
+    "Whoever's number it is: the folder is the same run's."
+    def made(share):
+        return distill('random', 'digits', 1, tmp_path, device='cpu', hold_out=share)
+    first = made(.2)
+    for same in (np.float32(.2), np.float64(.2), '0.2', '.2'):
+        assert torch.equal(made(same).images, first.images)
+    assert type(first.meta['held_out']) is float
+    for none in (0, 0., '0', np.float32(0)):
+        assert 'held_out' not in distill('random', 'digits', 1, device='cpu', hold_out=none).meta
+    for bad in (1, True, 'x', -.1, np.nan):
+        with pytest.raises(ValueError, match='hold_out: expected more than 0 and less than 1'):
+            made(bad)
+
+
+def test_a_start_that_has_seen_what_is_held_out(call, tmp_path, heard):
+    "Refused, whatever it is; not a set that was made with the same share kept apart, or of other data."
+    def made(init, seed=0, **kw):
+        return distill('dc', 'digits', 1, device='cpu', iters=1, init=init, seed=seed, **STARTED['dc'], **kw)
+    def start(out=None, **kw):
+        return distill('random', 'digits', 1, out, device='cpu', **kw)
+    alike = start(hold_out=.2)
+    made(alike, hold_out=np.float32(.2))
+    for other, words in ((start(), 'hold_out None (seed 0)'), (start(hold_out=.1), 'hold_out 0.1 (seed 0)'),
+                         (start(hold_out=.2, seed=1), 'hold_out 0.2 (seed 1)')):
+        with pytest.raises(ValueError, match='hold_out: 0.2 of digits .seed 0. is kept from the method, but its init'):
+            made(other, hold_out=.2)
+        try:
+            made(other, hold_out=.2)
+        except ValueError as e:
+            assert words in str(e)
+        made(other)
+    start(tmp_path/'start')
+    p = call('distill', 'dc', '--validate-every', 1, '--out', 'a', '--set', 'init=start', 'width=8', check=2)
+    line, = p.stderr.splitlines()
+    assert 'hold_out: 0.1 of digits' in line and 'its init is a set of digits' in line
+    elsewhere, unknown = copy.deepcopy(alike), copy.deepcopy(alike)
+    elsewhere.meta['data_fingerprint'] = 'of other data'
+    unknown.meta.clear()
+    heard()
+    made(elsewhere, hold_out=.1)
+    assert 'init' not in ' '.join(heard())
+    made(unknown, hold_out=.1)
+    assert 'init: nobody knows whether this set has seen' in ' '.join(heard())
+
+
+def test_how_data_is_kept_asks_no_other_question(call, tmp_path):
+    "The score is the same, and so is its file; also by another way to the folder."
+    call('distill', 'random', '--out', 'a', check=0)
+    quick = ['--repeats', 1, '--set', 'epochs=1', 'width=8']
+    for how in (['a'], ['a', '--keep', 'memory'], ['./a'], [tmp_path/'a', '--download']):
+        call('evaluate', *how, *quick, check=0)
+    assert len([*(tmp_path/'a').glob('scores_*.json')]) == 1
+    for other in (['--hard'], ['--loss', 'kl', '--teacher', 'mlp', '--teacher-epochs', 1], ['--seed', 1]):
+        call('evaluate', 'a', *other, *quick, check=0)
+    assert len([*(tmp_path/'a').glob('scores_*.json')]) == 4
+
+
 def test_validation_from_the_command_line(call, tmp_path):
     "It is printed, and stands in the record and in the set; the score is one on all the data's test images."
     args = ['distill', 'dc', '--iters', 2, '--out', 'a', *SMALL]
@@ -241,6 +574,37 @@ def test_tensorboard(call, tmp_path):
     seen.Reload()
     record = json.loads((tmp_path/'a'/'history.json').read_text())
     assert [(e.step, e.value) for e in seen.Scalars('loss')] == [(r['iter'], pytest.approx(r['loss'])) for r in record]
+
+
+class Writer:
+    "What is asked of TensorBoard."
+    all: list = []
+    def __init__(self, folder, purge_step, flush_secs):
+        self.folder, self.purge_step, self.seen, self.open = folder, purge_step, [], True
+        Writer.all.append(self)
+    def add_scalar(self, name, value, step):
+        assert self.open
+        self.seen.append((name, value, step))
+    def close(self):
+        self.open = False
+
+
+def test_tensorboard_is_told_every_number(tmp_path, monkeypatch):
+    "Without the package: what the record says, step by step; where a run goes on, later points are replaced."
+    fake = types.ModuleType('torch.utils.tensorboard')
+    fake.SummaryWriter = Writer
+    monkeypatch.setitem(sys.modules, 'torch.utils.tensorboard', fake)
+    monkeypatch.setattr(Writer, 'all', [])
+    def made(iters):
+        kw = dict(width=8, batch_real=10, device='cpu', iters=iters)
+        return distill('dc', 'digits', 1, tmp_path/'a', tensorboard=tmp_path/'board', **kw)
+    made(2)
+    made(3)
+    one, two = Writer.all
+    assert [(w.folder, w.purge_step, w.open) for w in (one, two)] == [(str(tmp_path/'board'), k, False) for k in (1, 3)]
+    record = json.loads((tmp_path/'a'/'history.json').read_text())
+    assert one.seen + two.seen == [(n, v, r['iter']) for r in record for n, v in r.items() if n != 'iter']
+    assert {n for n, *_ in two.seen} >= {'loss', 'seconds'}
 
 
 STARTED = dict(dc=dict(width=8, batch_real=10), sre2l=dict(backbones='resnet18', width=8, squeeze_epochs=1),
@@ -278,7 +642,7 @@ def test_a_wrong_start_is_one_line(call, tmp_path):
 
 
 @pytest.mark.parametrize('name, words', [('dc', 'and can go on from there'),
-                                         ('sre2l', 'but other images')])
+                                         ('sre2l', 'in another folder (--out) or with --fresh')])
 def test_a_long_run_says_what_would_be_quick(name, words):
     "After five seconds, if it will take more than ten minutes."
     m = get_method(name)('digits', 1, device='cpu', iters=1000)
@@ -287,6 +651,17 @@ def test_a_long_run_says_what_would_be_quick(name, words):
     assert words in _first_look(m, 6.) and 'take about 50 min' in _first_look(m, 6.)
     m.k = 100
     assert _first_look(m, 6.) is None                     # a minute in all
+    m.k = 3
+    assert '--iters 3 takes 6 min' in _first_look(m, 360.)             # not fewer than are done
+
+
+def test_it_says_so_once(walk, heard, tmp_path, monkeypatch):
+    "Not after every step, and not to somebody who goes on."
+    monkeypatch.setattr(loop, '_first_look', lambda m, took: 'a hint')
+    run(walk(), tmp_path)
+    assert heard().count('a hint') == 1
+    run(walk(iters=5), tmp_path)
+    assert heard().count('a hint') == 0
 
 
 @pytest.mark.parametrize('every', [0, -1, True, 1.5])

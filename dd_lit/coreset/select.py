@@ -146,6 +146,7 @@ class _Select(Method):
     def setup(self) -> None:
         check_ipc(self.ipc, self.data)
         self.labels = self.images = None
+        self.indices: Any = None
 
     def step(self) -> float:
         d, self.indices = self.data, self.choose()
@@ -156,6 +157,13 @@ class _Select(Method):
         ds = super().result()
         ds.meta['indices'] = self.indices.tolist()   # which training images these are
         return ds
+
+    def state_dict(self) -> dict:
+        return super().state_dict() | dict(indices=self.indices)
+
+    def load_state_dict(self, s: dict) -> None:
+        super().load_state_dict(s)
+        self.indices = s['indices']
 
     def _network(self):
         d, c = self.data, self.cfg
