@@ -28,6 +28,7 @@ METHODS = dict(
     random={}, herding={}, k_center={}, forgetting={},
     dc=GRADIENT, dc_m=GRADIENT, dc_md=GRADIENT, dc_mdo=GRADIENT, dc_mda=GRADIENT,
     sre2l=SQUEEZE | dict(iters=100, flip=False), cda=SQUEEZE | dict(iters=100, flip=False, lr=.1),
+    dwa=SQUEEZE | dict(iters=100, lr=.1, crop=1., jitter=2), lpld=SQUEEZE | dict(iters=100, flip=False, lr=.1),
     gvbsm=SQUEEZE | dict(iters=100, flip=False, lr=.1, backbones=THREE),
     rded=SQUEEZE | dict(pool=100), ogm=SQUEEZE | dict(iters=30, lr=.05, pool=100),
     lgm=FLOW, sfm=FLOW)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DSA_PARAMS', 'Augment', 'DSA', 'DCAugment', 'make_augment', 'draw_boxes', 'crop_resize', 'patch_crop',
-           'patch_augment', 'draw_cutmix', 'cutmix']
+           'patch_augment', 'draw_cutmix', 'cutmix', 'draw_mixup', 'mixup']
 
 # %% ../nbs/05_augment.ipynb #767c1978
 import functools
@@ -435,6 +435,11 @@ def patch_augment(
     return augment
 
 # %% ../nbs/05_augment.ipynb #8709ff80
+def _share(alpha: float, generator: Generator) -> Tensor:
+    "A number from Beta(alpha, alpha); 1 if alpha is so small that nothing is left of either part."
+    g = torch.ops.aten._standard_gamma(torch.full((2,), float(alpha)), generator=generator)
+    return g[0]/g.sum() if g.sum() > 0 else torch.ones(())
+
 def draw_cutmix(
     n: int,               # Batch size
     size: Sequence[int],  # (height, width)
@@ -444,9 +449,7 @@ def draw_cutmix(
     """Draw one CutMix for a batch (Yun et al. 2019): the same box for all images, a partner for
     each; `lam` is the share of the image that stays."""
     h, w = size
-    two = torch.full((2,), float(alpha))
-    g = torch.ops.aten._standard_gamma(two, generator=generator)
-    cut = float((1 - g[0]/g.sum()).sqrt())
+    cut = float((1 - _share(alpha, generator)).sqrt())
     cy, cx = (int(torch.randint(s, (), generator=generator)) for s in (h, w))
     bh, bw = int(h*cut), int(w*cut)
     top, left = cy - bh//2, cx - bw//2
@@ -463,3 +466,20 @@ def cutmix(
     inside = torch.zeros(x.shape[-2:], dtype=torch.bool, device=x.device)
     inside[t:b, l:r] = True
     return torch.where(inside, x[drawn['partner'].to(x.device)], x)
+
+# %% ../nbs/05_augment.ipynb #ad066da0
+def draw_mixup(
+    n: int,               # Batch size
+    generator: Generator, # Where the random numbers come from
+    alpha: float = .8,    # The share is drawn from Beta(alpha, alpha)
+) -> dict:                # partner int64 [n]; lam, the share of the image that stays
+    "Draw one MixUp for a batch (Zhang et al. 2018): the same share for all, a partner for each."
+    lam = float(_share(alpha, generator))
+    return dict(partner=torch.randperm(n, generator=generator), lam=lam)
+
+def mixup(
+    x: Tensor,   # [B,C,H,W]
+    drawn: dict, # What `draw_mixup` returned
+) -> Tensor:     # [B,C,H,W]
+    "Mix each image with its partner."
+    return drawn['lam']*x + (1 - drawn['lam'])*x[drawn['partner'].to(x.device)]

@@ -221,6 +221,8 @@ _BUILT_IN = {
     'gradient.dc': ('dc', 'dc_m', 'dc_md', 'dc_mdo', 'dc_mda'),
     'statistics.sre2l': ('sre2l',),
     'statistics.cda': ('cda',),
+    'statistics.dwa': ('dwa',),
+    'statistics.lpld': ('lpld',),
     'statistics.gvbsm': ('gvbsm',),
     'orthogonal.ogm': ('ogm',),
     'flow.linear_gradient': ('lgm',),

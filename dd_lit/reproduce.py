@@ -45,6 +45,7 @@ from .method import get_method
 from .parallel import first
 from .sets import DistilledSet
 from .settings import parse, sort_out
+from .statistics.lpld import PrunedLabels, prune_labels
 from .teachers import Squeeze, imagenet_backbones, squeeze_all
 from .train import Training
 
@@ -69,7 +70,8 @@ class Recipe:
     on: str | None = None   # Another recipe, whose sets are scored
     teachers: dict | None = None # Who labels: names, and how `squeeze` trains them, or
                                  # weights='torchvision'; None: the networks of the method
-    relabel: dict | None = None  # For `relabel`; live=True: asked while a network learns
+    relabel: dict | None = None  # For `relabel`; live=True: asked while a network learns;
+                                 # prune=.9: `prune_labels`
     also: list = field(default_factory=list)        # [paper, table, row, mean, deviation] elsewhere
     needs: list = field(default_factory=list)       # What whoever runs it must bring
     lacks: list = field(default_factory=list)       # What dd_lit has not: it cannot be run
@@ -176,6 +178,8 @@ def _asks(r: Recipe, c: dict, images: int) -> tuple[list[str], int]:
     how = Squeeze(c.get('squeeze_epochs'), batch_size=c.get('squeeze_batch_size', 64))
     return names, 0 if c.get('teachers') else how.passes(images)
 
+_LIKE = dict(cda='sre2l', dwa='sre2l', lpld='sre2l')     # a step is one of SRe2L's
+
 def _work(r: Recipe, about: dict[str, int]) -> Iterator[_Step]:
     "All that a recipe does with images."
     n = r.ipc*about['classes'] or about['images']
@@ -197,7 +201,7 @@ def _work(r: Recipe, about: dict[str, int]) -> Iterator[_Step]:
         like = 'dc' if r.method in ('dc_m', 'dc_md') else r.method
         yield 'match', like, r.ipc, made*about['classes']
     elif c.get('iters', 0) > 1:                     # one: it chooses, or cuts crops
-        yield 'match', r.method, 0, made*n
+        yield 'match', _LIKE.get(r.method, r.method), 0, made*n
 
 def _seconds(step: _Step, size: int, timed: list[dict]) -> tuple[float, bool] | None:
     "(seconds of one, scaled from another?); None if nothing like it was timed."
@@ -457,18 +461,23 @@ class _Run:
     def labels(self, s: int, ds: DistilledSet, seed: int) -> LabelSource | None:
         "What a soft loss is told; None: the set's own labels, or none."
         how = dict(self.r.relabel or {})
+        prune = how.pop('prune', None)
         if not how or self.how.get('loss', 'ce') in HARD_LOSSES:
             return None
         if how.pop('live', False):
             return LiveLabels(ds, self.teachers(s), **self.views(ds) | how, seed=seed)
         path = self.labels_in(s)
         if not (path/'labels.json').exists():
-            t0 = time.perf_counter()
-            relabel(ds, self.teachers(s), path=path, seed=seed_of(s, 'labels'), **how)
+            t0, how['seed'] = time.perf_counter(), seed_of(s, 'labels')
+            if prune is None:
+                relabel(ds, self.teachers(s), path=path, **how)
+            else:
+                live = LiveLabels(ds, self.teachers(s), **how)
+                prune_labels(ds, live, prune, how['seed'], path)
             if first():
                 took = dict(seconds=round(time.perf_counter() - t0, 2))
                 atomic_write(path/'seconds.json', json.dumps(took))
-        return SoftLabels.load(path)
+        return SoftLabels.load(path) if prune is None else PrunedLabels.load(path)
 
     @property
     def mark(self) -> str:

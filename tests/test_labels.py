@@ -166,3 +166,42 @@ def test_labels_mix_no_devices():
             assert LOSSES[n](s, t, y).device.type == 'cuda', n
         for f in (cosine_loss, infonce, stated_bound, best_bound):
             assert f(s, t).device.type == 'cuda'
+
+
+@given(n=st.integers(1, 9), size=st.integers(1, 9), epochs=st.integers(1, 3), alpha=st.floats(1e-3, 50),
+       mix=st.sampled_from([True, False, 'cutmix', 'mixup']), seed=st.integers(0, 2**31))
+def test_stored_views_are_the_live_ones(n, size, epochs, alpha, mix, seed):
+    "Whatever is mixed, and however many images a batch has: the same views, labels of just these, the same classes."
+    from dd_lit.labels.soft import LiveLabels, relabel
+    x, y, t = images(n), torch.arange(n) % 3, tiny('instance').eval()
+    how = dict(epochs=epochs, batch_size=size, crop=.5, mix=mix, mixup_alpha=alpha, seed=seed)
+    live, stored = LiveLabels(x, t, **how), relabel(x, t, dtype=torch.float32, chunk=2, **how)
+    for e in range(epochs):
+        for (v, z, h), (w, q, k) in zip(live.epoch(e, x, y), stored.epoch(e, x, y), strict=True):
+            assert torch.equal(v, w) and torch.equal(z, q) and torch.equal(h, k)
+            assert v.isfinite().all() and len(v) == len(h) <= size
+
+
+@given(n=st.integers(1, 9), size=st.integers(1, 4), epochs=st.integers(1, 6), prune=st.floats(0, .99),
+       mix=st.sampled_from([True, False, 'mixup']), seed=st.integers(0, 2**31))
+def test_pruned_labels_are_some_of_all(n, size, epochs, prune, mix, seed):
+    "As many as said, each once, each as it was; an epoch draws as many batches as it had; too much is refused."
+    from dd_lit.labels.soft import LiveLabels
+    from dd_lit.statistics.lpld import prune_labels
+    x, t = images(n), tiny('instance').eval()
+    live = LiveLabels(x, t, epochs=epochs, batch_size=size, crop=.5, mix=mix, seed=seed)
+    per = -(-n//size)
+    left = int(round((1 - prune)*epochs*per, 6))
+    if left < 1:
+        with pytest.raises(ValueError, match='prune: expected a share'):
+            prune_labels(x, live, prune, seed)
+        return
+    few, every = prune_labels(x, live, prune, seed), {b['at']: b for e in range(epochs) for b in live.batches(e)}
+    kept = [few.batch(i) for i in range(len(few))]
+    assert len(few) == left == len({b['at'] for b in kept})
+    for b in kept:
+        v = live.view(x, every[b['at']])
+        assert torch.equal(few.view(x, b), v)
+        assert torch.allclose(few.logits(b), live.logits(every[b['at']], v), atol=1e-2, rtol=1e-2)
+    drawn = [b['at'] for b in few.batches(epochs - 1)]
+    assert len(drawn) == per and set(drawn) <= {b['at'] for b in kept}

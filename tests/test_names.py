@@ -49,7 +49,9 @@ from dd_lit.reproduce import NEUTRAL
 from dd_lit.sets import DistilledSet, load_set, save_set, set_bytes, set_to_folder, show_set
 from dd_lit.statistics.bn_matching import StatMatcher
 from dd_lit.statistics.cda import CDASettings
+from dd_lit.statistics.dwa import DWASettings
 from dd_lit.statistics.gvbsm import GVBSMSettings
+from dd_lit.statistics.lpld import LPLDSettings
 from dd_lit.statistics.sre2l import SRe2LSettings
 from dd_lit.study.cross_architecture import SIX
 from dd_lit.teachers import FOUR
@@ -69,8 +71,8 @@ def small(channels=1, size=8, soft=None):
 # --- Methods and their settings ---
 
 SETTINGS = dict(rded=RDEDSettings, herding=ChosenByNetwork, k_center=ChosenByNetwork, dc=DCSettings,
-                sre2l=SRe2LSettings, cda=CDASettings, gvbsm=GVBSMSettings, ogm=OGMSettings, lgm=LGMSettings,
-                sfm=SFMSettings)
+                sre2l=SRe2LSettings, cda=CDASettings, dwa=DWASettings, lpld=LPLDSettings, gvbsm=GVBSMSettings,
+                ogm=OGMSettings, lgm=LGMSettings, sfm=SFMSettings)
 CLASSES = dict(rded=RDED, herding=Herding, k_center=KCenter, forgetting=Forgetting, dc=DC, dc_m=DCM, dc_md=DCMD,
                dc_mdo=DCMDO, dc_mda=DCMDA)
 

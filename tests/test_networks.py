@@ -26,7 +26,7 @@ def cache(tmp_path_factory):
     return str(tmp_path_factory.mktemp('cache'))
 
 
-@pytest.mark.parametrize('method', ['sre2l', 'cda', 'gvbsm', 'ogm'])
+@pytest.mark.parametrize('method', ['sre2l', 'cda', 'dwa', 'lpld', 'gvbsm', 'ogm'])
 def test_result_in_on_step_changes_nothing(method, data, cache):
     """The same images to the last bit, with and without `result()` and questions of one's own to the networks after
     every step (test_seeds.py asks all methods; here are two networks in turn, with memory, and dropped layers)."""
@@ -38,6 +38,8 @@ def test_result_in_on_step_changes_nothing(method, data, cache):
     before = generators()
     if method == 'gvbsm':
         kw |= dict(backbones=('resnet18', 'convnet3'), drop=.6)
+    if method == 'lpld':                                # a batch is a class, without memory
+        kw |= dict(batch_size=1, alpha=0.)
     if method == 'ogm':
         kw |= dict(pool=30)
     plain = run(get_method(method)(data, 2, seed=1, device='cpu', **kw))
@@ -65,7 +67,7 @@ def stop(o):
         raise Stop
 
 
-@pytest.mark.parametrize('method', ['sre2l', 'cda', 'gvbsm'])
+@pytest.mark.parametrize('method', ['sre2l', 'cda', 'dwa', 'lpld', 'gvbsm'])
 @pytest.mark.parametrize('net', ['mobilenetv2_05', 'noisy'])
 def test_networks_that_draw(method, net, data, cache, tmp_path, counted):
     """With dropout inside: same seed, same images, whatever the caller drew before; resumed, the same again; another
@@ -116,7 +118,7 @@ def test_the_seed_decides_the_networks(data, cache):
     assert a == c != b
 
 
-@pytest.mark.parametrize('method', ['sre2l', 'cda', 'gvbsm', 'ogm'])
+@pytest.mark.parametrize('method', ['sre2l', 'cda', 'dwa', 'lpld', 'gvbsm', 'ogm'])
 def test_lent_networks_come_back(method, data):
     "Modes, wishes for gradients, gradients, hooks and buffers of teachers, after a run and in the middle of it."
     with local_seed(0, 'lent'):

@@ -82,6 +82,7 @@ def here(tmp_path, monkeypatch):
 WEIGHTS = 'somebodys:Net:weights=net.safetensors,input_norm=data'
 FAST: dict = dict(iters=1, crop=1., flip=False)
 OWN: dict = dict(sre2l=dict(teachers=WEIGHTS, **FAST), cda=dict(teachers=WEIGHTS, **FAST),
+                 dwa=dict(teachers=WEIGHTS, **FAST), lpld=dict(teachers=WEIGHTS, **FAST),
                  gvbsm=dict(teachers=[WEIGHTS], **FAST),
                  ogm=dict(teachers=dict(a=WEIGHTS), factor=1, pool=9, tries=1, **FAST),
                  rded=dict(backbone=WEIGHTS, factor=1, pool=9, tries=1), sfm=dict(backbone=WEIGHTS, iters=1),
@@ -104,7 +105,7 @@ def test_every_method_takes_it_and_says_which(method, here, data):
 
 
 @pytest.mark.filterwarnings('ignore:teacher')
-@pytest.mark.parametrize('method', ['sre2l', 'cda', 'gvbsm', 'ogm', 'rded', 'sfm', 'lgm'])
+@pytest.mark.parametrize('method', ['sre2l', 'cda', 'dwa', 'lpld', 'gvbsm', 'ogm', 'rded', 'sfm', 'lgm'])
 def test_a_module_comes_back_as_it_was(method, here, data):
     here.train()
     grads = [p.requires_grad for p in here.parameters()]

@@ -168,7 +168,9 @@ FIXED = dict(sre2l=dict(backbones='resnet18', width=8, squeeze_epochs=1), random
              ogm=dict(backbones='resnet18', width=8, squeeze_epochs=1), rded=dict(backbone='convnet3', width=8,
                                                                                        squeeze_epochs=1),
              gvbsm=dict(backbones='resnet18', width=8, squeeze_epochs=1),
-             cda=dict(backbones='resnet18', width=8, squeeze_epochs=1))
+             cda=dict(backbones='resnet18', width=8, squeeze_epochs=1),
+             dwa=dict(backbones='resnet18', width=8, squeeze_epochs=1),
+             lpld=dict(backbones='resnet18', width=8, squeeze_epochs=1))
 
 
 @pytest.mark.parametrize('name', FIXED)

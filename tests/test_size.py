@@ -169,7 +169,8 @@ FEW = dict(
     random={}, rded=dict(pool=8, squeeze_epochs=1, width=8), dc=dict(iters=2, width=8, batch_real=4),
     dc_mdo=dict(iters=2, width=8, batch_real=4), herding=dict(width=8, epochs=1), k_center=dict(width=8, epochs=1),
     forgetting=dict(width=8, epochs=2), sre2l=dict(iters=2, squeeze_epochs=1, width=8, init='real'),
-    cda=dict(iters=2, squeeze_epochs=1, width=8),
+    cda=dict(iters=2, squeeze_epochs=1, width=8), dwa=dict(iters=2, squeeze_epochs=1, width=8),
+    lpld=dict(iters=2, squeeze_epochs=1, width=8),
     gvbsm=dict(iters=2, squeeze_epochs=1, width=8, backbones=('convnet3', 'resnet18')),
     ogm=dict(iters=2, squeeze_epochs=1, width=8, pool=8), sfm=dict(iters=2, width=8, pretrain=dict(epochs=1)),
     lgm=dict(iters=2, width=8, pretrain=dict(epochs=1)))

@@ -1,6 +1,12 @@
 """Statistical matching and soft labels from the command line, and one whole way through the library."""
 import json
 
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dd_lit.core import rng
+
 TINY = ('width=8', 'squeeze_epochs=1', 'squeeze_augment=crop')
 
 
@@ -23,6 +29,8 @@ def test_cli_errors(call, tmp_path, monkeypatch):
     monkeypatch.setenv('DD_LIT_CACHE', str(tmp_path/'cache'))
     for method, settings, word in (('sre2l', ["backbones=('convnet3',)"], 'batch normalisation'),
                                    ('sre2l', ['alpha=1.0'], 'alpha'),
+                                   ('cda', ['curriculum=sine'], 'curriculum: expected one of cosine'),
+                                   ('dwa', ['rho=-1'], 'rho'), ('lpld', ['loop=original'], 'loop'),
                                    ('gvbsm', ['bn=False', 'conv=False'], 'at least one')):
         p = call('distill', method, '--set', *settings, *TINY, '--ipc', '1', '--iters', '1', '--out', 'x')
         assert p.returncode == 2 and word in p.stderr and len(p.stderr.strip().splitlines()) == 1, p.stderr
@@ -42,3 +50,43 @@ def test_stored_labels_follow_the_set(tmp_path):
     a, _ = relabel(ds.images, [t], **kw), relabel(ds.images, [t], path=tmp_path/'l', chunk=3, **kw)
     ev = dict(repeats=1, loss='mse_ce', hard=False, model_kw=dict(width=8))
     assert evaluate(ds, data, soft=a, **ev).top1 == evaluate(ds, data, soft=SoftLabels.load(tmp_path/'l'), **ev).top1
+
+
+@given(sizes=st.lists(st.integers(1, 20), min_size=1, max_size=6), tens=st.integers(-3, 6), seed=st.integers(0, 2**31))
+def test_moments_of_parts_are_those_of_the_whole(sizes, tens, seed):
+    "However the data are cut up, and however far their mean is from zero."
+    from dd_lit.statistics.lpld import merge_moments
+    whole = torch.randn(sum(sizes), 3, generator=rng(seed), dtype=torch.float64) + 10.**tens
+    got = None
+    for part in whole.split(sizes):
+        got = merge_moments(got, (len(part), part.mean(0), (part - part.mean(0)).square().sum(0)))
+    n, mean, squares = got
+    assert n == len(whole) and torch.allclose(mean, whole.mean(0), rtol=1e-12, atol=1e-12)
+    assert torch.allclose(squares/n, whole.var(0, unbiased=False), rtol=1e-6, atol=1e-9)
+
+
+@given(k=st.integers(0, 99), least=st.floats(.01, 1), milestone=st.floats(.01, 1),
+       name=st.sampled_from(['cosine', 'linear', 'step']))
+def test_a_curriculum_only_falls(k, least, milestone, name):
+    "From the whole image to the smallest share, never back; at the milestone it is there."
+    from dd_lit.statistics.cda import crop_floor
+    here, after = (crop_floor(i, 100, least, name, milestone) for i in (k, k + 1))
+    assert least <= after <= here <= 1 + 1e-12
+    assert crop_floor(0, 100, least, name, milestone) == 1 or least + (1 - least) == crop_floor(0, 100, least, name)
+    assert k < 100*milestone or abs(here - least) < 1e-12
+
+
+@given(steps=st.integers(1, 6), rho=st.floats(0, 1), seed=st.integers(0, 2**31))
+def test_weights_move_no_further_than_rho(steps, rho, seed):
+    "And the network stays where it was, whether its weights want gradients or not."
+    from dd_lit.core import local_seed
+    from dd_lit.statistics.dwa import ascend
+    with local_seed(seed):
+        net = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3)).double()
+    net.requires_grad_(seed % 2 == 0)
+    before = {n: p.clone() for n, p in net.named_parameters()}
+    x, y = torch.randn(6, 4, generator=rng(seed), dtype=torch.float64), torch.arange(6) % 3
+    moved = ascend(net, x, y, steps, rho)
+    far = torch.stack([(moved[n] - p).square().sum() for n, p in before.items()]).sum().sqrt()
+    assert far <= rho*(1 + 1e-9) and (steps > 1 or far >= rho*(1 - 1e-6))
+    assert all(torch.equal(before[n], p) and p.grad is None for n, p in net.named_parameters())

@@ -17,9 +17,17 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
-from ..augment import crop_resize, cutmix, draw_boxes, draw_cutmix, make_augment
+from ..augment import (
+    crop_resize,
+    cutmix,
+    draw_boxes,
+    draw_cutmix,
+    draw_mixup,
+    make_augment,
+    mixup,
+)
 from ..core import atomic_write, check_soft, digest, local_seed, progress, rng
 from ..models import (
     borrowed,
@@ -94,7 +102,9 @@ class LabelSource:
         augment = make_augment(self.settings.get('augment'))
         if augment is not None:               # drawn again from the seed: nothing to store
             v = augment(v, rng(self.settings['seed'], 'augment', *b['at']))
-        return cutmix(v, b['mix']) if b['mix'] else v
+        if not b['mix']:
+            return v
+        return cutmix(v, b['mix']) if 'box' in b['mix'] else mixup(v, b['mix'])
 
     def hard(self, y: Tensor, b: dict) -> Tensor: # [n]
         "True class of the larger part of each image."
@@ -112,12 +122,16 @@ class LabelSource:
 class ViewSettings(Settings):
     "Which views of the images, and how the teachers are asked."
     epochs: int = setting(300, 'passes over the images', low=1)
-    batch_size: int = setting(64, 'views in a batch; they share a CutMix box', low=1)
+    batch_size: int = setting(64, 'views in a batch; they share a CutMix box, a MixUp share', low=1)
     seed: int = setting(0, 'decides all views')
     crop: float = setting(.08, 'smallest share of the area in a random crop; 1 for no crops',
                           above=0, high=1)
     flip: bool = setting(True, 'mirror half of the views')
-    mix: bool = setting(True, 'CutMix')
+    mix: bool | str = setting(True, "CutMix; 'mixup': MixUp in its place; False: neither",
+                              among=('cutmix', 'mixup'))
+    mixup_alpha: float = setting(.8, "MixUp's share is drawn from Beta(alpha, alpha)", above=0)
+    train_mode: bool = setting(False, 'the teachers answer in training mode, their batch norms by '
+                               "the batch's own statistics (SRe2L's release for CIFAR)")
     normalize: bool = setting(True, 'logit normalisation of several teachers (G-VBSM, Eq. 8)')
     temperature: float = setting(1., 'logits are divided by it (G-VBSM, Eq. 3); losses with a '
                                  'temperature of their own want 1', above=0)
@@ -134,8 +148,11 @@ class ViewSettings(Settings):
 
     def record(self) -> dict:
         "All of them that decide the labels, as they are stored."
-        own = {k: v for k, v in self.to_dict().items() if k not in ('mix', 'augment', 'soft_kind')}
-        own |= dict(cutmix=self.mix, temperature=float(self.temperature))
+        told_apart = 'mix', 'mixup_alpha', 'train_mode', 'augment', 'soft_kind'
+        own = {k: v for k, v in self.to_dict().items() if k not in told_apart}
+        own |= dict(cutmix=self.mix in (True, 'cutmix'), temperature=float(self.temperature))
+        own |= dict(mixup=float(self.mixup_alpha)) if self.mix == 'mixup' else {}
+        own |= dict(train_mode=True) if self.train_mode else {}
         return own | (dict(augment=self.augment) if self.augment else {})
 
 # %% ../../nbs/labels/soft.ipynb #dce8106f
@@ -169,8 +186,8 @@ def _answers(teachers, v):
     return [t(v.to(device_of(t))).to(v.device) for t in teachers]    # each where it lives
 
 class LiveLabels(LabelSource):
-    """Labels on the fly: the teachers are asked in every step of training, in evaluation mode, and
-    come back as they were."""
+    """Labels on the fly: the teachers are asked in every step of training, in evaluation mode unless
+    `train_mode` says otherwise, and come back as they were."""
     def __init__(self,
         images: DistilledSet | Tensor,             # A set, or its images [N,C,H,W]
         teachers: Any,                             # Networks that answer with logits [n,classes];
@@ -201,12 +218,18 @@ class LiveLabels(LabelSource):
                      else torch.tensor([[0., 0., 1., 1.]]).expand(n, 4))
             flip = (torch.rand(n, generator=g) < .5 if s['flip']
                     else torch.zeros(n, dtype=torch.bool))
-            mix = draw_cutmix(n, self.size, g) if s['cutmix'] else None
+            mix = self._mix(n, g)
             yield dict(at=(e, k), index=i, boxes=boxes, flip=flip, mix=mix)
+
+    def _mix(self, n: int, g: Generator) -> dict | None:
+        "CutMix or MixUp of a batch, or neither."
+        if 'mixup' in self.settings:
+            return draw_mixup(n, g, self.settings['mixup'])
+        return draw_cutmix(n, self.size, g) if self.settings['cutmix'] else None
 
     @torch.no_grad()
     def _ask(self, b, v):
-        "The teachers' label of the views `v` of batch `b`; they are in evaluation mode."
+        "The teachers' label of the views `v` of batch `b`; they are in the mode that is asked for."
         with local_seed(self.settings['seed'], 'teachers', *b['at']):   # a teacher may draw even so
             each = _answers(self.teachers, v)
         for z in each:
@@ -221,7 +244,7 @@ class LiveLabels(LabelSource):
 
     def logits(self, b: dict, v: Tensor) -> Tensor: # [n,C]
         "The teachers' logits for the views `v` [n,C,H,W] of batch `b`."
-        with borrowed(*self.teachers):
+        with borrowed(*self.teachers, train=self.settings.get('train_mode', False)):
             return self._ask(b, v)
 
 # %% ../../nbs/labels/soft.ipynb #a1f70f72
@@ -323,9 +346,9 @@ class SoftLabels(LabelSource):
             at = slice(start, min(start + s['batch_size'], s['n']))
             b = {m: c[m][r, at] for m in c if m not in ('cut', 'lam', 'partner')}
             mix = None
-            if s['cutmix']:
-                mix = dict(partner=c['partner'][r, at].long(), box=tuple(c['cut'][r, k].tolist()),
-                           lam=c['lam'][r, k].item())
+            if 'partner' in c:
+                mix = dict(partner=c['partner'][r, at].long(), lam=c['lam'][r, k].item())
+                mix |= dict(box=tuple(c['cut'][r, k].tolist())) if 'cut' in c else {}
             yield dict(at=(e, k), **b, mix=mix)
 
     def logits(self, b: dict, v: Tensor | None = None) -> Tensor: # [n,C]
@@ -362,8 +385,9 @@ def _join(bs):
     if bs[0]['mix']:
         mixes = [b['mix'] for b in bs]
         row |= dict(partner=cat(mixes, 'partner', torch.int32),
-                    cut=torch.tensor([m['box'] for m in mixes], dtype=torch.int16),
                     lam=torch.tensor([m['lam'] for m in mixes], dtype=torch.float64))
+        if 'box' in mixes[0]:
+            row |= dict(cut=torch.tensor([m['box'] for m in mixes], dtype=torch.int16))
     return row
 
 def _chunks(live, x, chunk, keep, part=(0, 1)):

@@ -47,6 +47,7 @@ class StatMatcher:
                 raise ValueError(f"targets: nothing is known about layer {n!r}")
         self.targets, self.measure, self.alpha = targets, measure, alpha
         self.weights = dict(weights or {})
+        self.of_statistic: tuple[float, ...] = ()       # weight of each statistic; (): 1
         self.watched, self.active = dict(layers), set(layers)
         self.totals: dict[str, list[Tensor]] = {}       # the memory
         self.seen: dict[str, tuple[Tensor, ...]] = {}   # of the last forward pass
@@ -67,7 +68,9 @@ class StatMatcher:
     def _term(self, name: str, stats: tuple[Tensor, ...]) -> Tensor:
         "The distance of one layer."
         both = zip(stats, self._remember(name, stats), self.targets[name], strict=True)
-        distances = (sds_distance(s, total, target.to(s)) for s, total, target in both)
+        distances = [sds_distance(s, total, target.to(s)) for s, total, target in both]
+        if self.of_statistic:
+            distances = [w*d for w, d in zip(self.of_statistic, distances, strict=True)]
         return self.weights.get(name, 1.)*reduce(add, distances)
     def terms(self) -> dict[str, Tensor]: # name -> scalar
         """The distance of every layer that the last forward pass went through.
@@ -133,7 +136,8 @@ class BNMatcher(StatMatcher):
     def __init__(self,
         model: nn.Module,        # A trained network with batch norm, in evaluation mode
         alpha: float = 0.,       # Memory of past batches, in [0,1)
-        first_weight: float = 1. # Weight of the first batch norm (SRe2L's release: 10)
+        first_weight: float = 1., # Weight of the first batch norm (SRe2L's release: 10)
+        var_weight: float = 1.   # Weight of the variances beside the means (DWA: 11 or 2)
     ):
         layers = bn_layers(model)
         if not layers:
@@ -141,6 +145,7 @@ class BNMatcher(StatMatcher):
                              f"{type(model).__name__} has none")
         targets = {n: _running(m) for n, m in layers.items()}
         super().__init__(layers, targets, bn_stats, alpha, {next(iter(layers)): first_weight})
+        self.of_statistic = 1., var_weight
     def loss(self) -> Tensor: # Scalar
         "The loss after a forward pass in evaluation mode; a `ValueError` in training mode."
         if any(m.training for m in self.watched.values()):
