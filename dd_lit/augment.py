@@ -435,11 +435,6 @@ def patch_augment(
     return augment
 
 # %% ../nbs/05_augment.ipynb #8709ff80
-def _share(alpha: float, generator: Generator) -> Tensor:
-    "A number from Beta(alpha, alpha); 1 if alpha is so small that nothing is left of either part."
-    g = torch.ops.aten._standard_gamma(torch.full((2,), float(alpha)), generator=generator)
-    return g[0]/g.sum() if g.sum() > 0 else torch.ones(())
-
 def draw_cutmix(
     n: int,               # Batch size
     size: Sequence[int],  # (height, width)
@@ -449,7 +444,9 @@ def draw_cutmix(
     """Draw one CutMix for a batch (Yun et al. 2019): the same box for all images, a partner for
     each; `lam` is the share of the image that stays."""
     h, w = size
-    cut = float((1 - _share(alpha, generator)).sqrt())
+    two = torch.full((2,), float(alpha))
+    g = torch.ops.aten._standard_gamma(two, generator=generator)
+    cut = float((1 - g[0]/g.sum()).sqrt())
     cy, cx = (int(torch.randint(s, (), generator=generator)) for s in (h, w))
     bh, bw = int(h*cut), int(w*cut)
     top, left = cy - bh//2, cx - bw//2
@@ -474,8 +471,9 @@ def draw_mixup(
     alpha: float = .8,    # The share is drawn from Beta(alpha, alpha)
 ) -> dict:                # partner int64 [n]; lam, the share of the image that stays
     "Draw one MixUp for a batch (Zhang et al. 2018): the same share for all, a partner for each."
-    lam = float(_share(alpha, generator))
-    return dict(partner=torch.randperm(n, generator=generator), lam=lam)
+    two = torch.full((2,), float(alpha), dtype=torch.float64)     # room for small ones
+    g = torch.ops.aten._standard_gamma(two, generator=generator)
+    return dict(partner=torch.randperm(n, generator=generator), lam=float(g[0]/g.sum()))
 
 def mixup(
     x: Tensor,   # [B,C,H,W]

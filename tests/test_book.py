@@ -16,7 +16,8 @@ EXERCISES = [
     'what_is_dataset_distillation', 'coreset/select', 'flow/features', 'flow/inherit', 'flow/linear_gradient',
     'flow/pyramid', 'flow/theorems', 'gradient/distance', 'gradient/hypothesis', 'gradient/multilevel',
     'gradient/schedule', 'labels/gift', 'labels/kd', 'labels/losses', 'labels/theorem', 'orthogonal/bn_gradient',
-    'orthogonal/muon', 'orthogonal/polar', 'orthogonal/pseudo_gradient']
+    'orthogonal/muon', 'orthogonal/polar', 'orthogonal/pseudo_gradient',
+    'statistics/cda', 'statistics/dwa', 'statistics/lpld']
 
 
 def cells(path) -> list: # (type, source, outputs) of every cell

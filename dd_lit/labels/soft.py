@@ -129,7 +129,7 @@ class ViewSettings(Settings):
     flip: bool = setting(True, 'mirror half of the views')
     mix: bool | str = setting(True, "CutMix; 'mixup': MixUp in its place; False: neither",
                               among=('cutmix', 'mixup'))
-    mixup_alpha: float = setting(.8, "MixUp's share is drawn from Beta(alpha, alpha)", above=0)
+    mixup_alpha: float = setting(.8, "MixUp's share is drawn from Beta(alpha, alpha)", low=.01)
     train_mode: bool = setting(False, 'the teachers answer in training mode, their batch norms by '
                                "the batch's own statistics (SRe2L's release for CIFAR)")
     normalize: bool = setting(True, 'logit normalisation of several teachers (G-VBSM, Eq. 8)')
@@ -186,8 +186,8 @@ def _answers(teachers, v):
     return [t(v.to(device_of(t))).to(v.device) for t in teachers]    # each where it lives
 
 class LiveLabels(LabelSource):
-    """Labels on the fly: the teachers are asked in every step of training, in evaluation mode unless
-    `train_mode` says otherwise, and come back as they were."""
+    """Labels on the fly: the teachers are asked in every step of training, in evaluation mode
+    (unless `train_mode` says otherwise), and come back as they were."""
     def __init__(self,
         images: DistilledSet | Tensor,             # A set, or its images [N,C,H,W]
         teachers: Any,                             # Networks that answer with logits [n,classes];

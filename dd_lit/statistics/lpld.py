@@ -26,7 +26,7 @@ from ..settings import setting
 from .bn_matching import StatMatcher, bn_layers, bn_stats
 from .sre2l import SRe2L, SRe2LSettings
 
-# %% ../../nbs/statistics/lpld.ipynb #238a4eef
+# %% ../../nbs/statistics/lpld.ipynb #47589e98
 Moments = tuple[float, Tensor, Tensor]      # how many, mean [C], sum of squared deviations [C]
 
 def merge_moments(
@@ -51,8 +51,7 @@ def class_statistics(
 ) -> list[dict[str, tuple[Tensor, Tensor]]]: # A class: layer -> (mean [C], variance [C], by n)
     """Exact moments of every batch norm's input over the training images of each class (LPLD).
 
-    The network is used in evaluation mode and comes back as it was. A `ValueError` for a class
-    without images."""
+    The network is used in evaluation mode and comes back as it was."""
     layers, device, out = bn_layers(net), device_of(net), []
     reader = StatMatcher(layers, {n: () for n in layers}, _counted)
     with borrowed(net), local_seed(0, 'class_statistics'), reader:
@@ -64,8 +63,6 @@ def class_statistics(
                     k, mean, var = many.item(), mean.cpu().double(), var.cpu().double()
                     seen[n] = merge_moments(seen.get(n), (k, mean, k*var))
             reader.seen = {}
-            if not seen:
-                raise ValueError(f"data: class {c} of {data.name} has no training images")
             out.append({n: (m.float(), (s/k).float()) for n, (k, m, s) in seen.items()})
     return out
 
@@ -148,8 +145,8 @@ class PrunedLabels(LabelSource):
     def batches(self, e: int) -> Iterator[dict]:
         "Batches of epoch `e`, drawn with replacement."
         s = self.settings
-        drawn = torch.randint(len(self), (s['per_epoch'],), generator=rng(s['prune_seed'], 'drawn', e))
-        for i in drawn.tolist():
+        gen = rng(s['prune_seed'], 'drawn', e)
+        for i in torch.randint(len(self), (s['per_epoch'],), generator=gen).tolist():
             yield self.batch(i)
     def logits(self, b: dict, v: Tensor | None = None) -> Tensor: # [n,C]
         "The stored logits of batch `b`."
