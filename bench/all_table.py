@@ -27,6 +27,7 @@ THREE = ('resnet18', 'convnet3', 'wrn16_2')
 METHODS = dict(
     random={}, herding={}, k_center={}, forgetting={},
     dc=GRADIENT, dc_m=GRADIENT, dc_md=GRADIENT, dc_mdo=GRADIENT, dc_mda=GRADIENT,
+    dsa=GRADIENT, dm=dict(iters=200, width=32, batch_real=64),
     sre2l=SQUEEZE | dict(iters=100, flip=False), cda=SQUEEZE | dict(iters=100, flip=False, lr=.1),
     dwa=SQUEEZE | dict(iters=100, lr=.1, crop=1., jitter=2), lpld=SQUEEZE | dict(iters=100, flip=False, lr=.1),
     gvbsm=SQUEEZE | dict(iters=100, flip=False, lr=.1, backbones=THREE),

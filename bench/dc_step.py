@@ -11,41 +11,19 @@ import argparse
 import json
 import statistics
 import sys
-import time
 from functools import partial
 
 import torch
-import torch.nn as nn
 
-from dd_lit.core import PeakMemory, atomic_write, provenance, rng
+from dd_lit.core import atomic_write, provenance, rng
 from dd_lit.coreset.select import random_select
 from dd_lit.data import load_data
 from dd_lit.gradient.dc import match_step, matched_params, mean_gradient, param_grads, plain_step
 from dd_lit.gradient.distance import grad_distance
-from dd_lit.models import ReluPool, create_model
+from dd_lit.models import create_model
 from harness import RESULTS
-from timing import rounds
-
-def plainify(model: nn.Module) -> nn.Module:
-    "The same network from torch's own layers: ReLU, then AvgPool2d."
-    for name, m in list(model.named_modules()):
-        if isinstance(m, ReluPool):
-            parent, _, leaf = name.rpartition('.')
-            setattr(model.get_submodule(parent), leaf, nn.Sequential(nn.ReLU(), nn.AvgPool2d(2)))
-    return model
-
-
-def measured(f) -> tuple:
-    "Seconds, rise of memory in MB, and the result of f()."
-    gpu = torch.cuda.is_available()
-    wait = torch.cuda.synchronize if gpu else lambda: None
-    wait()
-    memory = PeakMemory('cuda' if gpu else 'cpu')
-    t = time.perf_counter()
-    r = f()
-    wait()
-    return time.perf_counter() - t, memory.bytes()/2**20, r
-
+from prepared import plainify, real_images
+from timing import measured, rounds
 
 # --- the variants: functions of (network, images, real images of each class) -> loss, gradient in the images ---
 
@@ -151,15 +129,6 @@ def arguments() -> argparse.Namespace:
     ap.add_argument('--compile', action='store_true', help='also torch.compile (needs a C++ compiler, takes a minute)')
     ap.add_argument('--out', default=str(RESULTS/'dc_step.json'))
     return ap.parse_args()
-
-
-def real_images(data, n: int, seed: int, device: str) -> list:
-    "n random images of each class."
-    out = []
-    for c, count in enumerate(data.counts().tolist()):
-        chosen = torch.randperm(int(count), generator=rng(seed, 'real', c))[:n]
-        out.append(data.normalize(data.train_x[data.train_y == c][chosen]).to(device))
-    return out
 
 
 def main():

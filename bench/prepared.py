@@ -1,11 +1,17 @@
-"""What the tables of runs start from: the data, a distilled set, the network that labels it, and its labels."""
+"""What the tables of runs start from: the data, a distilled set, the network that labels it, and its labels; and what
+the benchmarks of one step start from."""
 from functools import lru_cache
 
+import torch
+from torch import nn
+
 from budgets import BUDGET, IPC, TRAIN, squeezing, views
+from dd_lit.core import rng
 from dd_lit.data import ImageData, load_data
 from dd_lit.distill import distill
 from dd_lit.labels.soft import relabel
 from dd_lit.method import get_method
+from dd_lit.models import ReluPool
 from dd_lit.sets import DistilledSet
 from dd_lit.settings import names_of
 from dd_lit.teachers import squeeze
@@ -47,3 +53,21 @@ def teacher_of(data: str):
 def labelled(images, teachers, data: str, **settings):
     "Soft labels in batches of 50, for the views of the data's budget."
     return relabel(images, teachers, batch_size=50, **views(data) | settings)
+
+
+def plainify(model: nn.Module) -> nn.Module:
+    "The same network from torch's own layers: ReLU, then AvgPool2d."
+    for name, m in list(model.named_modules()):
+        if isinstance(m, ReluPool):
+            parent, _, leaf = name.rpartition('.')
+            setattr(model.get_submodule(parent), leaf, nn.Sequential(nn.ReLU(), nn.AvgPool2d(2)))
+    return model
+
+
+def real_images(data, n: int, seed: int, device: str) -> list:
+    "n random images of each class."
+    out = []
+    for c, count in enumerate(data.counts().tolist()):
+        chosen = torch.randperm(int(count), generator=rng(seed, 'real', c))[:n]
+        out.append(data.normalize(data.train_x[data.train_y == c][chosen]).to(device))
+    return out

@@ -25,6 +25,7 @@ NETS = {('convnet3', 28): 1, ('mlp', 28): 1, ('lenet', 28): 1, ('alexnet', 28): 
         ('shufflenet_v2_x0_5', 224): 3}
 NETS |= {(n, 32): 3 for n in FIVE}
 METHODS = [('dc', 28, 1, {}), ('dc', 32, 1, {}), ('dc', 32, 10, {}), ('dc_mdo', 32, 10, {}), ('dc_mda', 32, 10, {}),
+           ('dm', 32, 1, {}), ('dm', 32, 10, {}), ('dm', 32, 50, {}),
            ('gvbsm', 32, 10, dict(backbones=FIVE)), ('sre2l', 32, 10, dict(backbones=('resnet18',))),
            ('ogm', 32, 10, dict(backbones=('resnet18',), factor=1))]
 
@@ -65,10 +66,11 @@ def networks(clock, device, batch: int) -> Iterator[dict]:
 
 
 def methods(clock, device) -> Iterator[dict]:
-    "A step of a method: of gradient matching for each class, of the others for each image."
+    "A step of a method: of what matches classes for each class, of the others for each image."
     for name, side, ipc, own in METHODS:
-        classes, channels = (2 if name.startswith('dc') else 10), (1 if side == 28 else 3)
-        data = images(side, channels, classes, 256 if name.startswith('dc') else 20)
+        by_class = name.startswith(('dc', 'dm'))
+        classes, channels = (2 if by_class else 10), (1 if side == 28 else 3)
+        data = images(side, channels, classes, 256 if by_class else 20)
         if own:
             nets = {n: create_model(n, classes, channels, side, seed=0) for n in own['backbones']}
             own = own | dict(teachers=Backbones(nets).models, cache='/tmp/recipe_cost')
@@ -79,7 +81,7 @@ def methods(clock, device) -> Iterator[dict]:
         def step(made=made):
             made.step()
             made.k += 1
-        units = classes if name.startswith('dc') else classes*ipc
+        units = classes if by_class else classes*ipc
         turns = len(own.get('backbones', ())) or 1                      # every network has its turn
         seconds = sum(timed(step, clock, device) for _ in range(turns))/turns
         yield dict(stage='match', what=name, size=side, ipc=ipc, seconds=seconds/units)

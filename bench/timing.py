@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import torch
 
+from dd_lit.core import PeakMemory
+
 def rounds(names: Iterable[str], reps: int, warm: int = 1) -> Iterator[tuple[str, bool]]:
     """All names in turn, so that a drift of the machine hits all alike; and whether this one counts: the first `warm`
     rounds do not."""
@@ -54,3 +56,15 @@ def saved_bytes(f: Callable) -> int:
     with torch.autograd.graph.saved_tensors_hooks(Held, lambda h: h.t):
         f()
     return state['most']
+
+
+def measured(f) -> tuple:
+    "Seconds, rise of memory in MB, and the result of f()."
+    gpu = torch.cuda.is_available()
+    wait = torch.cuda.synchronize if gpu else lambda: None
+    wait()
+    memory = PeakMemory('cuda' if gpu else 'cpu')
+    t = time.perf_counter()
+    r = f()
+    wait()
+    return time.perf_counter() - t, memory.bytes()/2**20, r

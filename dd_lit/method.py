@@ -219,6 +219,8 @@ _BUILT_IN = {
     'coreset.select': ('random', 'herding', 'k_center', 'forgetting'),
     'coreset.rded': ('rded',),
     'gradient.dc': ('dc', 'dc_m', 'dc_md', 'dc_mdo', 'dc_mda'),
+    'gradient.dsa': ('dsa',),
+    'distribution.dm': ('dm',),
     'statistics.sre2l': ('sre2l',),
     'statistics.cda': ('cda',),
     'statistics.dwa': ('dwa',),

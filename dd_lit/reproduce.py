@@ -54,7 +54,7 @@ from .train import Training
 class Recipe:
     "A row of a paper's table: what to run, and what was published."
     name: str       # data/method/ipcN, and behind an @ what tells it from its neighbours
-    paper: str      # dc, gvbsm, ogm, gift, rded
+    paper: str      # dc, gvbsm, ogm, gift, rded, dsa, dm
     table: str      # Where in the paper
     row: str        # What the row is called there
     data: str       # A name for `load_data`
@@ -197,8 +197,9 @@ def _work(r: Recipe, about: dict[str, int]) -> Iterator[_Step]:
             stored = r.sets*r.relabel.get('epochs', epochs)*n
             yield 'ask', name, 0, views if r.relabel.get('live') else stored
     made = r.sets*c.get('iters', 0)
-    if made and r.method.startswith('dc'):          # M and D take a percent: not timed apart
-        like = 'dc' if r.method in ('dc_m', 'dc_md') else r.method
+    if made and r.method.startswith(('dc', 'dsa', 'dm')):
+        # M, D and an augmentation take a percent: not timed apart
+        like = 'dc' if r.method in ('dc_m', 'dc_md', 'dsa') else r.method
         yield 'match', like, r.ipc, made*about['classes']
     elif c.get('iters', 0) > 1:                     # one: it chooses, or cuts crops
         yield 'match', _LIKE.get(r.method, r.method), 0, made*n

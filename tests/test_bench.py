@@ -33,11 +33,22 @@ def test_dc_step(tmp_path):
         assert ours['error'] < 1e-4 and ours['image_error'] < 1e-4 and ours['median_s'] > 0
 
 
-def test_stored_run_is_exact_and_complete():
-    "The stored benchmark of MNIST: gradients unchanged, and it says what made it."
-    r = json.loads((ROOT/'bench'/'results'/'dc_step.json').read_text())
+def test_dm_step(tmp_path):
+    options = ('--data', 'digits', '--batch', '48', '--reps', '1', '--width', '32', '--out', tmp_path/'x.json')
+    subprocess.run([sys.executable, ROOT/'bench'/'dm_step.py', *options], check=True, capture_output=True)
+    r = json.loads((tmp_path/'x.json').read_text())
     for ipc in ('1', '10'):
-        assert r['ipc'][ipc]['+ relu_pool (ours)']['error'] < 1e-4
+        res = r['ipc'][ipc]
+        assert res['ours']['error'] < 1e-4 and res['plain loop']['error'] < 1e-4 and res['ours']['median_s'] > 0
+
+
+@pytest.mark.parametrize('name, ours', [('dc_step', '+ relu_pool (ours)'), ('dm_step', 'ours')])
+def test_stored_run_is_exact_and_complete(name, ours):
+    "The stored benchmarks of one step: gradients unchanged, and they say what made them."
+    r = json.loads((ROOT/'bench'/'results'/f'{name}.json').read_text())
+    for ipc in ('1', '10'):
+        plain = r['ipc'][ipc]['plain loop']['error']         # 0 if it is the measure itself
+        assert r['ipc'][ipc][ours]['error'] < max(1e-4, 2*plain)
     assert {'command', 'torch', 'cpu', 'time'} <= set(r['made_with'])
 
 

@@ -17,7 +17,7 @@ EXERCISES = [
     'flow/pyramid', 'flow/theorems', 'gradient/distance', 'gradient/hypothesis', 'gradient/multilevel',
     'gradient/schedule', 'labels/gift', 'labels/kd', 'labels/losses', 'labels/theorem', 'orthogonal/bn_gradient',
     'orthogonal/muon', 'orthogonal/polar', 'orthogonal/pseudo_gradient',
-    'statistics/cda', 'statistics/dwa', 'statistics/lpld']
+    'distribution/dm', 'gradient/dsa', 'statistics/cda', 'statistics/dwa', 'statistics/lpld']
 
 
 def cells(path) -> list: # (type, source, outputs) of every cell

@@ -18,6 +18,7 @@ from dd_lit.coreset.rded import RDED, RDEDSettings
 from dd_lit.coreset.select import ChosenByNetwork, Forgetting, Herding, KCenter
 from dd_lit.data import ImageData
 from dd_lit.distill import check_writable, distill
+from dd_lit.distribution.dm import DM, DMSettings
 from dd_lit.evaluate import (
     RECIPE_VERSION,
     Evaluation,
@@ -40,6 +41,7 @@ from dd_lit.gradient.dc import (
     DCSettings,
     batch_sizes,
 )
+from dd_lit.gradient.dsa import SiameseDC, SiameseSettings
 from dd_lit.labels.losses import HARD_LOSSES, get_loss, list_losses
 from dd_lit.method import MethodSettings, get_method, list_methods
 from dd_lit.models import create_model, list_models
@@ -71,10 +73,11 @@ def small(channels=1, size=8, soft=None):
 # --- Methods and their settings ---
 
 SETTINGS = dict(rded=RDEDSettings, herding=ChosenByNetwork, k_center=ChosenByNetwork, dc=DCSettings,
+                dsa=SiameseSettings, dm=DMSettings,
                 sre2l=SRe2LSettings, cda=CDASettings, dwa=DWASettings, lpld=LPLDSettings, gvbsm=GVBSMSettings,
                 ogm=OGMSettings, lgm=LGMSettings, sfm=SFMSettings)
 CLASSES = dict(rded=RDED, herding=Herding, k_center=KCenter, forgetting=Forgetting, dc=DC, dc_m=DCM, dc_md=DCMD,
-               dc_mdo=DCMDO, dc_mda=DCMDA)
+               dc_mdo=DCMDO, dc_mda=DCMDA, dsa=SiameseDC, dm=DM)
 
 
 @pytest.mark.parametrize('method', SETTINGS)

@@ -57,6 +57,9 @@ def flat(num_classes, in_chans, size):
 
 def mute(num_classes, in_chans, size):
     return nn.Identity()
+
+def headless(num_classes, in_chans, size):
+    return nn.Sequential(nn.Conv2d(in_chans, num_classes, size), nn.Flatten())
 '''
 
 
@@ -87,7 +90,9 @@ OWN: dict = dict(sre2l=dict(teachers=WEIGHTS, **FAST), cda=dict(teachers=WEIGHTS
                  ogm=dict(teachers=dict(a=WEIGHTS), factor=1, pool=9, tries=1, **FAST),
                  rded=dict(backbone=WEIGHTS, factor=1, pool=9, tries=1), sfm=dict(backbone=WEIGHTS, iters=1),
                  lgm=dict(backbone=WEIGHTS, iters=1, augs=1), dc=dict(model='somebodys:Net', iters=1, batch_real=4),
-                 herding=dict(model='somebodys:Net', epochs=1))
+                 herding=dict(model='somebodys:Net', epochs=1),
+                 dsa=dict(model='somebodys:Net', iters=1, batch_real=4),
+                 dm=dict(model='somebodys:Net', iters=1, batch_real=4))
 
 
 @pytest.mark.filterwarnings('ignore:teacher')
@@ -130,6 +135,7 @@ REFUSED = [
     ('gvbsm', dict(teachers='somebodys:nett'), "no function or class 'nett'"),
     ('rded', dict(backbone='somebodys:Net:widht=3'), "did you mean"),
     ('dc', dict(model='somebodys:mute'), 'one logit for each class'),
+    ('dm', dict(model='somebodys:headless'), 'expected a linear layer at the end'),
     ('dc', dict(model='no_such_module_here:net'), "cannot import 'no_such_module_here'"),
     ('sfm', dict(backbone='somebodys:Net:weights=no.pt,input_norm=data'), 'there is no file'),
     ('sre2l', dict(teachers=WEIGHTS + ',wied=3'), "wied: 'somebodys:Net' has no such setting; did you mean 'wide'?"),

@@ -166,9 +166,9 @@ class Cut(Exception):
     pass
 
 
-@pytest.mark.parametrize('method', ['dc', 'dc_mda'])
+@pytest.mark.parametrize('method', ['dc', 'dc_mda', 'dsa', 'dm'])
 def test_interrupted_and_resumed(method, made, tmp_path, counted):
-    "Gradient matching with a network that draws, cut in its second step and given again: the same images, bit for bit."
+    "Matching in a network that draws, cut in its second step and given again: the same images, bit for bit."
     d, cfg = toy(16), dict(model='made', iters=3, batch_real=4)
     disturb(1)
     before = generators()

@@ -173,7 +173,8 @@ FEW = dict(
     lpld=dict(iters=2, squeeze_epochs=1, width=8),
     gvbsm=dict(iters=2, squeeze_epochs=1, width=8, backbones=('convnet3', 'resnet18')),
     ogm=dict(iters=2, squeeze_epochs=1, width=8, pool=8), sfm=dict(iters=2, width=8, pretrain=dict(epochs=1)),
-    lgm=dict(iters=2, width=8, pretrain=dict(epochs=1)))
+    lgm=dict(iters=2, width=8, pretrain=dict(epochs=1)), dsa=dict(iters=2, width=8, batch_real=4),
+    dm=dict(iters=2, width=8, batch_real=4))
 
 
 @pytest.mark.parametrize('method', FEW)
@@ -196,7 +197,7 @@ def test_no_method_is_left_out():
 
 
 @pytest.mark.parametrize('kind', ['parquet', 'dataset'])
-@pytest.mark.parametrize('method', ['random', 'rded', 'sre2l', 'sfm', 'dc'])
+@pytest.mark.parametrize('method', ['random', 'rded', 'sre2l', 'sfm', 'dc', 'dm'])
 def test_methods_on_other_sources(kind, method, tmp_path):
     a, b = (distill(method, d, 1, seed=3, device='cpu', **FEW[method]) for d in both(source(kind, tmp_path)))
     assert torch.equal(a.images, b.images)
@@ -343,7 +344,8 @@ from dd_lit.distill import distill
 from dd_lit.parallel import start, stop
 start()
 d = load_data(sys.argv[1], keep='disk')
-for m, how in dict(dc=dict(iters=2, width=8, batch_real=4), random={}).items():
+few = dict(iters=2, width=8, batch_real=4)
+for m, how in dict(dc=few, dm=few, random={}).items():
     distill(m, d, 1, out=f'{sys.argv[2]}/{m}', device='cpu', **how)
 stop()
 '''
@@ -356,6 +358,6 @@ def test_two_processes_make_the_same(tmp_path):
         r = subprocess.run([*cmd, tmp_path/'t.py', str(tmp_path/'f'), str(tmp_path/name)], capture_output=True,
                            text=True, env=ENV, timeout=300)
         assert r.returncode == 0, said(r)
-    for m in ('dc', 'random'):
+    for m in ('dc', 'dm', 'random'):
         a, b = (DistilledSet.load(tmp_path/n/m) for n in ('one', 'two'))
         assert torch.equal(a.images, b.images)
