@@ -546,7 +546,8 @@ class Reproduce(Command):
     precision: str = setting(
         'float32', 'of the networks that are scored; or bfloat16, or auto: bfloat16 where there '
         'are units', among=('float32', 'bfloat16', 'auto'))
-    set: list | None = setting(None, 'what does not change the meaning: real_dtype, slice_size')
+    set: list | None = setting(
+        None, 'what does not change the meaning: real_dtype, slice_size, recompute')
 
     def said(self) -> list[str]:
         "What was given beside names."

@@ -38,7 +38,8 @@ PROTOCOLS = dict(
     dc=_SGD | dict(epochs=300, augment=None),
     dsa=_SGD | dict(epochs=1000, augment=_DSA),
     gift=dict(opt='adamw', lr=.001, weight_decay=1e-4, epochs=1000, batch_size=None,
-              schedule='multistep', augment='gift'))
+              schedule='multistep', augment='gift'),
+    mtt=_SGD | dict(epochs=1000, augment=_DSA))       # at the learning rate that the set brings
 
 _DIGITS = ('mnist', 'svhn', 'digits')     # their classes do not survive a mirror
 _BATCH_OF_GIFT = ((10, 10), (500, 50), (20000, 100), (math.inf, 200))   # sets up to, images a step
@@ -50,7 +51,7 @@ def _special(protocol, data, net) -> dict:
         return dict(augment='dc_crop_noise', epochs=1000)
     if protocol == 'dc' and data == 'mnist':
         return dict(augment='dc_crop_scale_rotate', epochs=1000)
-    if protocol == 'dsa' and data in _DIGITS:
+    if protocol in ('dsa', 'mtt') and data in _DIGITS:
         return dict(augment=_DSA.replace('_flip', ''))
     transformer = ('VisionTransformer', 'SwinTransformer')
     if protocol == 'gift' and any(n in k.__name__ for k in kinds for n in transformer):
@@ -58,7 +59,7 @@ def _special(protocol, data, net) -> dict:
     return {}
 
 def protocol_settings(
-    protocol: str,                # 'dc', 'dsa' or 'gift'
+    protocol: str,                # 'dc', 'dsa', 'gift' or 'mtt'
     n: int,                       # Size of the set (GIFT's batch size depends on it)
     data: ImageData | str | None = None, # Or a dataset's name; None: what is done in general
     net: nn.Module | None = None, # What is to be trained: has it batch norm, is it a transformer?
@@ -257,6 +258,8 @@ def recipe(
 ) -> dict[str, Any]:       # Arguments of `fit`
     "How a set is shown and trained on: the protocol, and the views that set and labels ask for."
     views = hasattr(soft, 'epoch')
+    if protocol == 'mtt' and 'learned_lr' in distilled.meta:
+        overrides = dict(lr=distilled.meta['learned_lr']) | overrides
     if views:
         overrides = dict(epochs=soft.epochs) | overrides
     cfg = protocol_settings(protocol, len(distilled), data, net, **overrides)

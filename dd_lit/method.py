@@ -221,6 +221,8 @@ _BUILT_IN = {
     'gradient.dc': ('dc', 'dc_m', 'dc_md', 'dc_mdo', 'dc_mda'),
     'gradient.dsa': ('dsa',),
     'distribution.dm': ('dm',),
+    'trajectory.mtt': ('mtt',),
+    'trajectory.datm': ('datm',),
     'statistics.sre2l': ('sre2l',),
     'statistics.cda': ('cda',),
     'statistics.dwa': ('dwa',),

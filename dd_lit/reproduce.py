@@ -320,7 +320,7 @@ def reached(
     return 'reached' if abs(d) <= max(1., 2*(deviation or 0.)) else 'below' if d < 0 else 'above'
 
 # %% ../nbs/14_reproduce.ipynb #e2c9dc9d
-NEUTRAL = ('real_dtype', 'slice_size')    # settings of methods that say how, not what
+NEUTRAL = ('real_dtype', 'slice_size', 'recompute')    # of methods: how, not what
 ENOUGH = 3                                # networks, before a number is called reached or missed
 _MINIATURE = dict(iters=.1, epochs=.1, width=.5)    # such shares of the recipe's, or less
 

@@ -56,8 +56,11 @@ from dd_lit.statistics.gvbsm import GVBSMSettings
 from dd_lit.statistics.lpld import LPLDSettings
 from dd_lit.statistics.sre2l import SRe2LSettings
 from dd_lit.study.cross_architecture import SIX
-from dd_lit.teachers import FOUR
+from dd_lit.teachers import FOUR, cache_file, cached, training_digest
 from dd_lit.train import OPTIMIZERS, Training, make_optimizer
+from dd_lit.trajectory.datm import DATM, DATMSettings
+from dd_lit.trajectory.experts import ExpertSettings, train_expert
+from dd_lit.trajectory.mtt import MTT, MTTSettings
 
 def toy(n=12, channels=1, size=8, classes=3):
     x = torch.randint(0, 256, (2*n, channels, size, size), generator=rng(0, 'toy'), dtype=torch.uint8)
@@ -72,12 +75,13 @@ def small(channels=1, size=8, soft=None):
 
 # --- Methods and their settings ---
 
-SETTINGS = dict(rded=RDEDSettings, herding=ChosenByNetwork, k_center=ChosenByNetwork, dc=DCSettings,
+SETTINGS = dict(mtt=MTTSettings, datm=DATMSettings,
+                rded=RDEDSettings, herding=ChosenByNetwork, k_center=ChosenByNetwork, dc=DCSettings,
                 dsa=SiameseSettings, dm=DMSettings,
                 sre2l=SRe2LSettings, cda=CDASettings, dwa=DWASettings, lpld=LPLDSettings, gvbsm=GVBSMSettings,
                 ogm=OGMSettings, lgm=LGMSettings, sfm=SFMSettings)
 CLASSES = dict(rded=RDED, herding=Herding, k_center=KCenter, forgetting=Forgetting, dc=DC, dc_m=DCM, dc_md=DCMD,
-               dc_mdo=DCMDO, dc_mda=DCMDA, dsa=SiameseDC, dm=DM)
+               mtt=MTT, datm=DATM, dc_mdo=DCMDO, dc_mda=DCMDA, dsa=SiameseDC, dm=DM)
 
 
 @pytest.mark.parametrize('method', SETTINGS)
@@ -147,6 +151,28 @@ def test_a_folder_to_write_to(tmp_path):
     (tmp_path/'file').write_text('')
     with pytest.raises(ValueError, match='is a file'):
         check_writable(tmp_path/'file')
+
+
+def test_what_the_cache_is_keyed_by(tmp_path):
+    "Another training, another digest; `cache_file` says where `cached` keeps, before and after."
+    plain = dict(opt='sgd', momentum=0., weight_decay=0., schedule='constant')
+    known = [training_digest(None, **plain), training_digest(None, **plain | dict(momentum=.9)),
+             training_digest(make_augment('crop'), **plain)]
+    assert len(set(known)) == 3 and known[0] == training_digest(None, **plain)
+    net, place = nn.Linear(2, 2), (dict(a=1), 'x', tmp_path)
+    file = cache_file(net, *place)
+    assert not file.exists() and cached(net, lambda m: 7., *place)[1] == 7. and file.exists()
+    assert cache_file(net, dict(a=2), 'x', tmp_path) != file != cache_file(nn.Linear(2, 2), *place)
+
+
+def test_experts_of_photographs_are_mirrored():
+    "All of DSA where nothing is said, but for digits; what is said is kept."
+    photos, digits = toy(), toy()
+    digits.name = 'mnist'
+    assert 'flip' in ExpertSettings().settled(photos).augment and 'flip' not in MTT(digits, 1, device='cpu').cfg.augment
+    assert ExpertSettings(augment='crop').settled(digits).augment == 'crop'
+    with pytest.raises(ValueError, match='epochs: expected a whole number'):
+        train_expert('mlp', photos, epochs=0)
 
 
 # --- Networks ---

@@ -90,6 +90,8 @@ OWN: dict = dict(sre2l=dict(teachers=WEIGHTS, **FAST), cda=dict(teachers=WEIGHTS
                  ogm=dict(teachers=dict(a=WEIGHTS), factor=1, pool=9, tries=1, **FAST),
                  rded=dict(backbone=WEIGHTS, factor=1, pool=9, tries=1), sfm=dict(backbone=WEIGHTS, iters=1),
                  lgm=dict(backbone=WEIGHTS, iters=1, augs=1), dc=dict(model='somebodys:Net', iters=1, batch_real=4),
+                 mtt=dict(model='somebodys:Net', iters=1, experts=1, steps=1, span=1, starts=1),
+                 datm=dict(model='somebodys:Net', iters=1, experts=1, steps=1, span=1, starts=1, expert_epochs=1),
                  herding=dict(model='somebodys:Net', epochs=1),
                  dsa=dict(model='somebodys:Net', iters=1, batch_real=4),
                  dm=dict(model='somebodys:Net', iters=1, batch_real=4))
@@ -136,6 +138,7 @@ REFUSED = [
     ('rded', dict(backbone='somebodys:Net:widht=3'), "did you mean"),
     ('dc', dict(model='somebodys:mute'), 'one logit for each class'),
     ('dm', dict(model='somebodys:headless'), 'expected a linear layer at the end'),
+    ('mtt', dict(model='somebodys:mute'), 'one logit for each class'),
     ('dc', dict(model='no_such_module_here:net'), "cannot import 'no_such_module_here'"),
     ('sfm', dict(backbone='somebodys:Net:weights=no.pt,input_norm=data'), 'there is no file'),
     ('sre2l', dict(teachers=WEIGHTS + ',wied=3'), "wied: 'somebodys:Net' has no such setting; did you mean 'wide'?"),
@@ -151,7 +154,8 @@ REFUSED = [
 def test_refused_before_any_training(method, how, says, here, data, monkeypatch):
     def never(*a, **kw):
         raise AssertionError('something was trained')
-    for place in ('dd_lit.teachers.fit', 'dd_lit.coreset.select.fit', 'dd_lit.flow.features._simclr'):
+    for place in ('dd_lit.teachers.fit', 'dd_lit.trajectory.experts.fit',
+                  'dd_lit.coreset.select.fit', 'dd_lit.flow.features._simclr'):
         monkeypatch.setattr(place, never)
     with pytest.raises(ValueError, match=re.escape(says)) as e:
         distill(method, data, 1, device='cpu', iters=1, **how)

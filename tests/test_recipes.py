@@ -55,6 +55,9 @@ RELEASES: dict = {
     # with the deviations of G-VBSM's table, which prints most of these again
     ('dm', 'release'): [26.0, (48.9, .6), (63.0, .4), (11.4, .3), (29.7, .3), (43.6, .4), 3.9, 12.9, 24.1],
 }
+# The same, as a table of DATM's release has them; their papers are not here either
+RELEASES |= {('mtt', 'Table 1'): [46.2, 65.4, 71.6, 24.3, 39.7, 47.7],
+             ('datm', 'Table 1'): [46.9, 66.8, 76.1, 27.9, 47.2, 55.0, 17.1, 31.1, 39.7]}
 # numbers in these regions that are no results: said twice, or of another kind
 NOT_ROWS = {('gvbsm', 'Appendix D'): Counter({(32.8, None): 1})}
 
@@ -125,7 +128,7 @@ def test_no_row_pretends():
             cls = get_method(r.method)
             assert hasattr(cls, 'nets') or hasattr(cls, 'teacher'), name
         soft = r.evaluate.get('loss', 'ce') != 'ce'
-        assert not soft or r.relabel, name
+        assert not soft or r.relabel or r.method == 'datm', name       # whose sets bring labels of their own
         assert r.settings or r.method in ('random', 'herding', 'k_center', 'forgetting', 'whole'), name
 
 

@@ -105,6 +105,8 @@ def test_leftovers_go_at_the_next_start(call, tmp_path):
 
 QUICK = dict(dc=dict(width=8, batch_real=10, augment='color_crop_flip'), dc_mdo=dict(width=8, batch_real=10),
              dc_m=dict(width=8, batch_real=10, mode='interleaved', schedule='adaptive'),
+             mtt=dict(width=8, steps=2, span=1, starts=2, experts=1),
+             datm=dict(width=8, steps=2, span=1, starts=2, experts=1, expert_epochs=2, opening=1, widen=3),
              sfm=dict(width=8, grow_every=2, pretrain=dict(epochs=1)),
              lgm=dict(width=8, grow_every=2, augs=2, pretrain=dict(epochs=1)),
              dsa=dict(width=8, batch_real=10), dm=dict(width=8, batch_real=10))
@@ -447,15 +449,15 @@ def test_the_record_follows_the_state(tmp_path):
     assert [r['iter'] for r in json.loads((tmp_path/'history.json').read_text())] == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize('name', ['dc', 'dm', 'sfm', 'sre2l'])
+@pytest.mark.parametrize('name', ['dc', 'dm', 'mtt', 'datm', 'sfm', 'sre2l'])
 def test_watchers_change_nothing(name, tmp_path, monkeypatch):
     "A callback that spoils all it can reach, the given network included; a validation; the same bits, no state moved."
     monkeypatch.setenv('DD_LIT_CACHE', str(tmp_path/'cache'))
     data = load_data('digits')
     net = create_model('resnet18', 10, 1, 16, seed=1, width=8).eval()
     few = dict(width=8, batch_real=10)
-    own = dict(dc=few, dm=few, sfm=dict(backbone=net), sre2l=dict(backbones='resnet18', teachers=dict(mine=net),
-                                                                  init='real'))[name]
+    own = dict(dc=few, dm=few, mtt=QUICK['mtt'], datm=QUICK['datm'], sfm=dict(backbone=net),
+               sre2l=dict(backbones='resnet18', teachers=dict(mine=net), init='real'))[name]
     def made(**kw):
         return distill(name, data, 1, device='cpu', iters=4, hold_out=.2, **own, **kw)
     def spoil(seen):
@@ -611,7 +613,7 @@ def test_tensorboard_is_told_every_number(tmp_path, monkeypatch):
     assert {n for n, *_ in two.seen} >= {'loss', 'seconds'}
 
 
-STARTED = dict(dc=dict(width=8, batch_real=10), dm=dict(width=8, batch_real=10),
+STARTED = dict(dc=dict(width=8, batch_real=10), dm=dict(width=8, batch_real=10), mtt=QUICK['mtt'], datm=QUICK['datm'],
                sre2l=dict(backbones='resnet18', width=8, squeeze_epochs=1),
                ogm=dict(backbones='resnet18', width=8, squeeze_epochs=1))
 

@@ -166,10 +166,14 @@ class Cut(Exception):
     pass
 
 
-@pytest.mark.parametrize('method', ['dc', 'dc_mda', 'dsa', 'dm'])
+FOLLOWED = dict(experts=2, steps=2, span=1, starts=1, expert_epochs=1)
+
+
+@pytest.mark.parametrize('method', ['dc', 'dc_mda', 'dsa', 'dm', 'mtt', 'datm'])
 def test_interrupted_and_resumed(method, made, tmp_path, counted):
     "Matching in a network that draws, cut in its second step and given again: the same images, bit for bit."
-    d, cfg = toy(16), dict(model='made', iters=3, batch_real=4)
+    d, cfg = toy(16), dict(model='made', iters=3)
+    cfg |= FOLLOWED | dict(cache=tmp_path/'cache') if method in ('mtt', 'datm') else dict(batch_real=4)
     disturb(1)
     before = generators()
     whole = distill(method, d, 2, **cfg)
@@ -191,7 +195,7 @@ def test_interrupted_and_resumed(method, made, tmp_path, counted):
 
 
 SMALL = dict(iters=3, width=8, squeeze_epochs=1, epochs=1, batch_real=8, backbones=('resnet18',), backbone='convnet3',
-             pool=20, augs=2)
+             pool=20, augs=2, **FOLLOWED)
 
 
 @pytest.mark.parametrize('method', list_methods())

@@ -168,6 +168,8 @@ def test_two_prints_of_much(tmp_path, monkeypatch):
 FEW = dict(
     random={}, rded=dict(pool=8, squeeze_epochs=1, width=8), dc=dict(iters=2, width=8, batch_real=4),
     dc_mdo=dict(iters=2, width=8, batch_real=4), herding=dict(width=8, epochs=1), k_center=dict(width=8, epochs=1),
+    mtt=dict(iters=2, width=8, steps=2, span=1, starts=2, experts=1),
+    datm=dict(iters=2, width=8, steps=2, span=1, starts=2, experts=1, expert_epochs=2),
     forgetting=dict(width=8, epochs=2), sre2l=dict(iters=2, squeeze_epochs=1, width=8, init='real'),
     cda=dict(iters=2, squeeze_epochs=1, width=8), dwa=dict(iters=2, squeeze_epochs=1, width=8),
     lpld=dict(iters=2, squeeze_epochs=1, width=8),
