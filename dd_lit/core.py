@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['PRECISIONS', 'seed_of', 'rng', 'local_seed', 'default_device', 'duration', 'progress', 'has_bfloat16',
-           'chosen_precision', 'autocast', 'atomic_write', 'remove_leftovers', 'digest', 'short_digest', 'of_library',
-           'function_text', 'cache_dir', 'provenance', 'show_images', 'save_figure', 'check_norm', 'check_soft',
-           'check_labels', 'callable_module', 'import_here', 'say', 'UnderWay', 'PeakMemory']
+           'chosen_precision', 'autocast', 'in_full', 'atomic_write', 'remove_leftovers', 'digest', 'short_digest',
+           'of_library', 'function_text', 'cache_dir', 'provenance', 'show_images', 'save_figure', 'check_norm',
+           'check_soft', 'check_labels', 'callable_module', 'import_here', 'say', 'UnderWay', 'PeakMemory']
 
 # %% ../nbs/00_core.ipynb #76f2112b
 import contextlib
@@ -240,6 +240,12 @@ def autocast(
     if chosen_precision(precision, device) == 'float32':
         return contextlib.nullcontext()
     return torch.autocast(torch.device(device).type, torch.bfloat16)
+
+def in_full(
+    x: Tensor
+) -> Tensor:
+    "A tensor of 16 bits as float32, any other as it is: for sums, which need the bits."
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 # %% ../nbs/00_core.ipynb #a5e238ca
 def atomic_write(

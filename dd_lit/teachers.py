@@ -25,8 +25,10 @@ from torch import Generator, nn
 
 from .augment import DSA
 from .core import (
+    PRECISIONS,
     atomic_write,
     cache_dir,
+    chosen_precision,
     default_device,
     local_seed,
     progress,
@@ -195,6 +197,8 @@ class Squeeze(Settings):
                                   "'' for none")
     width: int | None = setting(None, 'channels of ConvNets, MLP and ResNet-18, if not their own; '
                                 'refused for others', low=1)
+    precision: str = setting('float32', 'or bfloat16, or auto: bfloat16 where there are units',
+                             among=PRECISIONS)
 
     def passes(self,
         n: int # Training images
@@ -209,7 +213,7 @@ def squeeze(
     seed: int = 0,                   # Weights, order, augmentation, dropout
     device: str | torch.device | None = None, # Default: the GPU if there is one; not in the key
     cache: str | Path | None = None, # Folder for weights; None: `cache_dir()`
-    **settings: Any                  # See `Squeeze`: epochs, lr, batch_size, augment, width
+    **settings: Any                  # See `Squeeze`: epochs, lr, batch_size, augment, width, ...
 ) -> nn.Module:                      # In evaluation mode, frozen; `.test_accuracy` in percent of
                                      # the test images whose digest is `.digest_of_test`
     """Train a network on the real data, or fetch it from the cache if this very training has been
@@ -220,6 +224,8 @@ def squeeze(
     aug = DSA(c.augment, mode='all') if c.augment else None
     how: dict[str, Any] = dict(epochs=c.passes(len(data.train_x)), batch_size=c.batch_size,
                                lr=c.lr, **_SGD)
+    chosen = chosen_precision(c.precision, device)
+    how |= dict(precision=chosen) if chosen != 'float32' else {}
     fresh = untrained(n, data, seed, c.width).to(device)
     what = dict(name=_key(n, data, c.width), data=fingerprint(data), augment=c.augment, seed=seed,
                 recipe=training_digest(aug, **_SGD), **how)

@@ -28,7 +28,18 @@ from ..augment import (
     make_augment,
     mixup,
 )
-from ..core import atomic_write, check_soft, digest, local_seed, progress, rng
+from ..core import (
+    PRECISIONS,
+    atomic_write,
+    autocast,
+    check_soft,
+    chosen_precision,
+    digest,
+    in_full,
+    local_seed,
+    progress,
+    rng,
+)
 from ..models import (
     borrowed,
     check_answers,
@@ -138,6 +149,8 @@ class ViewSettings(Settings):
     factor: int | None = setting(None, 'crops inside one of factor x factor patches, for mosaics; '
                                  "None: the set's patches", low=1)
     augment: str | None = setting(None, 'augmentation by name, applied after crop and flip')
+    precision: str = setting('float32', 'of the teachers; or bfloat16, or auto: bfloat16 where '
+                             'there are units', among=PRECISIONS)
     soft_kind: str | None = setting(None, 'what the teachers answer; None: logits, unless they '
                                     'look like probabilities, which is an error',
                                     among=('logits', 'probabilities'))
@@ -148,11 +161,12 @@ class ViewSettings(Settings):
 
     def record(self) -> dict:
         "All of them that decide the labels, as they are stored."
-        told_apart = 'mix', 'mixup_alpha', 'train_mode', 'augment', 'soft_kind'
+        told_apart = 'mix', 'mixup_alpha', 'train_mode', 'augment', 'soft_kind', 'precision'
         own = {k: v for k, v in self.to_dict().items() if k not in told_apart}
         own |= dict(cutmix=self.mix in (True, 'cutmix'), temperature=float(self.temperature))
         own |= dict(mixup=float(self.mixup_alpha)) if self.mix == 'mixup' else {}
         own |= dict(train_mode=True) if self.train_mode else {}
+        own |= dict(precision=self.precision) if self.precision != 'float32' else {}
         return own | (dict(augment=self.augment) if self.augment else {})
 
 # %% ../../nbs/labels/soft.ipynb #dce8106f
@@ -182,8 +196,10 @@ def _networks(teachers: Any, images: Any) -> list[nn.Module]:
                              f"got {type(t).__name__}")
     return list(named.values())
 
-def _answers(teachers, v):
-    return [t(v.to(device_of(t))).to(v.device) for t in teachers]    # each where it lives
+def _answer(teacher, v, precision):
+    where = device_of(teacher)                                       # each where it lives
+    with autocast(precision, where):
+        return in_full(teacher(v.to(where))).to(v.device)
 
 class LiveLabels(LabelSource):
     """Labels on the fly: the teachers are asked in every step of training, in evaluation mode
@@ -203,6 +219,8 @@ class LiveLabels(LabelSource):
         asked = parse(ViewSettings, given, 'LiveLabels')
         if asked.factor is None:
             asked = merge(asked, dict(factor=patches))
+        chosen = chosen_precision(asked.precision, device_of(self.teachers[0]))
+        asked = merge(asked, dict(precision=chosen))
         whose = dict(teachers=[network_digest(t) for t in self.teachers])
         super().__init__(_images_digest(images), asked.record() | whose)
         self._kind: str | None = asked.soft_kind
@@ -231,7 +249,8 @@ class LiveLabels(LabelSource):
     def _ask(self, b, v):
         "The teachers' label of the views `v` of batch `b`; they are in the mode that is asked for."
         with local_seed(self.settings['seed'], 'teachers', *b['at']):   # a teacher may draw even so
-            each = _answers(self.teachers, v)
+            precision = self.settings.get('precision', 'float32')
+            each = [_answer(t, v, precision) for t in self.teachers]
         for z in each:
             if z.ndim != 2:
                 raise ValueError(f"teachers: expected logits [{len(v)},classes], "

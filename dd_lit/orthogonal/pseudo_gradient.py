@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from ..core import atomic_write, progress, rng
+from ..core import atomic_write, in_full, progress, rng
 from ..data import ImageData, fingerprint
 from ..models import borrowed, device_of, forward_code, weights_digest
 from .polar import _f64, orthogonalize
@@ -242,7 +242,9 @@ class PseudoReader:
     def _catch(self, name: str) -> Callable:
         def hook(m, args, out):
             # a copy of the output: an activation in place may overwrite it before the backward
-            G = pseudo_gradient(args[0], out.clone(), mode=self.mode, **_how(m))
+            with torch.autocast(out.device.type, enabled=False):
+                both = in_full(args[0]), in_full(out.clone())
+                G = pseudo_gradient(*both, mode=self.mode, **_how(m))
             n = out[..., 0].numel() if isinstance(m, nn.Linear) else out[:, 0].numel()
             old, k = self.seen.get(name, (0., 0))       # a layer used twice has twice the samples
             self.seen[name] = old + n*G, k + n

@@ -13,6 +13,8 @@ from operator import add
 import torch
 from torch import Tensor, nn
 
+from ..core import in_full
+
 # %% ../../nbs/statistics/bn_matching.ipynb #3a1e587d
 def sds_distance(
     stat: Tensor,   # Statistic of the current batch, any shape, with its graph
@@ -55,7 +57,8 @@ class StatMatcher:
     def _catch(self, name: str) -> Callable:
         def hook(module: nn.Module, args: tuple):
             if name in self.active:
-                self.seen[name] = self.measure(args[0])   # at once: it may be overwritten later
+                # at once: it may be overwritten later
+                self.seen[name] = self.measure(in_full(args[0]))
         return hook
     def _remember(self, name: str, stats: tuple[Tensor, ...]) -> list[Tensor]:
         "The memory of a layer after this batch (Eq. 13); it begins with the first one."

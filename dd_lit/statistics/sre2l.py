@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..augment import crop_resize, draw_boxes
-from ..core import local_seed, rng
+from ..core import PRECISIONS, autocast, chosen_precision, in_full, local_seed, rng
 from ..coreset.select import random_select
 from ..data import check_ipc
 from ..method import Method, StartSettings, register, start_images, with_start
@@ -123,6 +123,9 @@ class SRe2LSettings(StartSettings):
         False, 'one crop and one mirror for all images of a batch, as the releases draw; '
         'False: one for each')
     soft_labels: bool = setting(True, "give the result the backbones' logits as soft labels")
+    precision: str = setting(
+        'float32', 'of training and asking the networks; or bfloat16, or auto: bfloat16 where '
+        'there are units', among=PRECISIONS)
     cache: str | Path | None = setting(
         None, 'folder for backbones; None: $DD_LIT_CACHE or ~/.cache/dd_lit')
 
@@ -154,7 +157,8 @@ class SRe2L(Method):
         super().__init__(*args, **kw)
         c, t = with_start(self.cfg), self.cfg.teachers
         how = Squeeze(epochs=c.squeeze_epochs, batch_size=c.squeeze_batch_size)
-        own = dict(squeeze_epochs=how.passes(len(self.data.train_x)))   # what will be done
+        own = dict(squeeze_epochs=how.passes(len(self.data.train_x)),   # what will be done
+                   precision=chosen_precision(c.precision, self.device))
         if t is not None and not (isinstance(t, str) and t == 'torchvision'):
             own |= dict(teachers=committee(t, self.data).models)
         self.cfg = merge(c, own)
@@ -193,7 +197,8 @@ class SRe2L(Method):
         if c.teachers is not None:
             return Backbones(c.teachers).frozen(self.device)
         how = dict(epochs=c.squeeze_epochs, lr=c.squeeze_lr, batch_size=c.squeeze_batch_size,
-                   augment=c.squeeze_augment, width=c.width, seed=self.seed, cache=c.cache)
+                   augment=c.squeeze_augment, width=c.width, seed=self.seed, cache=c.cache,
+                   precision=c.precision)
         return squeeze_all(c.backbones, self.data, device=self.device, **how)
 
     def imagenet(self) -> Backbones:
@@ -312,7 +317,9 @@ class SRe2L(Method):
                     now.enter_context(m)          # it listens from here to the end of the block
             # for a network that draws by itself
             now.enter_context(local_seed(self.seed, 'network', self.k, j))
-            parts = self.terms(name, self.answer(name, j, x), self.parts[j], x, y, gen)
+            with autocast(self.cfg.precision, self.device):
+                logits = in_full(self.answer(name, j, x))
+            parts = self.terms(name, logits, self.parts[j], x, y, gen)
         if not set(parts) <= set(self.TERMS):
             raise ValueError(f"terms: expected parts named {', '.join(self.TERMS)}, "
                              f"got {', '.join(parts)}; a subclass with others extends TERMS")

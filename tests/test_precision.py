@@ -1,0 +1,91 @@
+"""bfloat16 where a setting asks for it: the same up to rounding, in float32 where sums need it, stored as what ran."""
+import pytest
+import torch
+import torch.nn.functional as F
+
+from dd_lit.core import PRECISIONS, chosen_precision, rng
+from dd_lit.data import load_data
+from dd_lit.labels.soft import LiveLabels, relabel
+from dd_lit.method import get_method, list_methods
+from dd_lit.models import create_model
+from dd_lit.settings import names_of
+from dd_lit.teachers import squeeze
+
+DIGITS = load_data('digits')
+ASK = [m for m in list_methods() if 'precision' in names_of(get_method(m).settings)]
+
+
+@pytest.fixture(scope='module')
+def teacher(tmp_path_factory):
+    "A narrow network with batch norm that has learnt a little."
+    return squeeze('resnet18', DIGITS, width=8, epochs=3, cache=tmp_path_factory.mktemp('cache'))
+
+
+def first_gradient(method, teacher, precision):
+    "Of the first batch of the first step: every precision is shown the same view."
+    small = dict(teachers=teacher, iters=2) | (dict(pool=20) if method == 'ogm' else {})
+    made = get_method(method)(DIGITS, 2, seed=0, precision=precision, **small)
+    made.setup()
+    made.k = 0
+    grad, _ = made.gradient(0, rng(0, 'view'))
+    return made, grad
+
+
+def test_who_asks():
+    assert {'sre2l', 'gvbsm', 'ogm'} <= set(ASK)
+
+
+@pytest.mark.parametrize('method', ASK)
+def test_the_same_up_to_rounding(method, teacher):
+    "Gradients in the images point the same way; what is summed is kept in float32."
+    exact, a = first_gradient(method, teacher, 'float32')
+    rough, b = first_gradient(method, teacher, 'bfloat16')
+    assert a.dtype == b.dtype == torch.float32 and not torch.equal(a, b)
+    assert F.cosine_similarity(a.flatten(), b.flatten(), dim=0) > .9
+    for kept in rough.matching.values():
+        stats = [t for m in kept.values() if hasattr(m, 'totals') for ts in m.totals.values() for t in ts]
+        assert all(t.dtype == torch.float32 for t in stats)
+    assert exact.cfg.precision == 'float32' and rough.cfg.precision == 'bfloat16'
+
+
+@pytest.mark.parametrize('method', ASK)
+def test_auto_is_stored_as_what_it_chose(method, teacher):
+    made = get_method(method)(DIGITS, 1, seed=0, precision='auto', teachers=teacher, device='cpu')
+    assert made.cfg.precision == chosen_precision('auto', 'cpu') in PRECISIONS[:2]
+
+
+def test_a_teacher_of_another_precision_is_another(tmp_path):
+    "Its own file in the cache, near the other; asked again, it comes from there."
+    how = dict(width=4, epochs=2, cache=tmp_path)
+    a, b = (squeeze('convnet3', DIGITS, precision=p, **how) for p in PRECISIONS[:2])
+    kept = {f: f.stat().st_mtime_ns for f in tmp_path.rglob('*.safetensors')}
+    assert len(kept) == 2
+    assert next(a.parameters()).dtype == next(b.parameters()).dtype == torch.float32
+    assert abs(a.test_accuracy - b.test_accuracy) < 30 and not torch.equal(next(a.parameters()), next(b.parameters()))
+    again = squeeze('convnet3', DIGITS, precision='bfloat16', **how)
+    assert torch.equal(next(again.parameters()), next(b.parameters()))
+    assert kept == {f: f.stat().st_mtime_ns for f in tmp_path.rglob('*.safetensors')}
+
+
+def test_labels(tmp_path):
+    "Near those in float32, recorded where they are not; nothing is said where they are."
+    x = DIGITS.normalize(DIGITS.train_x[:20])
+    net = create_model('convnet3', 10, 1, 16, seed=0, width=16).eval()
+    how = dict(epochs=2, batch_size=10, crop=.5)
+    a, b = (relabel(x, net, precision=p, **how) for p in PRECISIONS[:2])
+    assert 'precision' not in a.settings and b.settings['precision'] == 'bfloat16'
+    auto = LiveLabels(x, net, precision='auto', **how).settings.get('precision', 'float32')
+    assert auto == chosen_precision('auto', 'cpu')
+    batch = next(iter(a.batches(0)))
+    one, two = (o.logits(next(iter(o.batches(0))), o.view(x, next(iter(o.batches(0))))) for o in (a, b))
+    assert batch['index'].tolist() == next(iter(b.batches(0)))['index'].tolist()
+    assert one.shape == two.shape == (10, 10) and not torch.equal(one, two)
+    assert (one - two).abs().max() < .1*one.abs().max()
+
+
+@pytest.mark.parametrize('call', [
+    lambda: get_method('sre2l')(DIGITS, 1, precision='float16'), lambda: squeeze('mlp', DIGITS, precision='half'),
+    lambda: relabel(torch.zeros(2, 1, 16, 16), create_model('mlp', 10, 1, 16, seed=0), precision='bf16')])
+def test_another_word(call):
+    with pytest.raises(ValueError, match='precision: expected one of float32, bfloat16, auto'):
+        call()
