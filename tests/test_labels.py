@@ -134,7 +134,7 @@ def test_labels_mix_no_devices():
 
     from dd_lit.labels.gift import cosine_loss
     from dd_lit.labels.losses import LOSSES
-    from dd_lit.labels.soft import LiveLabels, _answers, relabel
+    from dd_lit.labels.soft import LiveLabels, _answer, relabel
     from dd_lit.labels.theorem import best_bound, infonce, stated_bound
     x, y, t = images(), torch.arange(6) % 3, tiny(norm='instance').eval()
     for make in (LiveLabels, relabel):
@@ -157,7 +157,7 @@ def test_labels_mix_no_devices():
         with FakeTensorMode(allow_non_fake_inputs=True) as mode:
             for device in ('cpu', 'cuda'):
                 v, net = mode.from_tensor(x[:4]).to(where), Here(device)
-                z = _answers([net], v)[0]
+                z = _answer(net, v, 'float32')
                 assert z.device.type == where
     with FakeTensorMode() as mode:
         s, t = torch.randn(4, 3, device='cuda'), torch.randn(4, 3, device='cuda')

@@ -3,7 +3,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dd_lit.core import PRECISIONS, chosen_precision, rng
+from dd_lit.core import PRECISIONS, chosen_precision, in_full, rng
 from dd_lit.data import load_data
 from dd_lit.labels.soft import LiveLabels, relabel
 from dd_lit.method import get_method, list_methods
@@ -29,6 +29,11 @@ def first_gradient(method, teacher, precision):
     made.k = 0
     grad, _ = made.gradient(0, rng(0, 'view'))
     return made, grad
+
+
+def test_in_full():
+    x = torch.ones(2, dtype=torch.float64)
+    assert in_full(x) is x and in_full(x.bfloat16()).dtype == torch.float32
 
 
 def test_who_asks():
