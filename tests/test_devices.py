@@ -39,7 +39,7 @@ def cache(tmp_path, monkeypatch):
 
 def settings(method):
     kw = {k: v for k, v in SMALL.items() if k in names_of(get_method(method).settings)}
-    if method == 'sre2l':
+    if method in ('sre2l', 'cda', 'dwa', 'lpld'):          # they read batch norms
         kw['backbones'] = ('resnet18',)
     return kw
 

@@ -9,6 +9,7 @@ __all__ = ['conv_weight_op', 'pseudo_gradient', 'RunningMean', 'PseudoReader', '
 import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -242,7 +243,8 @@ class PseudoReader:
     def _catch(self, name: str) -> Callable:
         def hook(m, args, out):
             # a copy of the output: an activation in place may overwrite it before the backward
-            with torch.autocast(out.device.type, enabled=False):
+            rough = in_full(out) is not out           # autocast is on: not for these sums
+            with torch.autocast(out.device.type, enabled=False) if rough else nullcontext():
                 both = in_full(args[0]), in_full(out.clone())
                 G = pseudo_gradient(*both, mode=self.mode, **_how(m))
             n = out[..., 0].numel() if isinstance(m, nn.Linear) else out[:, 0].numel()
