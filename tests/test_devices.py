@@ -63,8 +63,14 @@ def test_the_device_refuses_what_a_gpu_refuses():
             torch.ones(3, device=device).double()
 
 
-@pytest.mark.parametrize('double', [True, False], ids=['float64', 'no float64'])
-@pytest.mark.parametrize('method', list_methods())
+# relatives share the steps of the method that they begin with: without float64 they run in `make test-all`
+RELATIVES = 'dc_m', 'dc_mdo', 'dc_mda', 'dsa', 'datm', 'cda', 'dwa', 'lpld', 'lgm'
+BOTH = [pytest.param(m, d, id=f"{m}-{'float64' if d else 'no float64'}",
+                     marks=[pytest.mark.slow] if m in RELATIVES and not d else [])
+        for m in list_methods() for d in (True, False)]
+
+
+@pytest.mark.parametrize(('method', 'double'), BOTH)
 def test_distill(data, method, double, tmp_path):
     "From nothing to a set and its file, with a checkpoint that is read back."
     with PretendDevice(double) as device:
