@@ -19,9 +19,10 @@ VERDICTS = {                                     # what can come out, and its co
 
 
 def strongest(places: list[Finding]) -> str:
-    "The strongest strength of which some place has runs that count, and enough of them; else M."
+    "The strongest strength of which some place has runs that count, and enough of them; else the weakest there is."
     enough = {f.strength for f in places if f.word != 'out of date' and f.seeds >= SEEDS}
-    return next((s for s in STRENGTHS if s in enough), 'M')
+    there = {f.strength for f in places} or {'M'}
+    return min(enough or there, key=STRENGTHS.index if enough else lambda s: -STRENGTHS.index(s))
 
 
 def decided(claim: Claim, results: dict) -> dict:
