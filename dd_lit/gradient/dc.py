@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['SCHEDULES_NET', 'param_grads', 'batch_sizes', 'plain_step', 'matched_params', 'mean_gradient', 'match_step',
-           'has_batchnorm', 'settle_norm', 'DCSettings', 'real_start', 'DC', 'DCM', 'DCMD', 'DCMDO', 'DCMDA']
+           'has_batchnorm', 'settle_norm', 'DCSettings', 'real_start', 'first_images', 'as_built', 'DC', 'DCM', 'DCMD',
+           'DCMDO', 'DCMDA']
 
 # %% ../../nbs/gradient/dc.ipynb #5ddfc52e
 import contextlib
@@ -262,6 +263,33 @@ def real_start(
         x[copies] += .1*torch.randn(x[copies].shape, generator=gen)
     return x
 
+def first_images(
+    method: Method,        # Its settings say `init`
+    gen: torch.Generator,  # Where the random numbers come from
+) -> Tensor:               # [C*ipc,C,H,W] in model space, class by class
+    "Where the images of a method start: a set, real images, or noise."
+    init, d = method.cfg.init, method.data
+    if isinstance(init, DistilledSet):
+        method.patches = init.patches
+        return start_images(init, d, method.ipc)
+    if init == 'real':
+        return real_start(d, method.ipc, gen)
+    return torch.randn(d.num_classes*method.ipc, *d.train_x.shape[1:], generator=gen)
+
+def as_built(
+    c: Any,            # Settings with model, width and norm
+    data: ImageData,
+) -> dict[str, Any]:   # width and norm, if the network has them
+    """What will be built, for the record: instance norm where there is a choice and none is made.
+    ValueError for a network that does not fit the data."""
+    n = as_network(c.model, norm=c.norm)
+    norm = n.settings.get('norm')
+    if norm is None and n.by_name and 'norm' in model_settings(n):
+        norm = 'instance'
+    has = model_settings(n, width=c.width, norm=norm)
+    network_key(n, data.num_classes, data.in_chans, data.size, data.norm, width=c.width)
+    return dict(width=has.get('width'), norm=has.get('norm')) if n.by_name else {}
+
 @register('dc')
 class DC(Method):
     "Gradient matching (Zhao et al. 2021): one outer iteration per step, a fresh network each."
@@ -271,29 +299,14 @@ class DC(Method):
 
     def __init__(self, *args, **kw):
         super().__init__(*args, **kw)
-        c, d = self.cfg, self.data                  # what is recorded is what will be built
-        n = as_network(c.model, norm=c.norm)
-        norm = n.settings.get('norm')
-        if norm is None and n.by_name and 'norm' in model_settings(n):
-            norm = 'instance'
-        has = model_settings(n, width=c.width, norm=norm)
-        own = dict(width=has.get('width'), norm=has.get('norm')) if n.by_name else {}
-        self.cfg = with_start(merge(c, own))
-        # it fits, or says why
-        network_key(n, d.num_classes, d.in_chans, d.size, d.norm, width=c.width)
+        self.cfg = with_start(merge(self.cfg, as_built(self.cfg, self.data)))
 
     def setup(self) -> None:
         d, c = self.data, self.cfg
         self.counts = [int(n) for n in d.counts()]
         self.aug = DSA(c.augment) if c.augment else None
         self.labels = torch.arange(d.num_classes).repeat_interleave(self.ipc)
-        gen = rng(self.seed, 'init')
-        if isinstance(c.init, DistilledSet):
-            x, self.patches = start_images(c.init, d, self.ipc), c.init.patches
-        elif c.init == 'real':
-            x = real_start(d, self.ipc, gen)
-        else:
-            x = torch.randn(len(self.labels), *d.train_x.shape[1:], generator=gen)
+        x = first_images(self, rng(self.seed, 'init'))
         self.images = x.to(self.device).requires_grad_()
         self.optimizers = [torch.optim.SGD([self.images], c.lr_img, momentum=c.momentum_img)]
         # bytes of each class, ready to be drawn from (on the device: MNIST is 47 MB; or on disk)

@@ -18,9 +18,9 @@ from torch.func import functional_call
 
 from ..augment import DSA
 from ..core import local_seed, rng
-from ..gradient.dc import real_start
-from ..method import Method, StartSettings, register, start_images, with_start
-from ..models import as_network, model_settings, network_key
+from ..gradient.dc import as_built, first_images
+from ..method import Method, StartSettings, register, with_start
+from ..models import as_network
 from ..sets import DistilledSet
 from ..settings import merge, setting
 from .experts import Experts, ExpertSettings, named_weights, train_experts
@@ -145,29 +145,16 @@ class MTT(Method):
     def __init__(self, *args, **kw):
         super().__init__(*args, **kw)
         c, d = self.cfg, self.data                  # what is recorded is what will be done
-        n = as_network(c.model, norm=c.norm)
-        norm = n.settings.get('norm')
-        if norm is None and n.by_name and 'norm' in model_settings(n):
-            norm = 'instance'
-        has = model_settings(n, width=c.width, norm=norm)
-        own = dict(width=has.get('width'), norm=has.get('norm')) if n.by_name else {}
-        own |= dict(expert_epochs=c.expert_epochs or c.starts - 1 + c.span)
+        own = as_built(c, d) | dict(expert_epochs=c.expert_epochs or c.starts - 1 + c.span)
         own |= dict(augment=ExpertSettings(augment=c.augment).settled(d).augment)
         if own['augment']:
             DSA(own['augment'])                     # a ValueError for what it does not have
         self.cfg = with_start(merge(c, own))
-        network_key(n, d.num_classes, d.in_chans, d.size, d.norm, width=c.width)
 
     # What a subclass may change
     def begin(self, gen: torch.Generator) -> Tensor: # [C*ipc,C,H,W] in model space, class by class
         "Where the images start; the experts are there."
-        d, c = self.data, self.cfg
-        if isinstance(c.init, DistilledSet):
-            self.patches = c.init.patches
-            return start_images(c.init, d, self.ipc)
-        if c.init == 'real':
-            return real_start(d, self.ipc, gen)
-        return torch.randn(len(self.labels), *d.train_x.shape[1:], generator=gen)
+        return first_images(self, gen)
 
     def leaves(self) -> list[Tensor]:
         "What is learned beside the student's learning rate: one optimiser for each, in order."
