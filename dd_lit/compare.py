@@ -454,7 +454,7 @@ def _check_known(full: Any, how: dict, cells: list[Cell]) -> None:
     for k in full if isinstance(full, dict) else ():
         if k not in names:
             raise unknown(k, names, 'full')
-    if how.get('random') is not None or how.get('full') is not None:
+    if how.get('random') is not None:
         raise ValueError("random: expected nothing, compare measures random images: among the "
                          "items, or beside each set (fair=True)")
 

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['PRECISIONS', 'seed_of', 'rng', 'local_seed', 'default_device', 'duration', 'progress', 'has_bfloat16',
-           'chosen_precision', 'autocast', 'in_full', 'atomic_write', 'remove_leftovers', 'digest', 'short_digest',
-           'of_library', 'function_text', 'cache_dir', 'provenance', 'show_images', 'save_figure', 'check_norm',
-           'check_soft', 'check_labels', 'callable_module', 'import_here', 'say', 'UnderWay', 'PeakMemory']
+           'chosen_precision', 'autocast', 'in_full', 'atomic_write', 'remove_leftovers', 'read_record', 'digest',
+           'short_digest', 'of_library', 'function_text', 'cache_dir', 'provenance', 'show_images', 'save_figure',
+           'check_norm', 'check_soft', 'check_labels', 'callable_module', 'import_here', 'say', 'UnderWay',
+           'PeakMemory']
 
 # %% ../nbs/00_core.ipynb #76f2112b
 import contextlib
@@ -15,6 +16,7 @@ import hashlib
 import importlib
 import inspect
 import io
+import json
 import math
 import os
 import platform
@@ -324,6 +326,23 @@ def _alive(pid: int) -> bool:
     except (OSError, OverflowError):         # it is somebody else's, or no process's number
         return True
     return True
+
+# %% ../nbs/00_core.ipynb #23fbdf2c
+def read_record(
+    file: str | Path,     # JSON
+    **kinds: Any          # Entry -> its type, or several
+) -> dict[str, Any]:
+    "An object that was stored. ValueError that names the file if it is damaged or lacks an entry."
+    try:
+        o = json.loads(Path(file).read_text(encoding='utf-8'))
+    except (ValueError, RecursionError) as e:
+        raise ValueError(f"{str(file)!r} is damaged: {e}") from None
+    if not isinstance(o, dict):
+        raise ValueError(f"{str(file)!r} is damaged: expected an object, got {type(o).__name__}")
+    for k, kind in kinds.items():
+        if not isinstance(o.get(k), kind):
+            raise ValueError(f"{str(file)!r} is damaged: {k} is missing or of another type")
+    return o
 
 # %% ../nbs/00_core.ipynb #5897dd43
 def digest(

@@ -27,6 +27,7 @@ from .core import (
     default_device,
     progress,
     provenance,
+    read_record,
     seed_of,
 )
 from .data import ImageData, fingerprint, load_data
@@ -493,7 +494,7 @@ class _Run:
         "Network `n` on set `s`: from its file, or trained now."
         file = self.folder/f'set{s}'/f'network{n}{self.mark}.json'
         if file.exists():
-            return json.loads(file.read_text())
+            return read_record(file, top1=float, seconds=(int, float))
         seed, t0 = seed_of(s, 'reproduce', n), time.perf_counter()
         place: dict[str, Any] = dict(seed=seed, device=self.device)
         if self.mark:
@@ -514,8 +515,8 @@ class _Run:
 def _kept(result: dict[str, Any], file: Path) -> dict[str, Any]:
     "The result, written; one that is there and says the same stays, and keeps what made it."
     if file.exists():
-        old = json.loads(file.read_text())
-        new = json.loads(json.dumps(result)) | dict(made_with=old.get('made_with'))
+        old = read_record(file, made_with=dict)
+        new = json.loads(json.dumps(result)) | dict(made_with=old['made_with'])
         old = dict(precision='float32') | old
         if new == old:
             return result | dict(made_with=old['made_with'])

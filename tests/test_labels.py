@@ -1,4 +1,6 @@
 """Soft labels: what every loss promises for any finite logits, and what the label stores promise."""
+import json
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -180,6 +182,39 @@ def test_stored_views_are_the_live_ones(n, size, epochs, alpha, mix, seed):
         for (v, z, h), (w, q, k) in zip(live.epoch(e, x, y), stored.epoch(e, x, y), strict=True):
             assert torch.equal(v, w) and torch.equal(z, q) and torch.equal(h, k)
             assert v.isfinite().all() and len(v) == len(h) <= size
+
+
+@pytest.mark.parametrize('index', [[], 3, {}, dict(format=None), dict(settings=[]), dict(images=7), dict(sha256='0')])
+def test_an_index_of_pruned_labels_that_is_none(index, tmp_path):
+    "Whatever JSON holds, a line says that the labels are damaged."
+    from dd_lit.labels.soft import LiveLabels
+    from dd_lit.statistics.lpld import PrunedLabels, prune_labels
+    x = images(4)
+    live = LiveLabels(x, tiny('instance').eval(), epochs=2, batch_size=2, crop=.5)
+    prune_labels(x, live, .5, path=tmp_path)
+    file = tmp_path/'labels.json'
+    there = json.loads(file.read_text())
+    assert len(PrunedLabels.load(tmp_path)) == 2
+    file.write_text(json.dumps(there | index if isinstance(index, dict) and index else index))
+    with pytest.raises(ValueError, match='damaged'):
+        PrunedLabels.load(tmp_path)
+    for prune in ('.5', None, True, float('nan')):
+        with pytest.raises(ValueError, match='^prune: expected a share'):
+            prune_labels(x, live, prune)
+
+
+@pytest.mark.parametrize('index', [[], 3, {}, dict(format=7), dict(settings=[]), dict(images=7), dict(files=3),
+                                   dict(files=['../labels_0000.safetensors']), dict(sha256=None), dict(chunk='2')])
+def test_an_index_of_labels_that_is_none(index, tmp_path):
+    "The same for all labels; and no file is opened that is not one of theirs."
+    from dd_lit.labels.soft import SoftLabels, relabel
+    relabel(images(4), tiny('instance').eval(), epochs=2, batch_size=2, crop=.5, path=tmp_path)
+    file = tmp_path/'labels.json'
+    there = json.loads(file.read_text())
+    assert SoftLabels.load(tmp_path).epochs == 2
+    file.write_text(json.dumps(there | index if isinstance(index, dict) and index else index))
+    with pytest.raises(ValueError, match='damaged|expected format'):
+        SoftLabels.load(tmp_path)
 
 
 @given(n=st.integers(1, 9), size=st.integers(1, 4), epochs=st.integers(1, 6), prune=st.floats(0, .99),

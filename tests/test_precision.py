@@ -53,6 +53,13 @@ def test_the_same_up_to_rounding(method, teacher):
     assert exact.cfg.precision == 'float32' and rough.cfg.precision == 'bfloat16'
 
 
+def test_what_moves_weights_asks_in_it_too(teacher):
+    "DWA's ascent is a question like others."
+    a, b = (first_gradient('dwa', teacher, p)[0].moved for p in PRECISIONS[:2])
+    pairs = [(v, w[k]) for n in a for u, w in zip(a[n], b[n], strict=True) for k, v in u.items()]
+    assert all(w.dtype == torch.float32 for _, w in pairs) and not all(torch.equal(v, w) for v, w in pairs)
+
+
 @pytest.mark.parametrize('method', ASK)
 def test_auto_is_stored_as_what_it_chose(method, teacher):
     made = get_method(method)(DIGITS, 1, seed=0, precision='auto', teachers=teacher, device='cpu')

@@ -166,14 +166,19 @@ def toy() -> ImageData:
     return ImageData(x, torch.arange(24) % 2, x, torch.arange(24) % 2, name='toy')
 
 
+def taught(cache, epochs: int, sets: int, networks: int) -> Recipe:
+    "Random images of the toy, labelled by a network for so many epochs."
+    return Recipe('toy/random/ipc2', 'none', 'none', 'none', 'toy', 'random', 2, {}, published=50., deviation=None,
+                  evaluate=dict(model='mlp', model_kw=dict(width=4), epochs=epochs, loss='kl'), sets=sets,
+                  networks=networks, teachers=dict(names=['mlp'], epochs=1, width=4, cache=str(cache)),
+                  relabel=dict(epochs=epochs, batch_size=2, crop=.5))
+
+
 def test_interrupted_and_taken_up(tmp_path, monkeypatch):
     "Killed after the labels, then again: the numbers of one that was not; and what was there is not touched."
     import dd_lit.reproduce as m
     monkeypatch.setattr(m, 'load_data', lambda *a, **kw: toy())
-    r = Recipe('toy/random/ipc2', 'none', 'none', 'none', 'toy', 'random', 2, {}, published=50., deviation=None,
-               evaluate=dict(model='mlp', model_kw=dict(width=4), epochs=3, loss='kl'), sets=1, networks=2,
-               teachers=dict(names=['mlp'], epochs=1, width=4, cache=str(tmp_path/'cache')),
-               relabel=dict(epochs=3, batch_size=2, crop=.5))
+    r = taught(tmp_path/'cache', epochs=3, sets=1, networks=2)
     once = reproduce(r, tmp_path/'a')
     with monkeypatch.context() as c:
         def killed(*a, **kw):
@@ -208,10 +213,7 @@ def test_sets_and_labels_of_another_row(tmp_path, monkeypatch):
     "A row that stands on another scores its very sets and labels; every set's labels have a seed of their own."
     import dd_lit.reproduce as m
     monkeypatch.setattr(m, 'load_data', lambda *a, **kw: toy())
-    r = Recipe('toy/random/ipc2', 'none', 'none', 'none', 'toy', 'random', 2, {}, published=50., deviation=None,
-               evaluate=dict(model='mlp', model_kw=dict(width=4), epochs=2, loss='kl'), sets=2, networks=1,
-               teachers=dict(names=['mlp'], epochs=1, width=4, cache=str(tmp_path/'cache')),
-               relabel=dict(epochs=2, batch_size=2, crop=.5))
+    r = taught(tmp_path/'cache', epochs=2, sets=2, networks=1)
     reproduce(r, tmp_path/'a')
     monkeypatch.setattr(m, 'get_recipe', lambda name: r)
     made = sorted((tmp_path/'a').rglob('labels.json')) + sorted((tmp_path/'a').rglob('*.safetensors'))
@@ -242,10 +244,8 @@ def test_pruned_labels_of_a_recipe(tmp_path, monkeypatch):
     import dd_lit.reproduce as m
     from dd_lit.statistics.lpld import PrunedLabels
     monkeypatch.setattr(m, 'load_data', lambda *a, **kw: toy())
-    r = Recipe('toy/random/ipc2', 'none', 'none', 'none', 'toy', 'random', 2, {}, published=50., deviation=None,
-               evaluate=dict(model='mlp', model_kw=dict(width=4), epochs=10, loss='kl'), sets=1, networks=1,
-               teachers=dict(names=['mlp'], epochs=1, width=4, cache=str(tmp_path/'cache')),
-               relabel=dict(epochs=10, batch_size=2, crop=.5, prune=.8))
+    r = taught(tmp_path/'cache', epochs=10, sets=1, networks=1)
+    r = replace(r, relabel=r.relabel | dict(prune=.8))
     once = reproduce(r, tmp_path/'a')
     index, = (tmp_path/'a').rglob('labels.json')
     assert len(PrunedLabels.load(index.parent)) == 4                  # of ten epochs of two batches
@@ -253,3 +253,17 @@ def test_pruned_labels_of_a_recipe(tmp_path, monkeypatch):
     for f in (tmp_path/'a').rglob('network*.json'):
         f.unlink()
     assert reproduce(r, tmp_path/'a')['top1'] == once['top1'] and index.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize('text', ['', '[]', '{}', '{"top1": "50", "seconds": 1}'])
+def test_a_damaged_network_is_named(tmp_path, monkeypatch, text):
+    "What lies there is never a traceback, and never a score."
+    import dd_lit.reproduce as m
+    monkeypatch.setattr(m, 'load_data', lambda *a, **kw: toy())
+    r = replace(taught(tmp_path/'cache', epochs=1, sets=1, networks=1), teachers=None, relabel=None,
+                evaluate=dict(model='mlp', model_kw=dict(width=4), epochs=1))
+    reproduce(r, tmp_path/'a')
+    file, = (tmp_path/'a').rglob('network0.json')
+    file.write_text(text)
+    with pytest.raises(ValueError, match='network0.json.* is damaged'):
+        reproduce(r, tmp_path/'a')

@@ -9,6 +9,7 @@ __all__ = ['ensemble_logits', 'LabelSource', 'ViewSettings', 'LiveLabels', 'Soft
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -38,6 +39,7 @@ from ..core import (
     in_full,
     local_seed,
     progress,
+    read_record,
     rng,
 )
 from ..models import (
@@ -292,12 +294,13 @@ def _read_index(path):
     index = path/'labels.json'
     if not index.is_file():
         raise ValueError(f"path: {str(path)!r} holds no soft labels (no labels.json)")
-    try:
-        m = json.loads(index.read_text())
-    except ValueError as e:
-        raise ValueError(f"{str(index)!r} is damaged: {e}") from None
+    m = read_record(index)
     if m.get('format') != _LABELS:
         raise ValueError(f"{str(index)!r}: expected format {_LABELS!r}, got {m.get('format')!r}")
+    read_record(index, images=str, settings=dict, num_classes=int, files=list, chunk=int,
+                sha256=list)
+    if not all(re.fullmatch(r'labels_\d+\.safetensors', str(f)) for f in m['files']):
+        raise ValueError(f"{str(index)!r} is damaged: it names files that hold no labels")
     if m.get('soft_kind', 'logits') != 'logits':
         raise ValueError(f"{str(index)!r}: expected logits, got soft_kind {m['soft_kind']!r}")
     return m

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..core import local_seed, rng
+from ..core import autocast, local_seed, rng
 from ..method import register
 from ..sets import DistilledSet
 from ..settings import setting
@@ -69,7 +69,7 @@ class DWA(SRe2L):
         "The weights of a network for batch `j`, from one view of the images it starts from."
         c, y = self.cfg, self.labels[self.index[j]].to(self.device)
         x = self.augment(self.parts[j].detach(), rng(self.seed, 'adjust', name, j))
-        with local_seed(self.seed, 'adjust', name, j):
+        with local_seed(self.seed, 'adjust', name, j), autocast(c.precision, self.device):
             return ascend(self.nets[name], x, y, c.ascents, c.rho)
     def answer(self, name: str, j: int, x: Tensor) -> Tensor:
         return torch.func.functional_call(self.nets[name], self.moved[name][j], (x,))

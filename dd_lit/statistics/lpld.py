@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ..core import atomic_write, local_seed, progress, rng
+from ..core import atomic_write, local_seed, progress, read_record, rng
 from ..data import ImageData
 from ..labels.soft import LabelSource
 from ..method import register
@@ -168,12 +168,14 @@ class PrunedLabels(LabelSource):
     @classmethod
     def load(cls, path: str | Path) -> 'PrunedLabels':
         "Read what `save` wrote. ValueError for a folder of something else, and for damaged files."
+        index = Path(path)/'labels.json'
         try:
-            about = json.loads((Path(path)/'labels.json').read_text())
+            about = read_record(index, images=str, settings=dict, sha256=str, format=str)
             blob = (Path(path)/'pruned.safetensors').read_bytes()
-        except (OSError, ValueError) as e:
+        except OSError as e:
             raise ValueError(f"path: {str(path)!r} holds no pruned labels ({e})") from None
-        if about.get('format') != _PRUNED or about['sha256'] != hashlib.sha256(blob).hexdigest():
+        found = about['format'], about['sha256']
+        if found != (_PRUNED, hashlib.sha256(blob).hexdigest()):
             raise ValueError(f"path: the pruned labels in {str(path)!r} are damaged")
         return cls(about['images'], about['settings'], safetensors.torch.load(blob))
 
@@ -182,10 +184,11 @@ def _chosen(source: LabelSource, prune: float, seed: int) -> tuple[list[list[int
     "epoch -> which of its batches are kept, and how many batches an epoch has."
     per = sum(1 for _ in source.batches(0))
     every = source.epochs*per
-    n = int(round((1 - prune)*every, 6))                    # .1 of 1000 is 100, not 99.99...
-    if not 0 <= prune < 1 or n < 1:
+    share = isinstance(prune, (int, float)) and not isinstance(prune, bool) and 0 <= prune < 1
+    n = int(round((1 - prune)*every, 6)) if share else 0    # .1 of 1000 is 100, not 99.99...
+    if n < 1:
         raise ValueError("prune: expected a share, at least 0 and less than 1, of which one of "
-                         f"{every} batches is left, got {prune}")
+                         f"{every} batches is left, got {prune!r}")
     keep = torch.randperm(every, generator=rng(seed, 'prune'))[:n].sort().values.tolist()
     out: list[list[int]] = [[] for _ in range(source.epochs)]
     for i in keep:
