@@ -19,7 +19,7 @@ from dd_lit.sets import DistilledSet
 from dd_lit.settings import names_of
 
 SMALL = dict(iters=2, width=8, batch_real=16, squeeze_epochs=1, epochs=1, pool=20, pretrain=dict(epochs=1),
-             backbones=('convnet3', 'resnet18'))
+             backbones=('convnet3', 'resnet18'), experts=1, expert_epochs=3, starts=2, span=1, steps=3)
 AUGMENTS = ['color_crop_cutout_flip_scale_rotate', 'gift', 'dc_crop_scale_rotate', 'dc_crop_noise', 'patches']
 WAYS = ['dc', 'dsa', 'gift', 'kl', 'gift loss', 'stored', 'adam', 'muon', 'mosaic', 'batch norm']
 

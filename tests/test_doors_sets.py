@@ -347,10 +347,12 @@ def test_a_damaged_score_is_named(tmp_path):
     compare([tmp_path/'in'], toy(), out=tmp_path/'out', **FAST)
 
 
-def test_an_unwritable_home_is_said_before_anything_is_trained(cli, tmp_path):
+def test_an_unwritable_home_is_said_before_anything_is_trained(call, tmp_path, monkeypatch):
     (tmp_path/'file').write_text('')
     how = ['--set', 'backbone=convnet3', 'squeeze_epochs=1', 'width=4']
-    p = cli('distill', 'rded', '--out', 'a', *how, env=dict(HOME=str(tmp_path/'file'), DD_LIT_CACHE=''), check=2)
+    monkeypatch.setenv('HOME', str(tmp_path/'file'))
+    monkeypatch.setenv('DD_LIT_CACHE', '')
+    p = call('distill', 'rded', '--out', 'a', *how, check=2)
     line, = p.stderr.strip().splitlines()
     assert str(tmp_path/'file') in line and 'DD_LIT_CACHE' in line
 

@@ -10,16 +10,16 @@ from dd_lit.core import rng
 TINY = ('width=8', 'squeeze_epochs=1', 'squeeze_augment=crop')
 
 
-def test_cli(cli, tmp_path):
+def test_cli(call, tmp_path, monkeypatch):
     "distil with SRe2L, evaluate with a loss from the zoo; the second run takes the backbone from the cache."
-    env = dict(DD_LIT_CACHE=str(tmp_path/'cache'))
-    cli('distill', 'sre2l', '--ipc', '1', '--iters', '4', '--out', 'a', '--set', *TINY, check=0, env=env)
+    monkeypatch.setenv('DD_LIT_CACHE', str(tmp_path/'cache'))
+    call('distill', 'sre2l', '--ipc', '1', '--iters', '4', '--out', 'a', '--set', *TINY, check=0)
     assert len(list((tmp_path/'cache').iterdir())) == 1
     before = next((tmp_path/'cache').iterdir()).stat().st_mtime_ns
     one = ('--set', *TINY, "backbones=('resnet18',)")
-    cli('distill', 'gvbsm', '--ipc', '2', '--iters', '2', '--out', 'b', *one, check=0, env=env)
+    call('distill', 'gvbsm', '--ipc', '2', '--iters', '2', '--out', 'b', *one, check=0)
     assert next((tmp_path/'cache').glob('*resnet18_*[0-9a-f].safetensors')).stat().st_mtime_ns == before
-    cli('evaluate', 'a', '--repeats', '1', '--loss', 'kl_ce', '--set', 'epochs=4', 'width=8', check=0, env=env)
+    call('evaluate', 'a', '--repeats', '1', '--loss', 'kl_ce', '--set', 'epochs=4', 'width=8', check=0)
     scores = json.loads(next((tmp_path/'a').glob('scores_*kl_ce*.json')).read_text())
     assert len(scores['top1']) == len(scores['hard']) == 1
 
