@@ -1,6 +1,9 @@
 """The command line as a user meets it: the whole way, and every way it can go wrong."""
+import contextlib
+import errno
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,7 +15,12 @@ import torch
 from helpers import COUNTED, said_steps
 from PIL import Image
 
+import dd_lit.compare
+import dd_lit.distill
+from dd_lit.cli import COMMANDS, main
+from dd_lit.compare import Row
 from dd_lit.distill import distill, load_checkpoint
+from dd_lit.evaluate import Scores
 from dd_lit.sets import DistilledSet
 
 SMALL = ['--set', 'width=8', 'batch_real=20']
@@ -27,7 +35,7 @@ def one_line(p, *words):
         assert w in lines[0], (w, lines[0])
 
 
-def test_the_whole_way(cli, tmp_path):
+def test_the_whole_way(cli, call, tmp_path):
     p = cli('distill', 'dc', '--ipc', 1, '--iters', 2, '--out', 'a', *SMALL, check=0)
     assert 'grid.png' in p.stdout and (tmp_path/'a'/'grid.png').stat().st_size > 1000
     ds = DistilledSet.load(tmp_path/'a')
@@ -44,13 +52,39 @@ def test_the_whole_way(cli, tmp_path):
     p = cli('compare', 'a', 'random', 'herding', '--out', 'cmp', *few, check=0)
     assert p.stdout.count('\n| ') == 3 or p.stdout.count('| dc') == 1
     assert all((tmp_path/'cmp'/f'compare.{e}').stat().st_size for e in ('json', 'md', 'png'))
-    cli('show', 'a', '--png', 'pngs', check=0)
+    call('show', 'a', '--png', 'pngs', check=0)
     assert len(list((tmp_path/'pngs').rglob('*.png'))) == 10
-    assert 'dc' in cli('list', check=0).stdout
+    assert 'dc' in cli('list', check=0).stdout                             # these three without torch
     assert 'usage' in cli(check=0).stdout and 'distill' in cli('--help', check=0).stdout
     # the PNGs are an image folder again
-    cli('distill', 'random', '--data', 'pngs', '--out', 'again', check=2)   # one image per class cannot be split ...
-    cli('show', 'a', '--png', 'pngs', check=2)                              # ... and a full folder is not overwritten
+    call('distill', 'random', '--data', 'pngs', '--out', 'again', check=2)  # one image per class cannot be split ...
+    call('show', 'a', '--png', 'pngs', check=2)                             # ... and a full folder is not overwritten
+
+
+def test_the_demo_shows_what_it_has(call, tmp_path, monkeypatch):
+    "The picture before anything is scored, each score as it comes, a table that grows; nothing here takes time."
+    real, seen, folder = dd_lit.distill.distill, [], tmp_path/'demo'
+    def chosen(method, d, ipc, out=None, **kw):
+        ds = real('random', d, ipc, device='cpu')
+        ds.meta['method'] = method
+        return ds
+    def scored(item, d, ipc, out, resume, repeats, **kw):
+        seen.append({p.name for p in folder.iterdir()})
+        ds = chosen(item, d, ipc) if isinstance(item, str) else item
+        top1 = [50. + len(seen)]*repeats
+        return [Row(ds.meta['method'], ipc, 'convnet3', 'ce', '', Scores(top1, top1, top1), ds, 1., 1, 10)]
+    monkeypatch.setattr(dd_lit.distill, 'distill', chosen)
+    monkeypatch.setattr(dd_lit.compare, 'compare', scored)
+    said = call('demo', '--repeats', 2, check=0).stdout
+    tables = {f'demo.{e}' for e in ('json', 'md', 'png')}
+    assert seen[0] == {'ipc1.png'} and seen[3] == {'ipc1.png', 'ipc10.png'} | tables
+    places = [said.index(w) for w in ('demo/ipc1.png', 'random   top-1 51.0', 'dc       top-1 53.0', '| method',
+                                      'picture demo/demo.png', 'demo/ipc10.png', 'dc       top-1 56.0')]
+    assert places == sorted(places)
+    assert [t.count('\n| ') for t in said.split('| method')[1:]] == [3, 6]
+    kept = json.loads((folder/'demo.json').read_text())
+    assert [r['scores']['ior'] for r in kept['rows']] == [0, 1, 2]*2
+    assert 0 <= kept['settings']['first_picture'] <= kept['settings']['seconds']
 
 
 def test_one_set_one_score(call, tmp_path, monkeypatch):
@@ -174,8 +208,8 @@ def test_a_setting_that_is_not_one(call, made, bad, words):
     one_line(call(*(made if w == 'a' else w for w in bad.split())), *words)
 
 
-def test_debug_shows_the_traceback(cli):
-    p = cli('distill', 'dc', '--ipc', 0, '--debug', check=2)
+def test_debug_shows_the_traceback(call):
+    p = call('distill', 'dc', '--ipc', 0, '--debug', check=2)
     assert 'Traceback' in p.stderr and 'ipc: expected a whole number, at least 1' in p.stderr.splitlines()[-1]
 
 
@@ -260,3 +294,52 @@ def test_out_of_memory_is_one_line(call):
     for line in ('evaluate a --model convnet3:width=90000000 --repeats 1',
                  'distill dc --iters 1 --out b --set width=90000000'):
         one_line(call(*line.split()), 'out of memory')
+
+
+@pytest.fixture
+def unread():
+    "A stream that nobody reads any longer."
+    r, w = os.pipe()
+    os.close(r)
+    f = open(w, 'w', buffering=1)
+    yield f
+    with contextlib.suppress(BrokenPipeError):       # what could not be written
+        f.close()
+
+
+FEW = ['--repeats', '1', '--set', 'epochs=1', 'width=8']
+
+
+@pytest.mark.parametrize('line', ['', '--version', 'list', 'list dc', 'reproduce', 'show a', 'export a b.npz', 'demo',
+                                  'import a/data.safetensors digits --out b', 'distill random', 'evaluate a',
+                                  'compare a'])
+def test_a_closed_pipe_ends_quietly(line, made, unread, tmp_path, monkeypatch, capfd):
+    "Whatever the command: no word, and the exit status of who writes into a closed pipe."
+    monkeypatch.chdir(tmp_path)
+    words = [str(made) if w == 'a' else w.replace('a/', f'{made}/') for w in line.split()]
+    words += FEW if words[:1] in (['evaluate'], ['compare']) else []
+    monkeypatch.setattr(sys, 'stdout', unread)
+    assert main(words) == 141
+    assert not [l for l in capfd.readouterr().err.splitlines() if 'dd_lit: warning' not in l]
+
+
+def test_an_error_that_nobody_reads(unread, monkeypatch):
+    monkeypatch.setattr(sys, 'stderr', unread)
+    assert main(['lisst']) == 141
+
+
+def test_another_broken_pipe_is_an_error(call, monkeypatch):
+    "Only who reads the output may leave without a word."
+    def broken(self):
+        raise BrokenPipeError(errno.EPIPE, 'Broken pipe')
+    monkeypatch.setattr(COMMANDS['list'], 'run', broken)
+    one_line(call('list'), 'Broken pipe')
+
+
+def test_as_a_process(tmp_path):
+    "Nothing is said at its end either, where the interpreter would."
+    for words in ('list', 'nonsense'):
+        p = subprocess.Popen([sys.executable, '-m', 'dd_lit', words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             cwd=tmp_path)
+        p.stdout.close()
+        assert p.wait(60) == 141
