@@ -21,6 +21,7 @@ from .core import (
     callable_module,
     default_device,
     progress,
+    read_record,
     rng,
     short_digest,
 )
@@ -206,25 +207,29 @@ def stored_scores(
     "Scores that were kept. ValueError that names the file if it is damaged."
     number = lambda v: type(v) in (int, float)
     numbers = lambda v: isinstance(v, list) and all(map(number, v))
+    hint = "delete it, or resume=False (--fresh) to score again"
     try:
-        s = Scores(**json.loads(path.read_text(encoding='utf-8')))
+        o = read_record(path)
+    except ValueError as e:
+        raise ValueError(f"{e}; {hint}") from None
+    try:
+        s = Scores(**o)
         more = (s.hard or [], s.random_top1 or [], s.bare or [], s.random_bare or [])
         if not s.top1 or not all(map(numbers, (s.top1, s.top5, *more))):
             raise ValueError('expected a list of numbers')
         if len(s.top1) != len(s.top5) or not number(s.seconds) or not isinstance(s.config, dict):
             raise ValueError('expected a number for every network')
-    except (ValueError, TypeError, RecursionError) as e:
-        raise ValueError(f"{str(path)!r} is damaged ({one_line(e)}); delete it, or resume=False "
-                         "(--fresh) to score again") from None
+    except (ValueError, TypeError) as e:
+        raise ValueError(f"{str(path)!r} is damaged ({one_line(e)}); {hint}") from None
     return s
 
 def _stored_full(path: Path) -> float:
     "A full-data accuracy that was kept. ValueError that names the file if it is damaged."
     try:
-        full = json.loads(path.read_text(encoding='utf-8'))['full']
-        if isinstance(full, (int, float)) and 0 <= full <= 100:
+        full = read_record(path, full=(int, float))['full']
+        if 0 <= full <= 100:
             return full
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except ValueError:
         pass
     raise ValueError(f"{str(path)!r} is damaged; delete it, or resume=False (--fresh) to train "
                      "again")

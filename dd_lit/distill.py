@@ -16,7 +16,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -518,24 +518,28 @@ def _at_least_one(every: Any) -> int:
     return every
 
 # %% ../nbs/11_distill.ipynb #a046a7fd
-def _board(folder: str | Path) -> Callable[[Method], None]:
+class _Board:
     "Write the numbers of each record for TensorBoard."
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise ValueError("tensorboard: it is not installed here; pip install tensorboard") from None
-    writers: list[Any] = []
-    def write(method):
+    def __init__(self, folder: str | Path):
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise ValueError("tensorboard: it is not installed here; "
+                             "pip install tensorboard") from None
+        self.open, self.writer = partial(SummaryWriter, str(folder), flush_secs=10), None
+
+    def __call__(self, method: Method) -> None:
         if not first():
             return
-        if not writers:
-            writers.append(SummaryWriter(str(folder), purge_step=method.k, flush_secs=10))
+        self.writer = self.writer or self.open(purge_step=method.k)
         for name, v in method.history[-1].items():
             if isinstance(v, (int, float)) and name != 'iter':
-                writers[0].add_scalar(name, v, method.k)
-        if method.k == method.cfg.iters:
-            writers[0].close()
-    return write
+                self.writer.add_scalar(name, v, method.k)
+
+    def close(self) -> None:
+        "All that was told is written, also where the run is interrupted."
+        if self.writer:
+            self.writer.close()
 
 # %% ../nbs/11_distill.ipynb #8d453b8b
 def _check_start(method: Method) -> None:
@@ -574,7 +578,8 @@ def distill(
     """Distil `data` to `ipc` images per class. ValueError as in `run`, for wrong settings, and for
     `tensorboard` without the package. `validate_every` holds out a tenth of the training images, if
     `hold_out` does not say another share (0: none): the method does not see them."""
-    cls, told = get_method(method), [_board(tensorboard)] if tensorboard else []
+    cls, board = get_method(method), _Board(tensorboard) if tensorboard else None
+    told: list[Callable[[Method], None]] = [board] if board else []
     watched = validate_every is not None
     share = _share(hold_out) if hold_out is not None else .1 if watched else 0.
     if share:
@@ -588,7 +593,8 @@ def distill(
         told.insert(0, partial(_validated, every=_at_least_one(validate_every), held=held))
     if callback:
         told.append(partial(_called, callback=callback))
-    return run(made, out, resume, checkpoint_seconds, watch=_all_of(told))
+    with closing(board) if board else nullcontext():
+        return run(made, out, resume, checkpoint_seconds, watch=_all_of(told))
 
 # %% ../nbs/11_distill.ipynb #c7ae13ae
 # `dd_lit.distill(...)` works, whichever of the two was imported

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .core import atomic_write, cache_dir
+from .core import atomic_write, cache_dir, read_record
 
 # %% ../nbs/02b_ondisk.ipynb #fdb51360
 def _number(file: str, word: str | None = None) -> int | None:
@@ -185,10 +185,10 @@ def remembered(
     if file is None:
         return make()
     try:
-        kept = json.loads(file.read_text())
+        kept = read_record(file, stamp=str)
         if kept['stamp'] == stamp:
             return kept['value']
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError):
         pass                                    # not there, or damaged
     value = make()
     try:

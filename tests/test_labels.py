@@ -240,3 +240,109 @@ def test_pruned_labels_are_some_of_all(n, size, epochs, prune, mix, seed):
         assert torch.allclose(few.logits(b), live.logits(every[b['at']], v), atol=1e-2, rtol=1e-2)
     drawn = [b['at'] for b in few.batches(epochs - 1)]
     assert len(drawn) == per and set(drawn) <= {b['at'] for b in kept}
+
+
+class Cut(BaseException):
+    "As if the process had been killed."
+
+
+def cut_after(n, monkeypatch):
+    "Only so many more files of labels are written."
+    import dd_lit.labels.soft as soft
+    write, left = soft.atomic_write, [n]
+    def until(file, data):
+        if not left[0]:
+            raise Cut
+        left[0] -= 1
+        return write(file, data)
+    monkeypatch.setattr(soft, 'atomic_write', until)
+
+
+def bytes_in(folder):
+    return {f.name: f.read_bytes() for f in folder.iterdir()}
+
+
+RELABEL = dict(epochs=5, chunk=2, batch_size=3, crop=.5)
+
+
+@given(epochs=st.integers(1, 5), chunk=st.integers(1, 3), cuts=st.lists(st.integers(0, 7), min_size=1, max_size=3),
+       topk=st.sampled_from([None, 2]), mode=st.booleans())
+def test_interrupted_relabelling_goes_on(epochs, chunk, cuts, topk, mode, tmp_path_factory):
+    "Killed after any file, and again: the bytes of a run that nobody killed, and no finished file is made again."
+    from dd_lit.labels.soft import relabel
+    x, t, asked, files = images(6), tiny().eval(), [], -(-epochs//chunk)
+    t.register_forward_hook(lambda *a: asked.append(1))
+    how = dict(epochs=epochs, chunk=chunk, batch_size=3, crop=.5, topk=topk, train_mode=mode)
+    a, b = (tmp_path_factory.mktemp(n) for n in 'ab')
+    relabel(x, t, path=a, **how)
+    for n in cuts:
+        with pytest.MonkeyPatch.context() as m:
+            cut_after(n, m)
+            try:
+                relabel(x, t, path=b, **how)
+                break                                   # it was through before it could be killed
+            except Cut:
+                assert 'labels.json' not in bytes_in(b)
+    done = [] if (b/'labels.json').exists() else [*b.glob('part_*.json')]
+    known = len(json.loads(done[0].read_text())['sha256']) if done else 0
+    asked.clear()
+    relabel(x, t, path=b, **how)
+    last = epochs - chunk*(files - 1)                   # epochs in the last file
+    left = 0 if known == files else chunk*(files - 1 - known) + last
+    assert len(asked) == 2*left and bytes_in(a) == bytes_in(b)
+
+
+def test_what_one_of_several_has_written_stays(tmp_path, monkeypatch):
+    "Two processes of which one came to its end; one alone makes the rest."
+    import dd_lit.labels.soft as soft
+    x, t, asked = images(6), tiny().eval(), []
+    soft.relabel(x, t, path=tmp_path/'a', **RELABEL)
+    with monkeypatch.context() as m:
+        m.setattr(soft, 'world', lambda: (1, 2))
+        m.setattr(soft, 'first', lambda: False)
+        with pytest.raises(ValueError, match='no labels.json'):           # which the first one writes
+            soft.relabel(x, t, path=tmp_path/'b', **RELABEL)
+    t.register_forward_hook(lambda *a: asked.append(1))
+    soft.relabel(x, t, path=tmp_path/'b', **RELABEL)
+    assert len(asked) == 2*3 and bytes_in(tmp_path/'a') == bytes_in(tmp_path/'b')
+
+
+def test_other_labels_begin_anew(tmp_path, monkeypatch):
+    "What is left of a run with another seed, teacher or size of files is no part of these."
+    from dd_lit.labels.soft import relabel
+    x, t = images(6), tiny().eval()
+    for k, own in enumerate((dict(seed=1), dict(chunk=1), dict(epochs=4), dict(topk=2))):
+        other, same = tmp_path/f'{k}', tmp_path/f'{k} whole'
+        with monkeypatch.context() as m:
+            cut_after(4, m)
+            with pytest.raises(Cut):
+                relabel(x, t, path=other, **RELABEL | own)
+        whole = relabel(x, t, path=same, **RELABEL)
+        assert relabel(x, t, path=other, **RELABEL).key == whole.key
+        assert bytes_in(same).items() <= bytes_in(other).items() and not [*other.glob('part_*')]
+
+
+def test_a_damaged_part_is_named(tmp_path, monkeypatch):
+    "The file, and what to do; without it, its labels are made again."
+    from dd_lit.labels.soft import relabel
+    x, t = images(6), tiny().eval()
+    relabel(x, t, path=tmp_path/'a', **RELABEL)
+    cut_after(4, monkeypatch)
+    with pytest.raises(Cut):
+        relabel(x, t, path=tmp_path/'b', **RELABEL)
+    monkeypatch.undo()
+    f, part = tmp_path/'b'/'labels_0001.safetensors', tmp_path/'b'/'part_0.json'
+    good = f.read_bytes()
+    f.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    with pytest.raises(ValueError, match=r"labels_0001.safetensors' is damaged: .*; delete it") as e:
+        relabel(x, t, path=tmp_path/'b', **RELABEL)
+    assert '\n' not in str(e.value)
+    f.unlink()
+    relabel(x, t, path=tmp_path/'b', **RELABEL)
+    assert bytes_in(tmp_path/'a') == bytes_in(tmp_path/'b')
+    (tmp_path/'b'/'labels.json').unlink()
+    for text in ('{', '[]', '{"who": 1}', '{"who": {}, "num_classes": 3, "sha256": []}', '['*10**5):
+        part.write_text(text)
+        with pytest.raises(ValueError, match=r"part_0.json' is damaged: .*; delete it") as e:
+            relabel(x, t, path=tmp_path/'b', **RELABEL)
+        assert '\n' not in str(e.value)

@@ -1,4 +1,5 @@
 """`make lint`: which rules are on, and that both tools look at what they should."""
+import ast
 import json
 import os
 import re
@@ -70,3 +71,28 @@ def test_lint_is_part_of_the_tests():
     assert made_by('lint') in made_by('test') and made_by('lint') in made_by('test-all')
     for f in ('.ci/run', '.github/workflows/test.yml'):
         assert re.search(r'make test(\s|$)', (ROOT/f).read_text()), f
+
+
+def own_readings(tree, name) -> list:
+    "Places where a module makes something of a file's JSON itself, for which core has `read_record`."
+    reads = ('read_text', 'read_bytes', 'read', 'open')
+    out = []
+    for f in [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]:
+        shipped = any(isinstance(n, ast.Constant) and n.value == 'recipes.json' for n in ast.walk(f))
+        for c in [n for n in ast.walk(f) if isinstance(n, ast.Call)]:
+            called = ast.unparse(c.func)
+            inner = {getattr(n.func, 'attr', getattr(n.func, 'id', '')) for a in c.args for n in ast.walk(a)
+                     if isinstance(n, ast.Call)}
+            if called == 'json.load' or called == 'json.loads' and inner & set(reads) and not shipped:
+                out.append(f'{name}:{c.lineno} {f.name}')
+    return out
+
+
+def test_stored_json_is_read_by_read_record():
+    "A damaged file is named, whatever reads it. What is installed with the package (recipes.json) is no such file."
+    found = [r for p in sorted((ROOT/'dd_lit').rglob('*.py')) if p.name != 'core.py'
+             for r in own_readings(ast.parse(p.read_text()), p.relative_to(ROOT))]
+    assert not found, found
+    for wrong in ('json.loads(f.read_text())', 'json.loads(open(f).read())', 'json.load(f)',
+                  'dict(json.loads(p.read_bytes()))'):
+        assert own_readings(ast.parse(f'def g(f, p):\n    return {wrong}'), 'x'), wrong

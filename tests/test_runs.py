@@ -58,11 +58,11 @@ def heard(monkeypatch, capsys):
     return lambda: capsys.readouterr().err.splitlines()
 
 
-def test_a_log_hears_of_a_run(cli):
+def test_a_log_hears_of_a_run(cli, call):
     "One line at the start where there is no terminal; nothing at all if it is not wanted."
     args = ['distill', 'dc', '--iters', 2, '--out', 'a', *SMALL]
     assert cli(*args, check=0, env=LOG).stderr.splitlines() == ['dc ipc 1: 2 steps']
-    assert cli(*args, '--fresh', check=0).stderr == ''
+    assert call(*args, '--fresh', check=0).stderr == ''
 
 
 def test_a_log_hears_at_once(cli):
@@ -87,8 +87,10 @@ def test_what_takes_long_is_named(where, walk, heard, monkeypatch, tmp_path):
     assert f"walk ipc 1: {where}{' 1 of 1'*(where == 'step')}, 0 s so far" in seen
 
 
-def test_only_the_first_process_speaks(cli):
-    assert cli('distill', 'dc', '--iters', 1, *SMALL, check=0, env=LOG | dict(RANK='1')).stderr == ''
+def test_only_the_first_process_speaks(call, monkeypatch):
+    for name, value in (LOG | dict(RANK='1')).items():
+        monkeypatch.setenv(name, value)
+    assert call('distill', 'dc', '--iters', 1, *SMALL, check=0).stderr == ''
 
 
 def test_leftovers_go_at_the_next_start(call, tmp_path):
@@ -611,6 +613,23 @@ def test_tensorboard_is_told_every_number(tmp_path, monkeypatch):
     record = json.loads((tmp_path/'a'/'history.json').read_text())
     assert one.seen + two.seen == [(n, v, r['iter']) for r in record for n, v in r.items() if n != 'iter']
     assert {n for n, *_ in two.seen} >= {'loss', 'seconds'}
+
+
+def test_an_interrupted_run_closes_its_board(tmp_path, monkeypatch):
+    "Also where a step goes wrong: what was told is written."
+    fake = types.ModuleType('torch.utils.tensorboard')
+    fake.SummaryWriter = Writer
+    monkeypatch.setitem(sys.modules, 'torch.utils.tensorboard', fake)
+    monkeypatch.setattr(Writer, 'all', [])
+    for k, wrong in enumerate((KeyboardInterrupt, ValueError)):
+        def stop(seen, wrong=wrong):
+            if seen.step == 2:
+                raise wrong
+        with pytest.raises(wrong):
+            distill('dc', 'digits', 1, width=8, batch_real=10, device='cpu', iters=4, tensorboard=tmp_path,
+                    callback=stop)
+        assert len(Writer.all) == k + 1 and not Writer.all[k].open
+        assert [s for n, _, s in Writer.all[k].seen if n == 'loss'] == [1, 2]
 
 
 STARTED = dict(dc=dict(width=8, batch_real=10), dm=dict(width=8, batch_real=10), mtt=QUICK['mtt'], datm=QUICK['datm'],

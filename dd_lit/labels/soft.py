@@ -412,11 +412,12 @@ def _join(bs):
             row |= dict(cut=torch.tensor([m['box'] for m in mixes], dtype=torch.int16))
     return row
 
-def _chunks(live, x, chunk, keep, part=(0, 1)):
-    "Yields (number, tensors) of chunks of `chunk` epochs: of `part` (i, n), every n-th from i."
+def _chunks(live, x, chunk, keep, part=(0, 1), done=()):
+    """Yields (number, tensors) of chunks of `chunk` epochs: of `part` (i, n), every n-th from i,
+    but not those that are `done`."""
     rows = []
     for e in progress(range(live.epochs), 'relabel'):
-        if (e//chunk) % part[1] != part[0]:
+        if (e//chunk) % part[1] != part[0] or e//chunk in done:
             continue
         views = ((b, live.view(x, b)) for b in live.batches(e))
         rows.append(_join([b | keep(live.logits(b, v).cpu()) for b, v in views]))
@@ -424,16 +425,46 @@ def _chunks(live, x, chunk, keep, part=(0, 1)):
             yield e//chunk, {k: torch.stack([r[k] for r in rows]).contiguous() for k in rows[0]}
             rows = []
 
+def _begun(path, who, files):
+    """What an interrupted run of the same labels has left: (number of a file -> its SHA-256, how
+    many classes). ValueError that names what is damaged."""
+    sha, classes = {}, None
+    for part in sorted(path.glob('part_*.json')):
+        try:
+            m = read_record(part, who=dict, num_classes=int, sha256=dict)
+        except ValueError as e:
+            raise ValueError(f"{e}; delete it to make the labels anew") from None
+        if m['who'] != who:                  # so they all are: a run removes those of another
+            return {}, None
+        classes = m['num_classes']
+        sha |= {j: m['sha256'][f] for j, f in enumerate(files)
+                if f in m['sha256'] and (path/f).exists()}
+    for j, s in sha.items():
+        if hashlib.sha256((path/files[j]).read_bytes()).hexdigest() != s:
+            raise ValueError(f"{str(path/files[j])!r} is damaged: its checksum does not match; "
+                             "delete it, and its labels are made again")
+    return sha, classes
+
 def _write(path, live, x, chunk, keep, settings):
-    "Fill the folder `path`: each process its chunks, the first one the index."
-    index, sha = path/'labels.json', {}
+    """Fill the folder `path`: each process its chunks, the first one the index. An interrupted run
+    goes on from its last file."""
+    index = path/'labels.json'
     files = [f'labels_{j:04d}.safetensors' for j in range(-(-live.epochs//chunk))]
-    if first() and index.exists():
-        index.unlink()                   # no index, no labels
-    for j, c in _chunks(live, x, chunk, keep, world()):
+    who = dict(images=live.images_digest, settings=settings, chunk=chunk)
+    sha, classes = _begun(path, json.loads(json.dumps(who)), files)
+    if sha:                                  # what the first answer told
+        live.num_classes, live._kind = classes, live._kind or 'logits'
+    wait()                                   # nobody writes before everybody has read
+    if first():
+        for old in (index, *(() if sha else path.glob('part_*.json'))):
+            old.unlink(missing_ok=True)      # no index, no labels
+    wait()
+    for j, c in _chunks(live, x, chunk, keep, world(), set(sha)):
         blob = safetensors.torch.save(c)
         atomic_write(path/files[j], blob)
         sha[j] = hashlib.sha256(blob).hexdigest()
+        told = dict(who=who, num_classes=live.num_classes, sha256={files[i]: sha[i] for i in sha})
+        atomic_write(path/f'part_{world()[0]}.json', json.dumps(told))
     wait()
     if first():
         shas = [sha.get(j) or hashlib.sha256((path/f).read_bytes()).hexdigest()
@@ -442,6 +473,8 @@ def _write(path, live, x, chunk, keep, settings):
                       settings=settings, num_classes=live.num_classes, files=files, chunk=chunk,
                       sha256=shas)
         atomic_write(index, json.dumps(record, indent=1).encode())
+        for part in path.glob('part_*.json'):
+            part.unlink()
     wait()
 
 # %% ../../nbs/labels/soft.ipynb #8224349e

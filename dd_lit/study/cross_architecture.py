@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from ..compare import score_name
-from ..core import atomic_write, default_device, progress, provenance
+from ..core import atomic_write, default_device, progress, provenance, read_record
 from ..data import ImageData, fingerprint, load_data
 from ..distill import run
 from ..evaluate import RECIPE_VERSION, evaluate, named
@@ -38,7 +38,7 @@ def _cell(ds, data, target, folder, how) -> dict:
         key = how | dict(data=fingerprint(data, test=True), device=device, recipe=RECIPE_VERSION)
         f = folder/f"{_file(f'on_{label}', score_name([ds], [], **key))}.json"
         if f.exists():
-            return json.loads(f.read_text())
+            return read_record(f, made_with=dict)
     try:
         found = evaluate(ds, data, **how).to_dict()
     except ValueError as e:              # one cell that diverges must not take the other 35 with it
