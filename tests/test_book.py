@@ -10,6 +10,8 @@ import pypandoc
 import pytest
 from conftest import ROOT, notebooks
 
+from dd_lit import method
+
 BOOKS = [ROOT/b for b in notebooks()]
 # Pages that have exercises, at least two each: this list only grows
 EXERCISES = [
@@ -17,7 +19,11 @@ EXERCISES = [
     'flow/pyramid', 'flow/theorems', 'gradient/distance', 'gradient/hypothesis', 'gradient/multilevel',
     'gradient/schedule', 'labels/gift', 'labels/kd', 'labels/losses', 'labels/theorem', 'orthogonal/bn_gradient',
     'orthogonal/muon', 'orthogonal/polar', 'orthogonal/pseudo_gradient',
-    'distribution/dm', 'gradient/dsa', 'statistics/cda', 'statistics/dwa', 'statistics/lpld']
+    'distribution/dm', 'gradient/dsa', 'statistics/cda', 'statistics/dwa', 'statistics/lpld', 'gradient/dc']
+# Pages of methods without a version from scratch that meets `forty`: this list only shrinks
+NO_FORTY = {
+    'statistics/sre2l', 'statistics/cda', 'statistics/dwa', 'statistics/lpld', 'statistics/gvbsm', 'orthogonal/ogm',
+    'flow/linear_gradient', 'flow/sfm', 'trajectory/mtt', 'trajectory/datm', 'coreset/select', 'coreset/rded'}
 
 
 def cells(path) -> list: # (type, source, outputs) of every cell
@@ -85,6 +91,63 @@ def test_formulas_and_citations_exist(book):
     text = re.sub(r'```.*?```|`[^`]*`|\$\$.*?\$\$', '', '\n'.join(texts), flags=re.S)
     said = set(re.findall(r'(?<![\w.])@([A-Za-z][\w-]*)', text))
     assert not (lost := said - keys - set(named)), f'neither a formula of this page nor in references.bib: {lost}'
+
+
+def made(code) -> set: # Functions and classes that a cell defines
+    return {n.name for n in ast.parse(code).body if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
+
+
+def hidden(s) -> bool: # Is it a cell that a reader does not see?
+    return s.startswith('#| hide')
+
+
+def forty(page) -> list: # What is wrong with the version from scratch of a page; page: what `cells` gives
+    head, export = re.compile(r'^## .* in forty lines$', re.M), re.compile(r'#\| *export')
+    heads = [i for i, (kind, s, _) in enumerate(page) if kind == 'markdown' and head.search(s)]
+    if len(heads) != 1:
+        return [f'expected one heading "## ... in forty lines", got {len(heads)}']
+    rest = [(kind, s) for kind, s, _ in page[heads[0] + 1:] if not hidden(s)]
+    kind, short = rest[0] if rest else ('', '')
+    if kind != 'code' or export.match(short) or not made(short):
+        return ['expected functions in the cell below the heading']
+    lines = [l for l in short.splitlines() if l.strip() and not l.startswith('#|')]
+    bad = [f'expected at most 40 lines, got {len(lines)}'] if len(lines) > 40 else []
+    bad += [f'expected at most 80 characters, got {len(l)}: {l.strip()}' for l in lines if len(l) > 80]
+    fast = set().union({'distill'}, *(made(s) for kind, s, _ in page if kind == 'code' and export.match(s)))
+    said = lambda s: {n.id for n in ast.walk(ast.parse(s)) if isinstance(n, ast.Name)}
+    both = [s for kind, s in rest[1:] if kind == 'code' and asserts(s) and said(s) & made(short) and said(s) & fast]
+    return bad if both else [*bad, 'expected a test below that names it and what the library has for it']
+
+
+# The pages of the registry's methods
+HOMES = sorted(module.replace('.', '/') for module in method._BUILT_IN)
+
+
+@pytest.mark.parametrize('name', HOMES)
+def test_forty_lines(name):
+    "The page of a method has one that a reader can hold in the head, and a test that it does what the fast one does."
+    bad = forty(cells(ROOT/'nbs'/f'{name}.ipynb'))
+    assert name in NO_FORTY or not bad, f'{name}: {bad}'
+    assert bad or name not in NO_FORTY, f'{name} has its forty lines: take it off the list of {__name__}'
+
+
+SHORT = [('markdown', '## The method in forty lines\n\nText.', []), ('code', '#| hide\nimport os', []),
+         ('code', 'def plain():\n    return 1', []), ('code', '#| export\ndef fast():\n    return 1', []),
+         ('code', 'test_eq(plain(), fast())', [])]
+
+
+@pytest.mark.parametrize('page, what', [
+    (SHORT, ''), ([*SHORT[:4], ('code', "assert plain() == distill('x')", [])], ''),
+    (SHORT[1:], 'expected one heading'), ([SHORT[0], *SHORT], 'expected one heading'),
+    ([*SHORT[:2], *SHORT[3:]], 'expected functions'), (SHORT[:4], 'names it and what the library has'),
+    (SHORT[:2], 'expected functions'), ([*SHORT[:4], ('code', 'plain(), fast()', [])], 'a test below'),
+    ([*SHORT[:4], ('code', 'test_eq(plain(), 1)', [])], 'a test below'),
+    ([*SHORT[:4], ('code', 'test_eq(fast(), 1)', [])], 'a test below'),
+    ([*SHORT[:2], ('code', 'def plain():\n' + 40*'    1\n', []), *SHORT[3:]], 'at most 40 lines, got 41'),
+    ([*SHORT[:2], ('code', f'def plain(): # {70*"x"}\n    pass', []), *SHORT[3:]], 'at most 80 characters, got 85')])
+def test_what_forty_lines_are(page, what):
+    bad = forty(page)
+    assert len(bad) == bool(what) and all(what in b for b in bad)
 
 
 def preview(*cells):
