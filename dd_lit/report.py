@@ -91,9 +91,10 @@ def _pictures(ax, groups, per_class, classes) -> None:
     ax.imshow(big, interpolation='nearest', aspect='auto')
     h, w = big.shape[0]/len(groups), big.shape[1]/classes
     names = [f'{drawn_text(g[0].name)}\nipc {g[0].ipc}' for g in groups]
-    ax.set_yticks([h*(i + .5) for i in range(len(groups))], names, fontsize=8)
+    ax.set_yticks([h*(i + .5) for i in range(len(groups))], names, fontsize=9)
     words = [drawn_text(c, 9) for c in groups[0][0].set.classes[:classes]]
-    ax.set_xticks([w*(i + .5) for i in range(classes)], words, fontsize=7)
+    how = dict(rotation=45, ha='right', rotation_mode='anchor') if max(map(len, words)) > 6 else {}
+    ax.set_xticks([w*(i + .5) for i in range(classes)], words, fontsize=9, **how)
     ax.tick_params(length=0)
     for s in ax.spines.values():
         s.set_visible(False)
@@ -107,12 +108,10 @@ def _bars(ax, groups, keys) -> None:
             colour = 'tab:gray' if r.name == 'random' else own
             ax.barh(at, mean, xerr=std, color=colour, height=.6/len(g))
             text = ' '.join([f'{mean:.1f}', *(getattr(r, k) for k in keys)]).strip()
-            size = 8 if len(g) == 1 else 6
-            inside = mean - std > 2 + .3*size*len(text)       # else beside the bar and its error
+            inside = mean - std > 2 + 3.2*len(text)           # else beside the bar and its error
             x, ink = (2, 'white') if inside else (mean + std + 2, 'black')
-            ax.text(x, at, text, va='center', color=ink, fontsize=size)
+            ax.text(x, at, text, va='center', color=ink, fontsize=9)
     ax.set(yticks=[], xlim=(0, 100), xlabel='test accuracy (%)', ylim=(len(groups) - .5, -.5))
-    ax.tick_params(labelsize=7)
     for s in ('top', 'right'):
         ax.spines[s].set_visible(False)
 
@@ -127,9 +126,9 @@ def compare_figure(
     for r in rows:
         sets.setdefault((r.name, str(r.ipc), id(r.set)), []).append(r)
     groups, shown = list(sets.values()), min(classes, rows[0].set.num_classes)
-    high = max(.62*per_class, .17*max(map(len, groups)))*len(groups)
-    fig, (left, right) = plt.subplots(1, 2, figsize=(10, .45 + high), layout='constrained',
-                                      width_ratios=[.62*shown, 3.2])
+    high = max(.53*per_class, .25*max(map(len, groups)))*len(groups)
+    fig, (left, right) = plt.subplots(1, 2, figsize=(8.4, .6 + high), layout='constrained',
+                                      width_ratios=[.5*shown, 2.8])
     _pictures(left, groups, per_class, shown)
     differ = [k for k in ('model', 'loss', 'opt') if len({getattr(r, k) for r in rows}) > 1]
     _bars(right, groups, differ)

@@ -110,16 +110,18 @@ def heat_map(
     import matplotlib.pyplot as plt
     wide, high = len(r['targets']), len(r['sources'])
     m = torch.tensor([[float('nan') if v is None else v for v in row] for row in r['mean']])
-    fig, ax = plt.subplots(figsize=(1.6 + .95*wide, 1.1 + .5*high), layout='constrained')
+    fig, ax = plt.subplots(figsize=(min(8.3, 1.6 + .95*wide), 1.1 + .5*high), layout='constrained')
     ax.imshow(m, cmap='viridis', aspect='auto', vmin=0, vmax=100)
     for i, row in enumerate(r['mean']):
         for j, v in enumerate(row):
             text = 'diverged' if v is None else f"{v:.1f}\n±{r['std'][i][j]:.1f}"
             ink = 'white' if v and v < 65 else 'black'
-            ax.text(j, i, text, va='center', ha='center', fontsize=7, color=ink)
-    ax.set_xticks(range(wide), r['targets'], fontsize=8)
-    ax.set_yticks(range(high), r['sources'], fontsize=8)
+            ax.text(j, i, text, va='center', ha='center', fontsize=9, color=ink)
+    long = max(map(len, r['targets'])) > 11
+    how = dict(rotation=20, ha='right') if long else {}
+    ax.set_xticks(range(wide), r['targets'], fontsize=9, **how)
+    ax.set_yticks(range(high), r['sources'], fontsize=9)
     ax.set(xlabel='trained', ylabel='distilled with')
     told = f"{r['method']} on {r['data']}, {r['ipc']} per class: test accuracy (%)"
-    ax.set_title(title or told, fontsize=9)
+    ax.set_title(title or told, fontsize=10)
     return fig
