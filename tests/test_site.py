@@ -284,11 +284,10 @@ def test_pictures_have_words(made, trees):
 LETTERS = re.compile(r'(?:font|label)size\s*=\s*(\d+(?:\.\d+)?)')
 # Pages whose figures still have letters below nine points: this list only shrinks
 SMALL = {
-    '00_core', '04_models', '06_parallel', '07_train', '09_teachers', '11_distill', '12_compare', '14_reproduce',
-    'flow/inherit', 'flow/linear_gradient', 'flow/sfm', 'flow/theorems', 'labels/gift', 'labels/kd', 'labels/losses',
-    'labels/soft', 'labels/theorem', 'orthogonal/bn_gradient', 'orthogonal/muon', 'orthogonal/ogm', 'orthogonal/polar',
-    'orthogonal/pseudo_gradient', 'statistics/cda', 'statistics/conv_stats', 'statistics/gvbsm', 'study/continual',
-    'study/grid', 'study/labels', 'coreset/select'}
+    '00_core', '04_models', '09_teachers', '11_distill', '12_compare', '14_reproduce', 'flow/inherit',
+    'flow/linear_gradient', 'flow/sfm', 'labels/gift', 'labels/kd', 'labels/losses', 'labels/soft', 'labels/theorem',
+    'orthogonal/ogm', 'orthogonal/polar', 'orthogonal/pseudo_gradient', 'statistics/gvbsm', 'study/continual',
+    'study/labels', 'coreset/select'}
 
 
 @pytest.mark.parametrize('book', BOOKS, ids=lambda p: str(p.relative_to(ROOT/'nbs')))
