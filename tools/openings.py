@@ -1,7 +1,7 @@
 """Below the title of every page: its result, a picture, and where the page stands, from tools/openings.yml and
-_quarto.yml.
+_quarto.yml; and a cell that brings dd_lit where the page is opened without it, from settings.ini.
 
-    python tools/openings.py            # after running notebooks: writes the cell `opening` and nbs/images/<page>.png
+    python tools/openings.py            # after running notebooks: writes the two cells and nbs/images/<page>.png
 """
 import base64
 import json
@@ -9,10 +9,27 @@ import os
 import re
 from pathlib import Path
 
+import website
 import yaml
+from changed import books
 
 root = Path(__file__).parent.parent
-ID = '0pening0'
+ID, BRING = '0pening0', '0bring00'
+# Where a page is opened alone, on Colab or downloaded. Neither tests nor readers of the site meet these cells: here all
+# is installed. No import in them: the site's maker would run it.
+PACKAGE = """#| hide
+#| eval: false
+# elsewhere than in its repository (Colab, a download) this page brings dd_lit, if it is missing
+if not __import__('importlib').util.find_spec('dd_lit'):
+    wanted = '"{notebook_install}"'
+    get_ipython().run_line_magic('pip', f'install -q {{wanted}}')"""
+STORED = """#| hide
+#| eval: false
+# elsewhere than in its repository (Colab, a download) this page fetches that, for its stored runs
+if not __import__('os').path.exists('{up}settings.ini'):
+    get_ipython().system('git clone -q --depth 1 {git_url}')
+    get_ipython().run_line_magic('pip', 'install -q "./{repo}[notebooks]"')
+    get_ipython().run_line_magic('cd', '-q {repo}/{folder}')"""
 
 
 def title(page) -> str: # What stands at the head of a page
@@ -53,22 +70,36 @@ def opening(page, result, alt, order) -> str: # Markdown of the cell
     return f"**{result}**\n\n![{alt}]({to(f'images/{image(page)}')})\n\n*{where}*"
 
 
+def bringing(page, nb) -> str: # Source of the cell that brings what the page needs
+    code = ''.join(''.join(c['source']) for c in nb['cells'] if c['cell_type'] == 'code' and c.get('id') != BRING)
+    folder = Path('nbs', page).parent
+    where = dict(up='../'*len(folder.parts), folder=folder.as_posix())
+    return (STORED if re.search(r'settings\.ini|\bbench/', code) else PACKAGE).format(**website.settings() | where)
+
+
+def made(kind, name, text) -> dict: # A cell
+    cell = dict(cell_type=kind, id=name, metadata={}, source=text.splitlines(keepends=True))
+    return cell | (dict(execution_count=None, outputs=[]) if kind == 'code' else {})
+
+
 def image(page):
     return page.replace('/', '_') + '.png'
 
 
 def main():
     pages, order = yaml.safe_load((root/'tools'/'openings.yml').read_text()), reading_order()
-    for _, page in order:
-        f = root/'nbs'/f'{page}.ipynb'
+    of_parts = {p for _, p in order}
+    for book in books(root):
+        f, page = root/book, book.relative_to('nbs').with_suffix('').as_posix()
         nb = json.loads(f.read_text())
-        which, result = pages[page]
-        alt, png = pictures(nb)[which]
-        (root/'nbs'/'images'/image(page)).write_bytes(png)
-        text = opening(page, result, alt, order).splitlines(keepends=True)
-        cell = dict(cell_type='markdown', id=ID, metadata={}, source=text)
-        nb['cells'] = [c for c in nb['cells'] if c.get('id') != ID]
-        nb['cells'].insert(1, cell)
+        cells = [made('code', BRING, bringing(page, nb))]
+        if page in of_parts:
+            which, result = pages[page]
+            alt, png = pictures(nb)[which]
+            (root/'nbs'/'images'/image(page)).write_bytes(png)
+            cells.insert(0, made('markdown', ID, opening(page, result, alt, order)))
+        nb['cells'] = [c for c in nb['cells'] if c.get('id') not in (ID, BRING)]
+        nb['cells'][1:1] = cells
         text = json.dumps(nb, indent=1, ensure_ascii=False, sort_keys=True) + '\n'
         if f.read_text() != text:
             tmp = f.with_suffix('.tmp')
