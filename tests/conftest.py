@@ -50,8 +50,9 @@ def notebooks() -> list: # All of them, below the repository's root
 
 @pytest.fixture
 def cli(tmp_path):
-    "Run `python -m dd_lit ARGS` in an empty folder; returns the finished process."
-    def run(*args, check=None, env=None, prelude='', timeout=300):
+    """Run `python -m dd_lit ARGS` in an empty folder; returns the finished process. The limit only ends what hangs: it
+    is wall time, and on a machine with a dozen busy processes fifteen seconds of computing may take five minutes."""
+    def run(*args, check=None, env=None, prelude='', timeout=1200):
         args = [str(a) for a in args]
         code = f'import sys; {prelude}\nfrom dd_lit.cli import main\nsys.exit(main({args!r}))'
         cmd = [sys.executable, '-c', code] if prelude else [sys.executable, '-m', 'dd_lit', *args]

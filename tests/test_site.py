@@ -456,6 +456,16 @@ def test_one_setting_changes_every_address(tmp_path):
     assert found == {'github.com', 'somebody.github.io', 'colab.research.google.com', 'mybinder.org'}
 
 
+def test_every_page_opens_elsewhere(made):
+    "One link to Colab and one to Binder, to this very page; also where a page has no opening."
+    said = website.settings()
+    for book in notebooks():
+        page = str(book.relative_to('nbs'))
+        text = (made/'_proc'/page).read_text()
+        for where in ('colab_url', 'binder_url'):
+            assert text.count(f'{said[where]}/{page}') == 1, (page, where)
+
+
 # --- API pages ---
 
 def entries(made, module) -> dict: # name -> its entry on the module's API page

@@ -119,6 +119,7 @@ def named(c):
 def prepared(path) -> tuple:
     "A notebook as pandoc should see it, and (alternative text, is it a chart) of its pictures in order."
     nb, cells, pictures = numbered.marked(nbformat.read(source(path), 4)), [], []
+    led = website.leads(nb.cells) if path.endswith('.ipynb') else None
     for c in nb.cells:
         if c.cell_type == 'raw':
             continue
@@ -131,7 +132,7 @@ def prepared(path) -> tuple:
             cells += [c, *told(c)]
         else:
             pictures += in_text(c.source, source(path).parent)
-            if c.get('id') == website.OPENING:
+            if c is led:
                 c.source += '\n\n' + website.ways(path)
             c.source = links.linked(c.source, path, source(path), {})
             cells.append(c)

@@ -103,15 +103,24 @@ def ways(page) -> str:
     return '::: {.ways}\n' + ' · '.join(out) + '\n:::'
 
 
+def leads(cells) -> 'dict | None': # The cell below which a page says where else it can be opened
+    "The opening; where there is none, the first text below the title."
+    source = lambda c: ''.join(c['source'])
+    is_opening = lambda c: (c.get('id') == OPENING or OPENING in c.get('metadata', {})
+                            or '/images/' in source(c) and '*All: ' in source(c))
+    texts = [c for c in cells if c['cell_type'] == 'markdown' and not source(c).startswith('# ')]
+    return next(filter(is_opening, cells), texts[0] if texts else None)
+
+
 def finished(nb, page) -> dict:
     "A processed notebook: pictures with their words, charts marked, and where the page leads."
-    folder = (root/'nbs'/page).parent
+    folder, led = (root/'nbs'/page).parent, leads(nb['cells'])
     for c in nb['cells']:
         text = ''.join(c['source'])
         if c['cell_type'] == 'markdown':
             c['source'] = described(text, folder)
-        if c.get('id') == OPENING or OPENING in c.get('metadata', {}) or '/images/' in text and '*All: ' in text:
-            c['source'] += '\n\n' + ways(page)
+        if c is led:
+            c['source'] = ''.join(c['source']) + '\n\n' + ways(page)
         if c['cell_type'] == 'code' and charts(c) and '#| classes:' not in text:
             c['source'] = '#| classes: chart\n' + text
     return nb
