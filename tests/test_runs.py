@@ -58,11 +58,16 @@ def heard(monkeypatch, capsys):
     return lambda: capsys.readouterr().err.splitlines()
 
 
+def spoken(p):
+    "Lines of a log, without what libraries warn their developers of, which pytest turns on."
+    return [l for l in p.stderr.splitlines() if '__array__ implementation' not in l]
+
+
 def test_a_log_hears_of_a_run(cli, call):
     "One line at the start where there is no terminal; nothing at all if it is not wanted."
     args = ['distill', 'dc', '--iters', 2, '--out', 'a', *SMALL]
     assert cli(*args, check=0, env=LOG).stderr.splitlines() == ['dc ipc 1: 2 steps']
-    assert call(*args, '--fresh', check=0).stderr == ''
+    assert spoken(call(*args, '--fresh', check=0)) == []
 
 
 def test_a_log_hears_at_once(cli):
@@ -90,7 +95,7 @@ def test_what_takes_long_is_named(where, walk, heard, monkeypatch, tmp_path):
 def test_only_the_first_process_speaks(call, monkeypatch):
     for name, value in (LOG | dict(RANK='1')).items():
         monkeypatch.setenv(name, value)
-    assert call('distill', 'dc', '--iters', 1, *SMALL, check=0).stderr == ''
+    assert spoken(call('distill', 'dc', '--iters', 1, *SMALL, check=0)) == []
 
 
 def test_leftovers_go_at_the_next_start(call, tmp_path):
