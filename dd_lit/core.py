@@ -478,11 +478,11 @@ def show_images(
         ax.imshow(images[i].permute(1, 2, 0).squeeze(-1), cmap='gray', vmin=0, vmax=1,
                   interpolation='nearest')
         if titles is not None and (len(titles) == n or i < ncol) and i < len(titles):
-            ax.set_title(titles[i], fontsize=8)
+            ax.set_title(titles[i], fontsize=9)
         if rows is not None and i % ncol == 0:
-            ax.set_ylabel(rows[i//ncol], fontsize=8, rotation=0, ha='right', va='center')
+            ax.set_ylabel(rows[i//ncol], fontsize=9, rotation=0, ha='right', va='center')
     if suptitle:
-        fig.suptitle(suptitle, fontsize=9)
+        fig.suptitle(suptitle, fontsize=10)
     return fig
 
 # %% ../nbs/00_core.ipynb #518f9aa3
