@@ -674,6 +674,7 @@ class Demo(OnData):
     def sets(self, d: 'ImageData', ipc: int, own: dict[str, dict]) -> list['DistilledSet']:
         "Chosen and made images; a picture of the first of every class as soon as they are there."
         import torch
+
         from dd_lit.core import save_figure, show_images
         from dd_lit.distill import distill
         made = [distill(m, d, ipc, Path(self.out)/f'ipc{ipc}'/m, resume=not self.fresh,
