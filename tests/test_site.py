@@ -285,7 +285,7 @@ LETTERS = re.compile(r'(?:font|label)size\s*=\s*(\d+(?:\.\d+)?)')
 # Pages whose figures still have letters below nine points: this list only shrinks
 SMALL = {
     '04_models', '09_teachers', 'flow/inherit', 'flow/linear_gradient', 'flow/sfm', 'orthogonal/ogm',
-    'orthogonal/polar', 'statistics/gvbsm', 'study/continual'}
+    'study/continual'}
 
 
 @pytest.mark.parametrize('book', BOOKS, ids=lambda p: str(p.relative_to(ROOT/'nbs')))
