@@ -12,7 +12,8 @@ import os
 import sys
 from pathlib import Path
 
-from dd_lit.core import provenance
+import torch
+
 from dd_lit.distill import distill
 from dd_lit.evaluate import evaluate
 from dd_lit.labels.losses import get_loss
@@ -47,7 +48,6 @@ LABELS = dict(epochs=300, batch_size=50, crop=.5, flip=True, mix=False, **FAST)
 
 def rounded(ds: DistilledSet) -> DistilledSet:
     "The set with pixels of eight bits."
-    import torch
     mean, std = (torch.tensor(o).view(1, -1, 1, 1) for o in ds.norm)
     images = ((ds.pixels()*255).round()/255 - mean)/std
     return DistilledSet(images, ds.labels, ds.norm, ds.classes, patches=ds.patches, meta=ds.meta)
@@ -79,6 +79,5 @@ def tasks(data, seeds) -> list[dict]:
 
 if __name__ == '__main__':
     about = dict(methods=METHODS, student=STUDENT, hard_labels=HARD, soft_labels=SOFT, views=LABELS)
-    about = {k: v for k, v in about.items()}
     sys.exit(run_table('colour', 'methods on CIFAR-10, ten images per class, a trained teacher', tasks, run,
                        data=('cifar10',), rows='method', **about))
