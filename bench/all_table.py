@@ -1,6 +1,6 @@
 """One table: every method x loss x optimiser x network, on the same data and budget. Digits, 10 images per class.
 
-    python bench/all_table.py            # about half an hour of one core -> bench/results/all_table.json
+    python bench/all_table.py            # about an hour of one core -> bench/results/all_table.json
 
 What `dd_lit compare` does, over everything the library has. Each set is made once (interrupt and go on: finished sets
 and scores stay under runs/), labelled once by one teacher (for the soft losses), and trained on by every network with
@@ -23,6 +23,7 @@ IPC, SEED = 10, 0
 SQUEEZE = dict(squeeze_epochs=6, squeeze_augment='crop', width=16, crop=.5)
 GRADIENT = dict(iters=2, width=32, batch_real=64)                       # 20 matching steps
 FLOW = dict(iters=200, grow_every=33, lr=.03, noise=.1, width=32, crop=.7, pretrain=dict(epochs=20))
+TRAJECTORY = dict(iters=100, width=16, steps=10, span=1, starts=4, experts=3, expert_lr=.02, expert_batch_size=64)
 THREE = ('resnet18', 'convnet3', 'wrn16_2')
 METHODS = dict(
     random={}, herding={}, k_center={}, forgetting={},
@@ -32,6 +33,7 @@ METHODS = dict(
     dwa=SQUEEZE | dict(iters=100, lr=.1, crop=1., jitter=2), lpld=SQUEEZE | dict(iters=100, flip=False, lr=.1),
     gvbsm=SQUEEZE | dict(iters=100, flip=False, lr=.1, backbones=THREE),
     rded=SQUEEZE | dict(pool=100), ogm=SQUEEZE | dict(iters=30, lr=.05, pool=100),
+    mtt=TRAJECTORY, datm=TRAJECTORY | dict(batch_size=None, expert_epochs=6),
     lgm=FLOW, sfm=FLOW)
 NETWORKS = [('convnet3', dict(width=32)), 'lenet']
 LOSSES = ['ce', ('kl', dict(scale=True)), 'gift']

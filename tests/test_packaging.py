@@ -11,7 +11,8 @@ import pytest
 from conftest import ROOT
 
 MODULES = {str(p.relative_to(ROOT)) for p in (ROOT/'dd_lit').rglob('*.py')}
-DATA = {'dd_lit/recipes.json', 'dd_lit/py.typed'}      # what `dd_lit reproduce` and type checkers read
+STORED = {str(p.relative_to(ROOT)) for p in (ROOT/'dd_lit'/'stored').rglob('*.safetensors')}
+DATA = {'dd_lit/recipes.json', 'dd_lit/py.typed'} | STORED     # what commands and type checkers read
 FILES = ('settings.ini', 'pyproject.toml', 'setup.py', 'MANIFEST.in', 'README.md', 'LICENSE', 'CHANGELOG.md')
 
 

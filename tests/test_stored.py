@@ -1,0 +1,65 @@
+"""The sets that come with the package are what the tables say of them."""
+import json
+import re
+from pathlib import Path
+
+import pytest
+import stored
+import torch
+from conftest import ROOT
+from dd_lit.sets import DistilledSet, load_set, pack_set, show_wall, stored_sets
+
+NAMES = stored_sets()
+TABLE = ROOT/'bench'/'results'/'colour.json'
+
+
+def test_there_are_some():
+    files = list((ROOT/'dd_lit'/'stored').rglob('*'))
+    assert len([f for f in files if f.is_file()]) == len(NAMES) >= 10
+    assert sum(f.stat().st_size for f in files if f.is_file()) < 5_000_000
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_a_set_says_what_its_table_says(name):
+    ds, (data, method, ipc) = load_set(name), name.split('/')
+    assert (ds.meta['data'], ds.meta['method'], f'ipc{ds.ipc}') == (data, method, ipc)
+    rows = stored.by_set(json.loads(TABLE.read_text())['rows'])[method, ds.ipc]
+    assert ds.meta['scores'] == stored.means(rows) and ds.meta['scored_with']['seeds'] == len(rows)
+    assert not re.search(r'"/\w', json.dumps(ds.meta)), 'a folder of the machine that made it'
+    eighth = ds.pixels()*255
+    assert torch.allclose(eighth, eighth.round(), atol=1e-3), 'pixels of eight bits'
+
+
+def test_a_path_comes_first(tmp_path, monkeypatch):
+    "What is typed is what is read, also where it looks like a name."
+    name = NAMES[0]
+    ds = load_set(name)
+    monkeypatch.chdir(tmp_path)
+    DistilledSet(ds.images[:10], ds.labels[:10], ds.norm, ds.classes, meta=dict(method='mine')).save(name)
+    assert load_set(name).meta['method'] == 'mine'
+    with pytest.raises(ValueError, match=f'the package has a set {NAMES[0]}'):
+        load_set(f'{name}0')
+
+
+def test_a_packed_set_that_is_damaged(tmp_path):
+    "Every byte counts: one flipped bit is found, wherever it is."
+    f = pack_set(load_set(NAMES[0]), tmp_path/'set.safetensors')
+    whole = f.read_bytes()
+    for at in range(8, len(whole), len(whole)//40):
+        f.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:])
+        with pytest.raises(ValueError):
+            load_set(f)
+
+
+def test_walls_stand_beside_each_other():
+    fig = show_wall(NAMES[:2], per_class=1)
+    told = [ax.get_xlabel() for ax in fig.axes]
+    assert [t.split(':')[0] for t in told] == [n.split('/')[1] for n in NAMES[:2]]
+    assert all('% with hard labels' in t and 'images' in t for t in told)
+
+
+def test_portable():
+    "No folder of a machine, at any depth."
+    about = dict(a=['net:weights=/here/w.pt', 1], b=dict(c=('/here', None)))
+    assert stored.portable(about, '/here') == dict(a=['net:weights=$DD_LIT_DATA/w.pt', 1], b=dict(c=['$DD_LIT_DATA', None]))
+    assert Path(stored.STORED) == ROOT/'dd_lit'/'stored'
