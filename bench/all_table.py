@@ -23,7 +23,8 @@ IPC, SEED = 10, 0
 SQUEEZE = dict(squeeze_epochs=6, squeeze_augment='crop', width=16, crop=.5)
 GRADIENT = dict(iters=2, width=32, batch_real=64)                       # 20 matching steps
 FLOW = dict(iters=200, grow_every=33, lr=.03, noise=.1, width=32, crop=.7, pretrain=dict(epochs=20))
-TRAJECTORY = dict(iters=100, width=16, steps=10, span=1, starts=4, experts=3, expert_lr=.02, expert_batch_size=64)
+TRAJECTORY = dict(iters=100, width=16, steps=10, span=1, starts=4, experts=3, expert_lr=.02, expert_batch_size=64,
+                  lr_img=100., lr_lr=1e-5, student_lr=.02)
 THREE = ('resnet18', 'convnet3', 'wrn16_2')
 METHODS = dict(
     random={}, herding={}, k_center={}, forgetting={},
