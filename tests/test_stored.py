@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
-import stored
 import torch
 from conftest import ROOT
+
+import stored
 from dd_lit.sets import DistilledSet, load_set, pack_set, show_wall, stored_sets
 
 NAMES = stored_sets()
@@ -61,5 +62,6 @@ def test_walls_stand_beside_each_other():
 def test_portable():
     "No folder of a machine, at any depth."
     about = dict(a=['net:weights=/here/w.pt', 1], b=dict(c=('/here', None)))
-    assert stored.portable(about, '/here') == dict(a=['net:weights=$DD_LIT_DATA/w.pt', 1], b=dict(c=['$DD_LIT_DATA', None]))
+    there = dict(a=['net:weights=$DD_LIT_DATA/w.pt', 1], b=dict(c=['$DD_LIT_DATA', None]))
+    assert stored.portable(about, '/here') == there
     assert Path(stored.STORED) == ROOT/'dd_lit'/'stored'
