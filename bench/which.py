@@ -1,12 +1,13 @@
 """Which method when: a small and a larger bill of seconds and of bytes, hard labels and two kinds of soft ones.
 
-    python bench/which.py                       # digits, then MNIST; runs are kept under runs/which
-    python bench/which.py --merge               # -> bench/results/which.json
+    python bench/which.py            # digits, then MNIST; runs are kept under runs/which
+    python bench/which.py --merge    # -> bench/results/which.json
 
 Every method makes a set of `ipc` images per class in some ten seconds of one core, or in five times as many steps. The
 steps are written down here, the same for all machines, so that a run can be made again; what it took stands in its row,
-as seconds of the processor (other work ran beside it). It is then trained on with its class labels, with one soft label an image, and with a label for every view, by the
-same teacher for all. Bytes count what a user would have to keep: images of eight bits a pixel, labels, soft labels.
+as seconds of the processor (other work ran beside it), training of backbones included unless they were there. It is
+then trained on with its class labels, with one soft label an image, and with a label for every view, by the same
+teacher for all. Bytes count what a user would have to keep: images of eight bits a pixel, labels, soft labels.
 """
 import sys
 import time
