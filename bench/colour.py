@@ -24,9 +24,8 @@ from harness import run_table
 from prepared import whole_data
 
 SETS = Path('runs/colour/sets')
-WEIGHTS = Path(os.environ.get('DD_LIT_DATA', 'data'))/'weights'
-TEACHER = f"resnet20:weights={WEIGHTS/'cifar10_resnet20.safetensors'},input_norm=imagenet"
-OTHER = f"resnet56:weights={WEIGHTS/'cifar10_resnet56.safetensors'},input_norm=imagenet"
+TEACHER = 'resnet20:weights=$DD_LIT_DATA/weights/cifar10_resnet20.safetensors,input_norm=imagenet'
+OTHER = 'resnet56:weights=$DD_LIT_DATA/weights/cifar10_resnet56.safetensors,input_norm=imagenet'
 FAST = dict(precision='bfloat16')
 ASK = dict(teachers=TEACHER, iters=300, **FAST)
 FLOW = dict(backbone=TEACHER, iters=300, lr=.02, grow_every=40, flip=True)
@@ -46,6 +45,15 @@ SOFT = dict(opt='adamw', lr=.001, weight_decay=.01, schedule='cosine', batch_siz
 LABELS = dict(epochs=300, batch_size=50, crop=.5, flip=True, mix=False, **FAST)
 
 
+def expanded(o):
+    "Settings with the folder of the data put in: the stored ones name no folder of a machine."
+    if isinstance(o, dict):
+        return {k: expanded(v) for k, v in o.items()}
+    if isinstance(o, tuple):
+        return tuple(map(expanded, o))
+    return os.path.expandvars(o) if isinstance(o, str) else o
+
+
 def rounded(ds: DistilledSet) -> DistilledSet:
     "The set with pixels of eight bits."
     mean, std = (torch.tensor(o).view(1, -1, 1, 1) for o in ds.norm)
@@ -58,14 +66,14 @@ def made(method: str, ipc: int, seed: int) -> DistilledSet:
     where = SETS/f'{method}_ipc{ipc}_seed{seed}'
     if (where/'meta.json').is_file():
         return DistilledSet.load(where)
-    ds = distill(method, whole_data('cifar10'), ipc, seed=seed, **METHODS[method])
+    ds = distill(method, whole_data('cifar10'), ipc, seed=seed, **expanded(METHODS[method]))
     rounded(ds).save(where)
     return DistilledSet.load(where)
 
 
 def run(method: str, ipc: int, seed: int) -> dict:
     d, ds = whole_data('cifar10'), made(method, ipc, seed)
-    labels = relabel(ds, as_network(TEACHER), seed=seed, **LABELS)
+    labels = relabel(ds, as_network(expanded(TEACHER)), seed=seed, **LABELS)
     hard = evaluate(ds, d, seed=seed, **HARD, **STUDENT)
     soft = evaluate(ds, d, seed=seed, soft=labels, loss=get_loss('kl', scale=True), **SOFT, **STUDENT)
     size = ds.nbytes()
