@@ -1,7 +1,7 @@
 """The site's preview, as a person's browser sees it: links, pictures, mathematics, console, a phone's width."""
 import html.parser
+import json
 import re
-import shutil
 import subprocess
 import sys
 
@@ -9,9 +9,7 @@ import preview_docs
 import pypandoc
 import pytest
 from conftest import ROOT, notebooks
-
-CHROMIUM = next((p for p in map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome')) if p), None)
-
+from watched import CHROMIUM, answered
 
 class Page(html.parser.HTMLParser):
     def __init__(self, text):
@@ -178,3 +176,87 @@ def test_in_a_browser(site, width, dark):
         assert found['high'][pages.index(ledger)] < 3000, 'the ledger, before anything is unfolded'
     if width > 1200:
         assert sum(found['cut']) <= .05*sum(found['code']), of('cut', lambda v: v)
+
+
+# --- The page that trains ---
+
+DRIVE = '''
+const root = document.getElementById("watch"), $ = (s, of = root) => of.querySelector(s);
+const trained = (n, start) => new Promise(ok => {
+  const got = [], hear = e => {
+    got.push(e.detail);
+    if (got.length < n) return;
+    root.removeEventListener("trained", hear);
+    ok(got);
+  };
+  root.addEventListener("trained", hear);
+  start();
+});
+const first = await trained(2, () => $(".both").click());
+const again = await trained(1, () => $(".half.b button").click());
+const large = $(".large"), box = large.getBoundingClientRect(), number = $(".easel output").textContent;
+const at = (x, y) => ({clientX: box.left + 30*x - 15, clientY: box.top + 30*y - 15, pointerId: 1, bubbles: true});
+large.setPointerCapture = () => {}; large.hasPointerCapture = () => true;
+large.dispatchEvent(new PointerEvent("pointerdown", at(1, 1)));
+for (let k = 2; k < 9; k++) large.dispatchEvent(new PointerEvent("pointermove", at(k, k)));
+const drawn = $(".easel output").textContent;
+$("#watch-ink").value = 0;
+const press = key => large.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
+["ArrowLeft", "ArrowUp", " "].forEach(press);
+const typed = $(".easel output").textContent, where = large.getAttribute("aria-label");
+const painted = await trained(1, () => $(".brush .act button").click());
+const words = $(".half.b .score").textContent, dotted = root.querySelectorAll("path.before").length;
+const back = await trained(1, () => { $(".brush .act button:last-child").click(); $(".brush .act button").click(); });
+const bare = [...root.querySelectorAll("select, input, canvas")].filter(e => !e.labels?.length && !e.ariaLabel);
+const [methods, counts] = root.querySelectorAll(".half.a select");
+const choices = [...methods.options].map(o => o.value), offered = [];
+for (const m of choices) for (const n of ["1", "10"]) {
+  methods.value = m; counts.value = n; methods.dispatchEvent(new Event("change"));
+  offered.push([m, n, $(".half.a .wall").height]);
+}
+answer({first, again, painted, back, number, drawn, typed, where, words, dotted, choices, offered,
+  bare: bare.map(e => e.outerHTML)});'''
+
+
+@pytest.fixture(scope='module')
+def watched(site):
+    "What the page did when it was used, opened from the disk without a server, and its console."
+    if CHROMIUM is None:
+        pytest.skip('no Chromium on this machine')
+    page = ROOT/'_docs'/'howto'/'watch.html'
+    return answered(page.with_name('_watch_used.html'), page.read_text(), DRIVE, seconds=240)
+
+
+def test_the_page_trains(watched):
+    "It ends, its console is empty, distilled beats random, and the curves are the stored ones to the last digit."
+    said, console = watched
+    assert not console, console
+    rows = json.loads((ROOT/'bench'/'results'/'browser_scores.json').read_text())['rows']
+    both = {r['method']: r for r in said['first']}
+    assert set(both) == {'random', 'dc'} and all(r['seconds'] < 120 for r in said['first'])
+    for m, r in both.items():
+        curves = [[round(p['accuracy'], 4) for p in c] for c in r['curves'].values()]
+        stored, = [s for s in rows if (s['row'], s['ipc'], s['labels'], s['seed']) == (m, 1, 'hard', 0)]
+        assert curves == stored['curves'], m
+    last = {m: [c[-1]['accuracy'] for c in r['curves'].values()] for m, r in both.items()}
+    assert len(last['dc']) == 3 and sum(last['dc'])/3 > sum(last['random'])/3 + 5
+    assert said['again'][0]['curves'] == both['dc']['curves']
+
+
+def test_the_page_is_painted_on(watched):
+    "By pointer and by keyboard; training again shows the difference, and the image comes back."
+    said, _ = watched
+    before = next(r for r in said['first'] if r['method'] == 'dc')['curves']
+    assert said['drawn'] == '1.00' and said['typed'] == '0.00' and 'row 7, column 7' in said['where']
+    assert said['painted'][0]['curves'] != before and said['dotted'] == 1 and 'before painting' in said['words']
+    assert said['back'][0]['curves'] == before
+
+
+def test_the_page_offers_every_stored_set(watched):
+    "Methods and images per class, each control with a name."
+    said, _ = watched
+    rows = json.loads((ROOT/'bench'/'results'/'browser_sets.json').read_text())['rows']
+    assert set(said['choices']) == {r['row'] for r in rows} | {'all'} and not said['bare'], said['bare']
+    there = {(r['row'], str(r['ipc'])) for r in rows}
+    heights = {(m, n): h for m, n, h in said['offered'] if (m, n) in there}
+    assert set(heights) == there and all(h == int(n)*10 for (_, n), h in heights.items()), heights

@@ -465,6 +465,16 @@ def test_every_page_opens_elsewhere(made):
             assert text.count(f'{said[where]}/{page}') == 1, (page, where)
 
 
+def test_the_page_that_trains_has_its_scripts(made):
+    "They lie where the page asks for them, and Quarto is told to take them along."
+    page = '\n'.join(''.join(o['data'].get('text/html', '')) for c in cells(made/'_proc'/'howto'/'watch.ipynb')
+                     for o in c.get('outputs', []) if 'data' in o)
+    files = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert {Path(f).name for f in files} == {'net.js', 'sets.js', 'watch.js', 'watch.css'}
+    assert all((made/'_proc'/'howto'/f).is_file() for f in files), files
+    assert 'watch/*' in yaml.safe_load((made/'_proc'/'_quarto.yml').read_text())['project']['resources']
+
+
 # --- API pages ---
 
 def entries(made, module) -> dict: # name -> its entry on the module's API page

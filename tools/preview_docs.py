@@ -236,11 +236,11 @@ def frame(k, order, titles, text):
                        nav=sidebar(order, page, url, name), turn=turn, toc=contents(text))
 
 
-def sample(pages, n) -> list: # The first page, the ledger, two API pages, and others
+def sample(pages, n) -> list: # The first page, the ledger, the page that trains, two API pages, and others
     api = [p for p in pages if p.startswith('api/')]
-    ledger = 'study/claims.ipynb'
-    rest = [p for p in pages[1:] if p not in (*api, ledger)]
-    return [pages[0], ledger, *api[:2], *(rest[i*len(rest)//(n - 4)] for i in range(n - 4))]
+    always = ['study/claims.ipynb', 'howto/watch.ipynb']
+    rest = [p for p in pages[1:] if p not in (*api, *always)]
+    return [pages[0], *always, *api[:2], *(rest[i*len(rest)//(n - 5)] for i in range(n - 5))]
 
 
 def main(only=(), few=0):

@@ -21,6 +21,7 @@ from PIL import Image
 
 root = Path(__file__).parent.parent
 LOOK = root/'tools'/'look'               # style sheets, font, card: beside the pages as look/
+WATCH = root/'nbs'/'watch'               # the page that trains: its scripts and sets, beside the pages as watch/
 PICTURE = re.compile(r'!\[(?P<alt>(?:\\.|[^]\\])*)\]\((?P<url>[^()\s]+)\)(?!\{)')
 OPENING = '0pening0'                     # the cell that tools/openings.py writes
 
@@ -127,9 +128,11 @@ def finished(nb, page) -> dict:
 
 
 def look(to):
-    "Copy what the pages share to the folder `to`."
+    "Copy what the pages share to the folder `to`, and what the page that trains runs."
     shutil.copytree(LOOK, Path(to)/'look', dirs_exist_ok=True)
     shutil.copy(root/'nbs'/'favicon.svg', Path(to)/'favicon.svg')
+    if WATCH.is_dir():
+        shutil.copytree(WATCH, Path(to)/'watch', dirs_exist_ok=True)
 
 
 def main(to=root/'_proc'):
