@@ -118,7 +118,7 @@ def heat_map(
             ink = 'white' if v and v < 65 else 'black'
             ax.text(j, i, text, va='center', ha='center', fontsize=9, color=ink)
     long = max(map(len, r['targets'])) > 11
-    how = dict(rotation=20, ha='right') if long else {}
+    how: dict[str, Any] = dict(rotation=20, ha='right') if long else {}
     ax.set_xticks(range(wide), r['targets'], fontsize=9, **how)
     ax.set_yticks(range(high), r['sources'], fontsize=9)
     ax.set(xlabel='trained', ylabel='distilled with')
