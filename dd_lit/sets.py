@@ -360,7 +360,7 @@ def _set_of(tensors: dict[str, Tensor], about: dict, where: Path) -> DistilledSe
         raise ValueError(f"{str(where)!r} is damaged: {one_line(e, 300)}") from None
 
 def load_set(
-    path: str | Path, # A folder written by `save_set`, a file by `pack_set`; or one of `stored_sets`
+    path: str | Path, # A folder of `save_set`, a file of `pack_set`, or a name of `stored_sets`
 ) -> DistilledSet:
     """Read a folder written by `save_set`, a file by `pack_set`, or a set that comes with the
     package; a damaged or foreign one raises a ValueError that says what is wrong."""
@@ -583,7 +583,8 @@ def _line(ds: DistilledSet) -> str:
     parts = [f'{v:.1f} % with {k}' for k, v in told.items() if _typed(v, (int, float))]
     took = ds.meta.get('seconds')
     parts += [f'{took:,.0f} s'] if _typed(took, (int, float)) else []
-    return f"{ds.meta.get('method', '?')}: {', '.join(parts + [f'{len(ds)} images'])}"
+    parts += [f'{len(ds)} images of {ds.images[0].numel():,} bytes']
+    return f"{ds.meta.get('method', '?')}: {', '.join(parts)}"
 
 def _mosaic(ds: DistilledSet, per_class: int, gap: int = 2) -> Tensor: # [H,W,C]
     "The first images of each class, a column for a class, white between them."
@@ -621,7 +622,8 @@ def show_wall(
         ax.tick_params(top=False, labeltop=True, bottom=False, labelbottom=False, pad=1)
         ax.set_yticks([])
         ax.spines[:].set_visible(False)
-        ax.set_xlabel(drawn_text(_line(ds), 140), fontsize=10, loc='left')
+        told = one_line(_line(ds), 140).replace('$', r'\$')
+        ax.set_xlabel(told, fontsize=10, loc='left')
     if path is not None:
         save_figure(fig, path)
     return fig
