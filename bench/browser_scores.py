@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import torch
 
-from browser_sets import classes, digits, normal, page_rows, pixels, soft_labels
+from browser import classes, digits, normal, page_rows, pixels, soft_labels
 from harness import RESULTS, run_table
 
 NET = RESULTS.parent.parent/'nbs'/'watch'/'net.js'

@@ -11,7 +11,6 @@ import os
 import sys
 from pathlib import Path
 
-from colour import SETS, STUDENT
 from dd_lit.core import progress
 from dd_lit.evaluate import mean_std
 from dd_lit.sets import DistilledSet, pack_set
@@ -36,10 +35,10 @@ def means(rows: list[dict]) -> dict[str, float]:
     return {name: round(mean_std([r[k] for r in rows])[0], 2) for name, k in ((HARD, 'hard'), (SOFT, 'soft'))}
 
 
-def packed(ds: DistilledSet, rows: list[dict], folder: str) -> DistilledSet:
+def packed(ds: DistilledSet, rows: list[dict], student: dict, folder: str) -> DistilledSet:
     "The set with its scores."
     about = {k: ds.meta[k] for k in KEPT if k in ds.meta}
-    about |= dict(scores=means(rows), scored_with=dict(STUDENT, seeds=len(rows), table='bench/results/colour.json'))
+    about |= dict(scores=means(rows), scored_with=dict(student, seeds=len(rows), table='bench/results/colour.json'))
     return DistilledSet(ds.images, ds.labels, ds.norm, ds.classes, patches=ds.patches, meta=portable(about, folder))
 
 
@@ -53,12 +52,13 @@ def by_set(rows: list[dict]) -> dict[tuple, list[dict]]:
 
 def main() -> None:
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    ap.add_argument('--sets', default=str(SETS))
+    ap.add_argument('--sets', default='runs/colour/sets')
     a = ap.parse_args()
-    rows = json.loads((RESULTS/'colour.json').read_text())['rows']
-    for (method, ipc), own in progress(list(by_set(rows).items()), 'packing'):
+    table = json.loads((RESULTS/'colour.json').read_text())
+    for (method, ipc), own in progress(list(by_set(table['rows']).items()), 'packing'):
         ds = DistilledSet.load(Path(a.sets)/f'{method}_ipc{ipc}_seed0')
-        pack_set(packed(ds, own, os.environ['DD_LIT_DATA']), STORED/'cifar10'/method/f'ipc{ipc}.safetensors')
+        told = packed(ds, own, table['student'], os.environ['DD_LIT_DATA'])
+        pack_set(told, STORED/'cifar10'/method/f'ipc{ipc}.safetensors')
     files = list(STORED.rglob('*.safetensors'))
     print(f'{len(files)} sets, {sum(f.stat().st_size for f in files)/1e6:.2f} MB')
 

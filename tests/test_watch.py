@@ -12,11 +12,11 @@ from watched import CHROMIUM, answered
 from dd_lit.models import create_model
 
 sys.path.insert(0, str(ROOT/'bench'))
+import browser
 import browser_scores
-import browser_sets
 
 WATCH = ROOT/'nbs'/'watch'
-SCORES = json.loads((browser_sets.RESULTS/'browser_scores.json').read_text())['rows']
+SCORES = json.loads((browser.RESULTS/'browser_scores.json').read_text())['rows']
 
 
 def page_of(row, ipc=1, labels='hard') -> list: # Accuracies of the page's networks on all draws of a set
@@ -51,12 +51,12 @@ def test_gradients_are_torchs(tmp_path):
 
 def test_page_loads_what_is_stored():
     "What the page carries is made from the stored sets and the library's digits, and all of it is small."
-    assert browser_sets.PAGE.read_text() == browser_sets.page_text(), 'run python bench/browser_sets.py --page'
+    assert browser.PAGE.read_text() == browser.page_text(), 'run python bench/browser_sets.py --page'
     assert sum(f.stat().st_size for f in WATCH.iterdir()) < 300_000
 
 
 def test_page_tests_on_the_real_test_digits():
-    d, page = browser_sets.digits(), browser_sets.page_data()
+    d, page = browser.digits(), browser.page_data()
     for part, x, y in (('train', d.train_x, d.train_y), ('test', d.test_x, d.test_y)):
         values = torch.tensor([round((ord(c) - 97)*255/16) for c in page[part]['pixels']])
         assert torch.equal(values, x.flatten().long()) and page[part]['labels'] == ''.join(map(str, y.tolist()))
@@ -66,25 +66,25 @@ def test_page_tests_on_the_real_test_digits():
 
 def test_sets_come_back_from_text():
     "Real images exactly, made ones to half a step of a byte; labels of all classes; soft labels are distributions."
-    ds = browser_sets.made('random', 1, seed=5)
-    row = browser_sets.packed(ds) | dict(labels='0123456789')
-    assert 'images' not in row and torch.allclose(browser_sets.as_set(row).images, ds.images, atol=1e-6)
+    ds = browser.made('random', 1, seed=5)
+    row = browser.packed(ds) | dict(labels='0123456789')
+    assert 'images' not in row and torch.allclose(browser.as_set(row).images, ds.images, atol=1e-6)
     ds.images += torch.rand(ds.images.shape, generator=torch.Generator().manual_seed(0))
-    row = browser_sets.packed(ds) | dict(labels='0123456789')
-    std = browser_sets.digits().norm[1][0]
+    row = browser.packed(ds) | dict(labels='0123456789')
+    std = browser.digits().norm[1][0]
     step = (row['high'] - row['low'])/255
     assert 'real' not in row
-    assert (browser_sets.as_set(row).images - ds.images).abs().max()*std < .51*step + 1e-4
-    for r in browser_sets.page_rows():
-        soft, hard = browser_sets.soft_labels(r), browser_sets.classes(r)
+    assert (browser.as_set(row).images - ds.images).abs().max()*std < .51*step + 1e-4
+    for r in browser.page_rows():
+        soft, hard = browser.soft_labels(r), browser.classes(r)
         assert sorted(hard) == sorted(list(range(10))*r['ipc'])
         assert soft.shape == (10*r['ipc'], 10) and torch.allclose(soft.sum(1), torch.ones(1).double())
-        assert browser_sets.pixels(r).shape == (10*r['ipc'], 1, 8, 8)
+        assert browser.pixels(r).shape == (10*r['ipc'], 1, 8, 8)
 
 
 def test_scores_are_those_of_the_stored_sets():
     "By three networks each; those of random and of DC with every draw."
-    sets = {(r['row'], r['ipc'], r['seed']) for r in browser_sets.page_rows()} | {('all', 0, 0)}
+    sets = {(r['row'], r['ipc'], r['seed']) for r in browser.page_rows()} | {('all', 0, 0)}
     have = {(r['row'], r['ipc'], r['labels'], r['seed']) for r in SCORES}
     assert {(m, n, s) for m, n, _, s in have} <= sets
     assert {(m, 1, 'hard', s) for m in ('random', 'dc') for s in range(3)} | {('all', 0, 'hard', 0)} <= have
