@@ -666,8 +666,8 @@ class Demo(OnData):
         from dd_lit.report import report
         t0, d, out = time.perf_counter(), self.load(), Path(self.out)
         check_writable(out)
-        print(f"{d}\nDistilling to 1 and 10 images per class; this takes about a minute and a half "
-              "on two cores,\nand half of one until the first picture.\n")
+        print(f"{d}\nDistilling to 1 and 10 images per class; this takes about a minute "
+              "on two cores,\nand a quarter of one until the first picture.\n")
         spent = lambda: round(time.perf_counter() - t0)
         rows, told = [], dict(data=d.name, seed=self.seed, repeats=self.repeats)
         # narrow networks, few iterations and half of the protocol's epochs: a demo, not a benchmark
