@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dd_lit.core import progress
 from dd_lit.evaluate import mean_std
-from dd_lit.sets import DistilledSet, pack_set
+from dd_lit.sets import DistilledSet, load_set, pack_set
 from harness import RESULTS
 
 STORED = Path(__file__).parent.parent/'dd_lit'/'stored'
@@ -56,7 +56,7 @@ def main() -> None:
     a = ap.parse_args()
     table = json.loads((RESULTS/'colour.json').read_text())
     for (method, ipc), own in progress(list(by_set(table['rows']).items()), 'packing'):
-        ds = DistilledSet.load(Path(a.sets)/f'{method}_ipc{ipc}_seed0')
+        ds = load_set(Path(a.sets)/f'{method}_ipc{ipc}_seed0.safetensors')
         told = packed(ds, own, table['student'], os.environ['DD_LIT_DATA'])
         pack_set(told, STORED/'cifar10'/method/f'ipc{ipc}.safetensors')
     files = list(STORED.rglob('*.safetensors'))

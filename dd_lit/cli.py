@@ -161,7 +161,7 @@ _SET = 'folder or file of a distilled set, or a set of the package: DATA/METHOD/
 def beside(
     folder: str, # What was typed for a set
 ) -> Path:
-    "Where what is made of a set is written: its folder, a file's folder; else runs/DATA_METHOD_N."
+    "Where what is made of a set is written: beside it; of the package's, runs/DATA_METHOD_ipcN."
     p = Path(folder)
     return p if p.is_dir() else p.parent if p.exists() else Path('runs')/'_'.join(p.parts)
 
@@ -439,7 +439,7 @@ class Evaluate(OnSets):
 # %% ../nbs/15_cli.ipynb #c1bb024b
 class Compare(OnSets):
     "Score sets or methods alike, over losses, optimisers and networks: a table and a picture."
-    items: list = word('folders of distilled sets, or names of methods')
+    items: list = word('distilled sets (folders, files, DATA/METHOD/ipcN), or names of methods')
     ipc: int = setting(1, 'images per class, for methods', low=1)
     out: str = setting('runs/compare', 'folder for the table, the picture and sets made here')
     model: list | None = setting(None, 'networks, NAME or NAME:width=64 (default convnet3)')

@@ -45,7 +45,7 @@ from .labels.soft import LabelSettings, SoftLabels, relabel
 from .method import get_method, list_methods, plain
 from .models import as_network, model_settings, network_key
 from .parallel import first
-from .sets import DistilledSet, one_line, safe_name
+from .sets import DistilledSet, is_set, one_line, safe_name
 from .settings import Settings, explained, parse, setting, sort_out, unknown
 from .teachers import as_teachers, by_label
 from .train import Training, settled
@@ -55,7 +55,7 @@ def _known(item) -> bool:
     "Is this a set, the folder of one, or the name of a method?"
     if isinstance(item, DistilledSet):
         return True
-    folder = isinstance(item, (str, Path)) and (Path(item)/'meta.json').is_file()
+    folder = isinstance(item, (str, Path)) and is_set(item)
     return folder or isinstance(item, str) and item in list_methods()
 
 def check_items(
@@ -388,7 +388,7 @@ class _Item:
 
 def _made(item, data, ipc, repeats, out, **kw) -> _Item:
     "An item of `compare`, distilled if it is a method's name."
-    if not isinstance(item, str) or (Path(item)/'meta.json').is_file():
+    if not isinstance(item, str) or is_set(item):
         ds = item if isinstance(item, DistilledSet) else DistilledSet.load(item)
         name = ds.meta.get('method') or Path(str(item)).name
         return _Item(name, [matched(ds, data)], False)

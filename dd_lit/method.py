@@ -24,7 +24,7 @@ from .core import default_device, function_text, provenance, rng, short_digest
 from .data import ImageData, check_ipc, fingerprint, load_data
 from .evaluate import matched
 from .models import as_network, network_digest, network_key
-from .sets import DistilledSet
+from .sets import DistilledSet, is_set
 from .settings import Settings, explained, merge, parse, setting
 
 # %% ../nbs/10_method.ipynb #d7615472
@@ -175,8 +175,10 @@ class StartSettings(MethodSettings):
         init = getattr(self, 'init', None)
         about = [f.metadata for f in fields(self) if f.name == 'init']      # type: ignore[arg-type]
         names = [n for m in about for n in m.get('among') or ()]
-        if isinstance(init, str) and init not in names and Path(init).expanduser().is_dir():
-            object.__setattr__(self, 'init', Path(init).expanduser())
+        if isinstance(init, str) and init not in names:
+            there = Path(init).expanduser()
+            if there.is_dir() or is_set(there):
+                object.__setattr__(self, 'init', there)
         super().__post_init__()
 
 def with_start(

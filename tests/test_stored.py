@@ -1,14 +1,20 @@
 """The sets that come with the package are what the tables say of them."""
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import ROOT
 
-import stored
+from dd_lit.cli import beside, main
+from dd_lit.compare import check_items
+from dd_lit.method import get_method, with_start
 from dd_lit.sets import DistilledSet, load_set, pack_set, show_wall, stored_sets
+
+sys.path.insert(0, str(ROOT/'bench'))
+import stored
 
 NAMES = stored_sets()
 TABLE = ROOT/'bench'/'results'/'colour.json'
@@ -65,3 +71,18 @@ def test_portable():
     there = dict(a=['net:weights=$DD_LIT_DATA/w.pt', 1], b=dict(c=['$DD_LIT_DATA', None]))
     assert stored.portable(about, '/here') == there
     assert Path(stored.STORED) == ROOT/'dd_lit'/'stored'
+
+
+def test_a_name_does_wherever_a_folder_does(tmp_path, monkeypatch, capsys):
+    "Shown, exported, scored, compared, started from; what is written lies in runs/, not in a folder of the name."
+    monkeypatch.chdir(tmp_path)
+    name = NAMES[0]
+    beside_it = tmp_path/'runs'/name.replace('/', '_')
+    assert main(['show', name]) == 0 and (beside_it/'grid.png').is_file() and not Path('cifar10').exists()
+    assert main(['export', name, 'out.npz']) == 0 and Path('out.npz').is_file()
+    assert check_items(name) == [name]
+    assert len(with_start(get_method('dm').settings(init=name)).init) == len(load_set(name))
+    packed = str(pack_set(load_set(name), tmp_path/'own.safetensors'))
+    assert check_items([packed]) == [packed] and beside(packed) == tmp_path
+    assert len(with_start(get_method('dm').settings(init=packed)).init) == len(load_set(name))
+    assert main(['show', f'{name}0']) == 2 and f'the package has a set {name}' in capsys.readouterr().err
