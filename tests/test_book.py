@@ -21,10 +21,8 @@ EXERCISES = [
     'orthogonal/muon', 'orthogonal/polar', 'orthogonal/pseudo_gradient', 'distribution/dm', 'gradient/dsa',
     'statistics/cda', 'statistics/dwa', 'statistics/lpld', 'gradient/dc', 'statistics/bn_matching',
     'statistics/densify', 'statistics/conv_stats', 'coreset/rded', 'trajectory/experts', 'trajectory/mtt',
-    'trajectory/datm', 'labels/soft', 'statistics/gvbsm', 'statistics/sre2l']
-# Pages of methods without a version from scratch that meets `forty`: this list only shrinks
-NO_FORTY = {
-    'orthogonal/ogm', 'flow/linear_gradient', 'flow/sfm'}
+    'trajectory/datm', 'labels/soft', 'statistics/gvbsm', 'statistics/sre2l',
+    'orthogonal/ogm', 'flow/sfm']
 
 
 def cells(path) -> list: # (type, source, outputs) of every cell
@@ -128,8 +126,7 @@ HOMES = sorted([*(module.replace('.', '/') for module in method._BUILT_IN), 'lab
 def test_forty_lines(name):
     "The page of a method has one that a reader can hold in the head, and a test that it does what the fast one does."
     bad = forty(cells(ROOT/'nbs'/f'{name}.ipynb'))
-    assert name in NO_FORTY or not bad, f'{name}: {bad}'
-    assert bad or name not in NO_FORTY, f'{name} has its forty lines: take it off the list of {__name__}'
+    assert not bad, f'{name}: {bad}'
 
 
 SHORT = [('markdown', '## The method in forty lines\n\nText.', []), ('code', '#| hide\nimport os', []),

@@ -282,22 +282,17 @@ def test_pictures_have_words(made, trees):
 
 
 LETTERS = re.compile(r'(?:font|label)size\s*=\s*(\d+(?:\.\d+)?)')
-# Pages whose figures still have letters below nine points: this list only shrinks
-SMALL = {
-    '04_models', '09_teachers', 'flow/inherit', 'flow/linear_gradient', 'flow/sfm', 'orthogonal/ogm',
-    'study/continual'}
 
 
 @pytest.mark.parametrize('book', BOOKS, ids=lambda p: str(p.relative_to(ROOT/'nbs')))
 def test_letters_of_figures(book):
     "At least nine points; no chart is wider than the column, which would shrink them."
-    name = str(book.relative_to(ROOT/'nbs').with_suffix(''))
     code = [c for c in cells(book) if c['cell_type'] == 'code']
     small = [f'{c["id"]}: {m[0]}' for c in code for m in LETTERS.finditer(source(c)) if float(m[1]) < 9]
     pngs = [o['data']['image/png'] for c in code for o in c['outputs'] if 'image/png' in o.get('data', {})]
     charts = filter(website.is_chart, (base64.b64decode(''.join(p)) for p in pngs))
     wide = [w for w in (Image.open(io.BytesIO(p)).width for p in charts) if w > 860]
-    assert name in SMALL or not small and not wide, f'{name}: letters {small}, charts wider than 860 px {wide}'
+    assert not small and not wide, f'{book.stem}: letters {small}, charts wider than 860 px {wide}'
 
 
 def test_charts_are_told_from_pictures():
