@@ -30,7 +30,7 @@ ASK = dict(teachers=TEACHER, iters=300, **FAST)
 FLOW = dict(backbone=TEACHER, iters=300, lr=.02, grow_every=40, flip=True)
 GRADIENT = dict(iters=3, real_dtype='bfloat16')
 METHODS = dict(   # settings on top of the methods' own
-    random={}, herding={}, k_center={},
+    random={}, herding=dict(model=TEACHER, epochs=0), k_center=dict(model=TEACHER, epochs=0),
     rded=dict(backbone=TEACHER, factor=1),
     sre2l=ASK | dict(lr=.25, first_weight=10., crop=1., flip=False, jitter=4),       # the release's for small images
     cda=ASK, lpld=ASK, dwa=ASK,
