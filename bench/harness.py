@@ -43,6 +43,12 @@ def file_name(task: dict) -> str:
     return re.sub(r'[^\w.-]+', '_', '_'.join(values))
 
 
+def own(budget, row: dict):
+    "Of a budget that lists settings by method, or by data, what concerns this row."
+    named = [v for v in row.values() if isinstance(v, str) and v in budget] if isinstance(budget, dict) else []
+    return budget[named[0]] if named else budget
+
+
 @dataclass
 class Table:
     "A table of runs: its finished ones are in its file, or in a folder until they are merged."
@@ -75,7 +81,7 @@ class Table:
         found = self.rows()
         self._check_budgets(found, about)
         now = json.loads(json.dumps(about))
-        same = lambda r: ('about',) if r['about'] == now else ()        # the head of the file says it for them
+        same = lambda r: ('about',) if r['about'].keys() == now.keys() else ()   # the head of the file says it for them
         rows = [{k: v for k, v in found[n].items() if k not in same(found[n])} for n in sorted(found)]
         atomic_write(self.file, json.dumps(dict(what=what, **about, rows=rows), indent=0))
         return len(found)
@@ -88,10 +94,10 @@ class Table:
         head = {k: v for k, v in head.items() if k not in ('what', 'rows')}
         for name, r in found.items():
             then = r.setdefault('about', head)
-            odd = next((k for k in then if then[k] != now.get(k)), None)
+            odd = next((k for k in then if own(then[k], r) != own(now.get(k), r)), None)
             if odd is not None:
-                raise ValueError(f"{self.file.name}: {name} was made with {odd} = {then[odd]}, now it is "
-                                 f"{now.get(odd)}; make it again (--again), or a table of another name")
+                raise ValueError(f"{self.file.name}: {name} was made with {odd} = {own(then[odd], r)}, now it is "
+                                 f"{own(now.get(odd), r)}; make it again (--again), or a table of another name")
 
     def make(self, task: dict, run: Callable, commit: str | None, since: float, about: dict) -> None:
         "Do one run, and keep it in the folder, with the budget."

@@ -147,6 +147,19 @@ def test_a_table_has_one_budget(table, tmp_path):
     assert json.loads((tmp_path/'table.json').read_text())['budget'] == 9
 
 
+def test_a_budget_by_method_binds_its_own_rows(table, tmp_path):
+    "Other settings for one method leave the runs of the others as they are, and refuse its own."
+    table('--rows', 'a', 'b', budget=dict(a=1, b=1))
+    table('--merge', budget=dict(a=1, b=1))
+    table('--rows', 'c, d', budget={'a': 1, 'b': 1, 'c, d': 2})
+    table('--merge', budget={'a': 1, 'b': 1, 'c, d': 2})
+    stored = json.loads((tmp_path/'table.json').read_text())
+    assert len(stored['rows']) == 3 and stored['budget'] == {'a': 1, 'b': 1, 'c, d': 2}
+    assert not any('about' in r for r in stored['rows'])
+    with pytest.raises(ValueError, match='bit_b_seed0 was made with budget = 1, now it is 3'):
+        table('--merge', budget=dict(a=1, b=3))
+
+
 def test_state_of_code():
     "The commit, and a plus where the code differs from it; None where there is no git."
     head = subprocess.run(['git', '-C', ROOT, 'rev-parse', 'HEAD'], capture_output=True, text=True).stdout.strip()
