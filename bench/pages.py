@@ -19,13 +19,23 @@ def say(text: str, indent: int = 4) -> None:
     print(textwrap.fill(text, WIDTH, subsequent_indent=' '*indent, break_on_hyphens=False))
 
 
-def tell(claims: list[dict]) -> None:
-    "Print rows of the ledger: each claim with its verdict, and below it the places."
+def folded(title: str, inner: str) -> str:
+    "Markdown that a reader unfolds."
+    return f'<details><summary>{title}</summary>\n\n{inner}\n\n</details>'
+
+
+def claims_table(claims: list[dict]) -> str:
+    """Rows of the ledger as a table in Markdown: each claim with its verdict and the places that
+    decide it; places whose runs are out of date are counted, and the ledger's own page names them."""
+    safe = lambda text: text.replace('|', r'\|')
+    lines = ['| claim | in the paper | verdict | decided by | out of date |', '|---|---|---|---|---:|']
     for r in claims:
-        paper = f"; paper: {r['says']}" if r['says'] else ''
-        say(f"{r['verdict']:18} {r['text']} ({r['where']}{paper})", 19)
-        for f in r['places']:
-            say(f"{'':22}{f.place}: {f.text}  {f.word}", 24)
+        here = [f for f in r['places'] if f.word != 'out of date']
+        told = '<br>'.join(safe(f'{f.place}: {f.text}, {f.word}') for f in here)
+        says = safe(f"{r['where']}: {r['says']}").rstrip(': ')
+        cells = safe(r['text']), says, r['verdict'], told, len(r['places']) - len(here)
+        lines.append('| ' + ' | '.join(map(str, cells)) + ' |')
+    return '\n'.join(lines)
 
 
 def table(head: list, rows: list[list]) -> str:

@@ -175,3 +175,24 @@ def test_preview_folds_solutions():
         text = re.sub(r'<[^>]+>', '', fold[1])
         assert fold[0] == 'Solution' and text.strip() == SOLUTION
         assert numbered.MARK.strip() not in page and 'g()' in re.sub(r'<[^>]+>', '', page)
+
+
+# --- what a page prints ---
+
+def printed(outputs) -> int: # Lines of text to scroll past; tables, pictures and folded listings are none
+    rich = {'text/markdown', 'text/html', 'image/png'}
+    plain = lambda o: '' if rich & set(o.get('data', {})) else ''.join(o.get('data', {}).get('text/plain', ''))
+    return sum((''.join(o.get('text', '')) or plain(o)).count('\n') for o in outputs)
+
+
+@pytest.mark.parametrize('book', BOOKS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_page_prints_little(book):
+    "A table of rows is a table, a long listing is folded: no cell prints more than 40 lines, no page more than 80."
+    lines = [printed(outputs) for _, _, outputs in cells(book)]
+    assert max(lines) <= 40 and sum(lines) <= 80, sorted(lines)[-3:]
+
+
+def test_printed_lines_are_counted():
+    stream = dict(output_type='stream', text=['a\n', 'b\n'])
+    shown = dict(data={'text/plain': ['(1,\n', ' 2)'], 'text/markdown': ['| a |\n']})
+    assert (printed([stream]), printed([shown]), printed([dict(data={'text/plain': ['(1,\n', ' 2)']})])) == (2, 0, 1)
