@@ -43,7 +43,8 @@ def _scale(x, sx, sy):
 
 def _rotate(x, angle):
     c, s, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
-    return _affine(x, _theta(c, -s, zero, s, c, zero))
+    h, w = x.shape[-2:]
+    return _affine(x, _theta(c, -s*(h/w), zero, s*(w/h), c, zero))
 
 def _flip(x, yes):
     return torch.where(_per_image(yes), x.flip(-1), x)
@@ -95,6 +96,13 @@ def _draw_one(op, p, n, hw, generator):
     return ((u() - .5)*2*p['rotate']*math.pi/180,)
 
 # %% ../nbs/05_augment.ipynb #dad1258a
+def _check_strength(name, v):
+    "ValueError for a strength that is no number, is negative, or scales to nothing."
+    good = isinstance(v, (int, float)) and not isinstance(v, bool) and 0 <= v < math.inf
+    if not good or name == 'scale' and v == 0:
+        least = 'more than' if name == 'scale' else 'at least'
+        raise ValueError(f"{name}: expected a number of {least} 0, got {v!r}")
+
 def _operations(name, text, known):
     "The operations that `text` joins with underscores; an error for one that is not `known`."
     ops = [o for o in text.split('_') if o]
@@ -118,9 +126,10 @@ class DSA:
             raise ValueError(f"strategy: expected some of {'_'.join(_APPLY)}, got {strategy!r}")
         if mode not in ('single', 'all'):
             raise ValueError(f"mode: expected 'single' or 'all', got {mode!r}")
-        for k in params:
+        for k, v in params.items():
             if k not in DSA_PARAMS:
                 raise ValueError(f"params: expected some of {', '.join(DSA_PARAMS)}, got {k!r}")
+            _check_strength(k, v)
         self.always = _operations('always', always, self.ops)
         self.mode, self.p = mode, DSA_PARAMS | params
 
@@ -351,11 +360,13 @@ def draw_boxes(
     factor: int = 1,                          # Above 1: boxes inside one of factor x factor patches
 ) -> Tensor:                                  # float32 [n,4]: top, left, height, width as shares
     """Boxes of torchvision's RandomResizedCrop, for square images, all at once. ValueError for
-    shares or a factor out of range."""
+    shares, a ratio or a factor out of range."""
     if factor < 1:
         raise ValueError(f"factor: expected at least 1, got {factor}")
     if not 0 < scale[0] <= scale[1] <= 1:
         raise ValueError(f"scale: expected 0 < from <= to <= 1, got {scale}")
+    if not 0 < ratio[0] <= ratio[1]:
+        raise ValueError(f"ratio: expected 0 < from <= to, got {ratio}")
     area = torch.rand(n, 10, generator=generator)*(scale[1] - scale[0]) + scale[0]
     low, high = math.log(ratio[0]), math.log(ratio[1]/ratio[0])
     lr = torch.rand(n, 10, generator=generator)*high + low
@@ -402,7 +413,10 @@ def crop_resize(
     boxes: Tensor,                                  # [B,4] or [1,4] as from `draw_boxes`
     size: int | tuple[int, int] | None = None,      # Side, or (height, width); None: as the input
 ) -> Tensor:                                        # [B,C,*size]
-    "Cut the boxes out and resize them: bilinear, antialiased where a box shrinks; differentiable."
+    """Cut the boxes out and resize them: bilinear, antialiased where a box shrinks; differentiable.
+    ValueError for another number of boxes."""
+    if len(boxes) not in (1, len(x)):
+        raise ValueError(f"boxes: expected 1 or {len(x)} for {len(x)} images, got {len(boxes)}")
     hw = (size, size) if isinstance(size, int) else size or x.shape[-2:]
     h, w = x.shape[-2:]
     smaller = hw[0] < h or hw[1] < w                 # only then can a box shrink
@@ -435,6 +449,13 @@ def patch_augment(
     return augment
 
 # %% ../nbs/05_augment.ipynb #8709ff80
+def _two_gammas(alpha, generator, dtype):
+    "Two draws whose share of their sum follows Beta(alpha, alpha)."
+    if not alpha >= .01:
+        raise ValueError(f"alpha: expected at least 0.01, got {alpha!r}")
+    two = torch.full((2,), float(alpha), dtype=dtype)
+    return torch.ops.aten._standard_gamma(two, generator=generator)
+
 def draw_cutmix(
     n: int,               # Batch size
     size: Sequence[int],  # (height, width)
@@ -442,10 +463,10 @@ def draw_cutmix(
     alpha: float = 1.,    # The share is drawn from Beta(alpha, alpha)
 ) -> dict:                # partner int64 [n]; box (top, left, bottom, right) in pixels; lam
     """Draw one CutMix for a batch (Yun et al. 2019): the same box for all images, a partner for
-    each; `lam` is the share of the image that stays."""
+    each; `lam` is the share of the image that stays. ValueError for an alpha below 0.01."""
     h, w = size
-    two = torch.full((2,), float(alpha))
-    g = torch.ops.aten._standard_gamma(two, generator=generator)
+    # a small alpha makes draws that are 0 in single precision, and of two zeros nobody has a share
+    g = _two_gammas(alpha, generator, torch.float32 if alpha >= .1 else torch.float64)
     cut = float((1 - g[0]/g.sum()).sqrt())
     cy, cx = (int(torch.randint(s, (), generator=generator)) for s in (h, w))
     bh, bw = int(h*cut), int(w*cut)
@@ -470,9 +491,9 @@ def draw_mixup(
     generator: Generator, # Where the random numbers come from
     alpha: float = .8,    # The share is drawn from Beta(alpha, alpha)
 ) -> dict:                # partner int64 [n]; lam, the share of the image that stays
-    "Draw one MixUp for a batch (Zhang et al. 2018): the same share for all, a partner for each."
-    two = torch.full((2,), float(alpha), dtype=torch.float64)     # room for small ones
-    g = torch.ops.aten._standard_gamma(two, generator=generator)
+    """Draw one MixUp for a batch (Zhang et al. 2018): the same share for all, a partner for each.
+    ValueError for an alpha below 0.01."""
+    g = _two_gammas(alpha, generator, torch.float64)              # room for small ones
     return dict(partner=torch.randperm(n, generator=generator), lam=float(g[0]/g.sum()))
 
 def mixup(

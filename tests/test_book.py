@@ -92,6 +92,28 @@ def test_formulas_and_citations_exist(book):
     assert not (lost := said - keys - set(named)), f'neither a formula of this page nor in references.bib: {lost}'
 
 
+def cut_off(page) -> list: # Texts below a wall of photographs that speak of something else; page: what `cells` gives
+    at = [i for i, (_, s, _) in enumerate(page) if 'show_wall([' in s and '## On photographs' in page[max(0, i - 2)][1]]
+    below = [next((s for kind, s, _ in page[i + 1:] if kind == 'markdown'), '## End') for i in at]
+    return [s[:80] for s in below if not re.match(r'## |Next: ', s)]
+
+
+@pytest.mark.parametrize('book', BOOKS, ids=lambda p: str(p.relative_to(ROOT/'nbs')))
+def test_a_wall_of_photographs_ends_its_section(book):
+    "It was put between a table and the sentence about the table, on three pages; of these one is still so."
+    left = ['On digits, in twenty steps'] if book.match('statistics/dwa.ipynb') else []
+    bad = [s for s in cut_off(cells(book)) if not s.startswith(tuple(left))]
+    assert not bad, f'belongs above "## On photographs": {bad}'
+
+
+WALL = [('markdown', '## On photographs\n\nTwo.', []), ('code', '#| hide\nimport x', []), ('code', 'show_wall([1]);', [])]
+
+
+@pytest.mark.parametrize('below, many', [('## Exercises', 0), ('Next: more.', 0), ('', 0), ('Time grows.\n\n## E', 1)])
+def test_what_is_cut_off(below, many):
+    assert len(cut_off([*WALL, *([('markdown', below, [])] if below else [])])) == many
+
+
 def made(code) -> set: # Functions and classes that a cell defines
     return {n.name for n in ast.parse(code).body if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
 

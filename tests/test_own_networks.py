@@ -60,6 +60,19 @@ def mute(num_classes, in_chans, size):
 
 def headless(num_classes, in_chans, size):
     return nn.Sequential(nn.Conv2d(in_chans, num_classes, size), nn.Flatten())
+
+class Partly(nn.Module):
+    def __init__(self, num_classes, in_chans, size, frozen=False):
+        super().__init__()
+        self.first = nn.Linear(in_chans*size*size, 8).requires_grad_(False)
+        self.idle, self.head = nn.Linear(8, 3), nn.Linear(8, num_classes)
+        self.requires_grad_(not frozen)
+        self.first.requires_grad_(False)
+    def forward(self, x):
+        return self.head(self.first(x.flatten(1)).relu())
+
+def frozen(num_classes, in_chans, size):
+    return Partly(num_classes, in_chans, size, True)
 '''
 
 
@@ -121,6 +134,16 @@ def test_a_module_comes_back_as_it_was(method, here, data):
     distill(method, data, 1, device='cpu', **OWN[method] | {key: here})
     assert here.training and [p.requires_grad for p in here.parameters()] == grads
     assert weights_digest(here) == before and set(vars(here)) == names and not here._forward_pre_hooks
+
+
+@pytest.mark.parametrize('method', [m for m in OWN if 'model' in OWN[m] and m != 'dm'])
+def test_parameters_that_are_frozen_or_never_used(method, here, data):
+    "They are passed over; a network with nothing to train is refused in one line. (DM asks the last layer it finds.)"
+    how = OWN[method] | dict(model='somebodys:Partly')
+    assert distill(method, data, 1, device='cpu', **how).images.isfinite().all()
+    with pytest.raises(ValueError, match='^model: expected ') as e:
+        distill(method, data, 1, device='cpu', **how | dict(model='somebodys:frozen'))
+    assert '\n' not in str(e.value)
 
 
 REFUSED = [

@@ -33,6 +33,11 @@ from ..train import fit
 def _per_class(labels, ipc, pick):
     "`pick(indices of the class, class)` -> positions among them; concatenated over classes."
     labels = torch.as_tensor(labels)
+    if isinstance(ipc, bool) or not isinstance(ipc, int) or ipc < 1:
+        raise ValueError(f"ipc: expected a whole number of at least 1, got {ipc!r}")
+    if not len(labels) or labels.min() < 0:
+        got = f'{int(labels.min())} among them' if len(labels) else 'none'
+        raise ValueError(f"labels: expected numbers of classes, from 0 up, got {got}")
     out = []
     for c in range(int(labels.max()) + 1):
         i = (labels == c).nonzero().flatten()
@@ -46,8 +51,8 @@ def random_select(
     ipc: int,                           # Images per class
     generator: Generator | None = None, # Of the random numbers; None: `rng(0, 'random')`
 ) -> Tensor:                            # int64 [C*ipc] indices, class by class
-    """Uniformly random images of every class, without repetition. ValueError for a class that has
-    fewer than `ipc`."""
+    """Uniformly random images of every class, without repetition. ValueError for an `ipc` below 1,
+    labels that number no classes, and a class that has fewer images than `ipc`."""
     g = generator or rng(0, 'random')
     return _per_class(labels, ipc, lambda i, c: torch.randperm(len(i), generator=g)[:ipc])
 
@@ -66,11 +71,11 @@ def herding(
     ipc: int,         # Images per class
 ) -> Tensor:          # int64 [C*ipc] indices, class by class, in the order chosen
     """Greedy choice whose running mean follows the class mean (Welling 2009). ValueError for
-    features that are not finite, and a class that has fewer than `ipc`."""
+    features that are not finite, and as in `random_select`."""
     z = _check_features(features, labels)
     def pick(i, c):
         zc = z[i]
-        mu, chosen, total = zc.mean(0), [], torch.zeros(zc.shape[1], dtype=zc.dtype)
+        mu, chosen, total = zc.mean(0), [], zc.new_zeros(zc.shape[1])
         sq = (zc**2).sum(1)
         for k in range(ipc):
             cost = sq - 2*(zc @ ((k + 1)*mu - total))
@@ -118,12 +123,12 @@ def forgetting(
     generator: Generator | None = None, # Breaks ties; None: `rng(0, 'forgetting')`
 ) -> Tensor:                            # int64 [C*ipc] indices, in each class most forgotten first
     """The images forgotten most often (Toneva et al. 2019). ValueError for another number of
-    events than labels, and a class that has fewer than `ipc`."""
+    events than labels, and as in `random_select`."""
     g = generator or rng(0, 'forgetting')
     if len(events) != len(labels):
         raise ValueError(f"events: expected {len(labels)}, one per label, got {len(events)}")
     def pick(i, c):
-        order = events[i] + torch.rand(len(i), generator=g)*.5        # less than one event apart
+        order = events[i].cpu() + torch.rand(len(i), generator=g)*.5  # less than one event apart
         return order.argsort(descending=True)[:ipc]
     return _per_class(labels, ipc, pick)
 

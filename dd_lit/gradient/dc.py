@@ -40,14 +40,15 @@ def param_grads(
     params: Sequence[Tensor],
     **kw                        # create_graph, see `torch.autograd.grad`
 ) -> tuple[Tensor, ...]:        # One tensor per parameter
-    "Gradients of the mean cross-entropy on (x, y) with respect to `params`."
-    return torch.autograd.grad(F.cross_entropy(model(x), y), params, **kw)
+    "Gradients of the mean cross-entropy on (x, y) with respect to `params`; 0 for unused ones."
+    loss = F.cross_entropy(model(x), y)
+    return torch.autograd.grad(loss, params, materialize_grads=True, **kw)
 
 def batch_sizes(
     images: Tensor,             # [C*ipc,C,H,W] synthetic images, class by class
     real: Sequence[Tensor],     # One real batch per class
 ) -> dict[str, list[int]]:      # sizes_syn and sizes_real for `multilevel_loss`
-    "How many images are behind each class's gradient (Eq. 5 of `dc.txt`)."
+    "How many images are behind each class's gradient (Eq. 5 of Jiang et al. 2022)."
     C = len(real)
     return dict(sizes_syn=[len(images)//C]*C, sizes_real=[len(x) for x in real])
 
@@ -60,10 +61,10 @@ def plain_step(
     kind: str = 'angle',    # How it is compared, see `grad_distance`
     **kw                    # lam, step, l2_weight, vectors, sizes_*, see `multilevel_loss`
 ) -> tuple[Tensor, Tensor, list[tuple[Tensor, ...]]]: # (loss, its gradient in `images`, real ones)
-    """One matching step, class by class, each real batch in one piece (DC, Eq. 4 of `dc.txt`).
+    """One matching step, class by class, each real batch in one piece (Eq. 4, Jiang et al. 2022).
 
     The reference that faster versions must equal. Sizes are those of the batches."""
-    params, C = list(model.parameters()), len(real)
+    params, C = [p for p in model.parameters() if p.requires_grad], len(real)
     g_syn, g_real = [], []
     for c, s in enumerate(images.split(len(images)//C)):
         x = real[c]
@@ -79,8 +80,13 @@ def matched_params(
     model: nn.Module,
     vectors: bool = False # All of them?
 ) -> list[nn.Parameter]:
-    "The parameters that enter the distance: matrices and convolutions, with `vectors` all."
-    return [p for p in model.parameters() if vectors or p.ndim > 1]
+    """The parameters that enter the distance: matrices and convolutions, with `vectors` all, but
+    none that is frozen. ValueError for a network without any."""
+    params = [p for p in model.parameters() if p.requires_grad and (vectors or p.ndim > 1)]
+    if not params:
+        raise ValueError("model: expected a matrix or a convolution that wants a gradient, "
+                         f"{type(model).__name__} has none")
+    return params
 
 def _slice(x: Tensor) -> int:
     "Images at a time: 32 of 32 px on a CPU, more if they are smaller; elsewhere all of them."
@@ -104,7 +110,7 @@ def mean_gradient(
         with autocast(dtype or 'float32', x.device):
             logits = model(xs).to(x.dtype)
         loss = F.cross_entropy(logits, ys, reduction='sum')/len(x)
-        g = torch.autograd.grad(loss, params)
+        g = torch.autograd.grad(loss, params, materialize_grads=True)
         total = [a.add_(b) for a, b in zip(total, g, strict=True)] if total else list(g)
     return total
 

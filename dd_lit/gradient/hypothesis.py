@@ -30,15 +30,21 @@ def travel(
     max_steps: int = 2000, # Give up after so many steps
     seed: int = 0,         # What the network itself draws (dropout) comes from it
 ) -> dict:                 # distance, length, steps, norms, stopped
-    """Descend on (x, y) until the gradient vanishes (Eq. 13-14 of `dc.txt`): how far did it go?
+    """Descend on (x, y) until the gradient vanishes (Eq. 13-14, Jiang et al. 2022): how far is it?
 
     `distance` is ||theta - theta_0||, `length` that of the path; `norms` of the gradient, one
-    before every step; `stopped`: did it vanish within `max_steps`?"""
+    before every step; `stopped`: did it vanish within `max_steps`? A `ValueError` for a network
+    without anything to train, and less than one step."""
     params = [p for p in model.parameters() if p.requires_grad]
+    if not params:
+        raise ValueError(f"model: expected parameters to train, {type(model).__name__} has none")
+    if max_steps < 1:
+        raise ValueError(f"max_steps: expected at least 1, got {max_steps}")
     start, length, norms = [p.detach().clone() for p in params], 0., []
     with local_seed(seed, 'travel'):
         for _ in range(max_steps):
-            g = torch.autograd.grad(F.cross_entropy(model(x), y), params)
+            loss = F.cross_entropy(model(x), y)
+            g = torch.autograd.grad(loss, params, materialize_grads=True)     # 0 where unused
             norms.append(_norm(g))
             if norms[-1] < eps:
                 break

@@ -20,10 +20,13 @@ def union_gradient(
     grads: Sequence[Sequence[Tensor]],   # List over classes of lists over parameters
     sizes: Sequence[float] | None = None # Images behind each class's gradient; default: all alike
 ) -> list[Tensor]:                       # One tensor per parameter
-    """Gradient of the union of the batches: the size-weighted mean (Eq. 5 of `dc.txt`).
+    """Gradient of the union of the batches: the size-weighted mean (Eq. 5 of Jiang et al. 2022).
 
-    A `ValueError` says when `sizes` are not numbers of images, one per class."""
+    A `ValueError` says when there is no class, and when `sizes` are not numbers of images, one per
+    class."""
     n = len(grads)
+    if not n:
+        raise ValueError("grads: expected the gradients of at least one class, got none")
     if sizes is not None and (len(sizes) != n or min(sizes) < 0 or sum(sizes) <= 0):
         raise ValueError(f"sizes: expected {n} numbers of images, one per class, got {sizes}")
     w = [1/n]*n if sizes is None else [s/sum(sizes) for s in sizes]
@@ -61,7 +64,7 @@ def multilevel_loss(
     step: int = 0,            # For interleaved: even steps are intra, odd ones inter
     **kw                      # sizes_syn, sizes_real, and those of `grad_distance`
 ) -> torch.Tensor:            # Scalar
-    """Distance within classes plus `lam` times the distance of their unions (Eq. 4-6 of `dc.txt`).
+    """Distance within classes plus `lam` times that of their unions (Eq. 4-6 of Jiang et al. 2022).
 
     `sizes_syn` and `sizes_real` are the images behind each class's gradient, if they differ; see
     `union_gradient`. A `ValueError` names an unknown mode or kind, and the class whose gradients

@@ -23,7 +23,7 @@ def zeta_constant(
 
 # %% ../../nbs/gradient/schedule.ipynb #7e487df1
 class OverfitDetector:
-    """Says when an update of the network made the real loss rise (Section 3.3 of `dc.txt`).
+    """Says when an update of the network made the real loss rise (Section 3.3, Jiang et al. 2022).
 
     A loss that is not a number is a `ValueError`."""
     def __init__(self,
@@ -48,7 +48,7 @@ class OverfitDetector:
 def zeta_adaptive(
     t: int # Index of the matching step, from 0
 ) -> int:  # Epochs on S after it
-    "The adaptive schedule (Eq. 12 of `dc.txt`); a `ValueError` for a negative step."
+    "The adaptive schedule (Eq. 12 of Jiang et al. 2022); a `ValueError` for a negative step."
     if t < 0:
         raise ValueError(f"t: expected at least 0, got {t}")
     return 50 - 10*t if t < 4 else 10 if t < 10 else 5

@@ -151,7 +151,9 @@ class Experts:
         i: int, # Which expert
         e: int, # After which epoch; 0: before the first
     ) -> Tensor: # float32 [P]
-        "Where an expert was."
+        "Where an expert was. ValueError for an expert or an epoch that there is not."
+        if not 0 <= i < len(self):
+            raise ValueError(f"i: expected an expert from 0 to {len(self) - 1}, got {i}")
         if not 0 <= e <= self.epochs:
             raise ValueError(f"e: expected an epoch from 0 to {self.epochs}, got {e}")
         return self._asked(i, lambda f: f.get_slice('path')[e:e + 1][0].clone())
@@ -173,7 +175,10 @@ def train_experts(
     cache: str | Path | None = None, # Folder; None: `cache_dir()`
     **settings: Any                  # See `ExpertSettings`
 ) -> Experts:
-    "Train several experts, or fetch those that are there. ValueError as from `train_expert`."
+    """Train several experts, or fetch those that are there. ValueError as from `train_expert`, and
+    for none."""
+    if n < 1:
+        raise ValueError(f"n: expected at least 1 expert, got {n}")
     data, device, net = load_data(data), default_device(device), as_network(network)
     shape = data.num_classes, data.in_chans, data.size
     def made(i):

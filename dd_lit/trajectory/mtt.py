@@ -42,7 +42,7 @@ def trajectory_loss(
     return (end - target).square().sum()/walked
 
 def unrolled_match(
-    loss: _StudentLoss,        # Of the student at each step; asked once for each
+    loss: _StudentLoss,       # Of the student at each step; asked once for each
     start: Tensor,            # [P] theta_0
     target: Tensor,           # [P] where the expert was M epochs later
     lr: Tensor,               # The student's learning rate, a number that wants a gradient
@@ -61,7 +61,7 @@ def unrolled_match(
 
 # %% ../../nbs/trajectory/mtt.ipynb #revcode1
 def match_trajectory(
-    loss: _StudentLoss,        # Asked twice for each step: must answer the same
+    loss: _StudentLoss,       # Asked twice for each step: must answer the same
     start: Tensor,            # [P] theta_0
     target: Tensor,           # [P] where the expert was M epochs later
     lr: Tensor,               # The student's learning rate, a number
