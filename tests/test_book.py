@@ -106,7 +106,8 @@ def test_a_wall_of_photographs_ends_its_section(book):
     assert not bad, f'belongs above "## On photographs": {bad}'
 
 
-WALL = [('markdown', '## On photographs\n\nTwo.', []), ('code', '#| hide\nimport x', []), ('code', 'show_wall([1]);', [])]
+WALL = [('markdown', '## On photographs\n\nTwo.', []), ('code', '#| hide\nimport x', []),
+        ('code', 'show_wall([1]);', [])]
 
 
 @pytest.mark.parametrize('below, many', [('## Exercises', 0), ('Next: more.', 0), ('', 0), ('Time grows.\n\n## E', 1)])

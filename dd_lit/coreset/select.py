@@ -208,6 +208,8 @@ class _Select(Method):
 
     def _train(self, net, **kw):
         d, c = self.data, self.cfg
+        if not any(p.requires_grad for p in net.parameters()):
+            raise ValueError(f"model: expected parameters to train, {type(net).__name__} has none")
         fit(net, d.train_x, d.train_y, normalize=d.normalize, epochs=c.epochs,
             batch_size=c.batch_size, lr=c.lr, schedule='cosine',
             seed=seed_of(self.seed, 'select'), desc=f'{self.name}: training', **kw)
