@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dd_lit.core import rng
-from dd_lit.labels.losses import get_loss, list_losses
+from dd_lit.labels.losses import get_loss, list_losses, loss_settings
 
 HALF = (torch.float16, torch.bfloat16)
 READS_LOGITS = {'mse', 'mse_ce', 'cosine', 'gift', 'refine_kl'}
@@ -73,6 +73,16 @@ def test_what_has_no_meaning_is_refused(name):
             word = 'row 1 is all -inf'
         with pytest.raises(ValueError, match=word):
             get_loss(name)(s, t, y)
+
+
+@pytest.mark.parametrize('name', losses())
+def test_a_loss_takes_the_settings_it_names(name):
+    "What `loss_settings` lists can be given, and is the default: a batch of labels is no setting."
+    s, t = torch.randn(2, 4, 3, generator=rng(0, 'own'))
+    y = torch.tensor([0, 1, 2, 0])
+    own = loss_settings(name)
+    assert all(isinstance(v, bool | int | float | str) for v in own.values())
+    assert torch.equal(get_loss(name, **own)(s, t, y), get_loss(name)(s, t, y))
 
 
 def test_a_student_that_diverged_stays_nan():

@@ -193,6 +193,9 @@ class FeatureMethod(Method):
         d, c = self.data, self.cfg
         if d.train_x.shape[-1] != d.train_x.shape[-2]:
             raise ValueError(f"data: expected square images, got {tuple(d.train_x.shape[-2:])}")
+        if d.num_classes < 2:
+            raise ValueError("data: expected at least 2 classes, got 1: a linear head has nothing "
+                             "to tell apart")
         self.labels = torch.arange(d.num_classes).repeat_interleave(self.ipc)
         norm = (torch.tensor(o, device=self.device).view(1, -1, 1, 1) for o in d.norm)
         self.mean, self.std = norm
@@ -218,7 +221,7 @@ class FeatureMethod(Method):
         if c.flip:
             yes = torch.rand(len(x), 1, 1, 1, generator=gen) < .5
             x = torch.where(yes.to(x.device), x.flip(-1), x)
-        if c.noise:
+        if c.noise or c.noise_mean:
             noise = c.noise_mean + c.noise*torch.randn(x.shape, generator=gen)
             x = x + noise.to(x.device)/self.std
         return x

@@ -55,7 +55,7 @@ def _class_of(name: str) -> type[Settings]:
     f = LOSSES[name]
     each = (f.args[0], f) if isinstance(f, partial) else (f,)     # mixed: another loss, and ce
     found = [p for g in each for p in inspect.signature(g).parameters.values()]
-    own = {p.name: p.default for p in found if p.default is not p.empty}
+    own = {p.name: p.default for p in found if isinstance(p.default, int | float | str)}
     checks: dict[str, dict] = dict(T=dict(above=0), form=dict(among=('paper', 'release')))
     made: dict[str, Any] = {k: setting(v, '', **checks.get(k, {})) for k, v in own.items()}
     made['__annotations__'] = {k: type(v) for k, v in own.items()}

@@ -494,8 +494,10 @@ def relabel(
     **settings                                 # The other ones, see `LabelSettings`
 ) -> SoftLabels:
     """Label every view of every epoch and keep it (SRe2L's and G-VBSM's relabel stage, FKD's
-    format). The teachers come back as they were. ValueError for settings out of range, and for
-    logits that `dtype` cannot hold."""
+    format). The teachers come back as they were. With a `path` an interrupted call goes on, file by
+    file, when it is made again with the same images, teachers and settings; any other, and one that
+    was finished, begins anew. ValueError for settings out of range, and for logits that `dtype`
+    cannot hold."""
     s = parse(LabelSettings, dict(epochs=epochs, batch_size=batch_size) | settings, 'relabel')
     views = {k: getattr(s, k) for k in names_of(ViewSettings)}
     live, x = LiveLabels(images, teachers, **views), _images(images)[0].detach()

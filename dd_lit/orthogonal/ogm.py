@@ -85,7 +85,8 @@ class OGMSettings(SRe2LSettings):
     mode: str = setting('im2col', 'see `pseudo_gradient`', among=('im2col', 'channel'))
     skip: int = setting(0, 'leave out the first so many layers', low=0)
     polar: str = setting('gram', 'form of the polar factor, see `orthogonalize`', among=METHODS)
-    patch: bool = setting(True, 'crops inside patches; False: over the whole image')
+    patch: bool = setting(True, 'crops inside patches, without `flip` and `jitter`; False: over '
+                          'the whole image, with both')
     factor: int = setting(2, "RDED's: factor x factor crops to an image", low=1)
     pool: int = setting(300, "RDED's: real images of each class to cut from", low=1)
     tries: int = setting(5, "RDED's: crops of each", low=1)

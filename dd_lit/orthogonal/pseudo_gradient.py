@@ -159,7 +159,7 @@ def pseudo_gradient(
     kernel_size: _Two | None = 1, # None: a linear layer
     stride: _Two = 1,
     padding: _Two | str = 0, # A number, two, 'same' or 'valid'
-    mode: str = 'im2col',    # im2col (patches, not built), or channel (the paper's letters)
+    mode: str = 'im2col',    # im2col (patches, not built), or channel (the summary's letters)
     **how                    # dilation, groups and padding_mode, as in `nn.Conv2d`
 ) -> Tensor:                 # float64; im2col: [c_out, c_in*k*k], channel: [c_out, c_in]
     """OGM's stand-in for a layer's gradient: output times input, minus the mean input.
@@ -282,12 +282,18 @@ def _averages(model, data, layers, mode: str, batch_size: int) -> dict[str, Tens
 
 def _stored(path: Path, key: str) -> dict[str, Tensor]:
     "What was saved under this key; a `ValueError` if it is another."
-    with safetensors.safe_open(path, framework='pt') as f:
-        if (f.metadata() or {}).get('key') != key:
-            raise ValueError(f"path: {str(path)!r} holds directions of another network, dataset "
-                             "or choice of layers; delete it or choose another file")
-        # memory of our own, aligned as before: the same bits come out
-        return {k: f.get_tensor(k).clone() for k in f.keys()}
+    try:
+        with safetensors.safe_open(path, framework='pt') as f:
+            found = (f.metadata() or {}).get('key')
+            # memory of our own, aligned as before: the same bits come out
+            kept = {k: f.get_tensor(k).clone() for k in f.keys()}
+    except safetensors.SafetensorError as e:
+        raise ValueError(f"path: {str(path)!r} is damaged or holds no directions ({e}); delete it "
+                         "or choose another file") from None
+    if found != key:
+        raise ValueError(f"path: {str(path)!r} holds directions of another network, dataset "
+                         "or choice of layers; delete it or choose another file")
+    return kept
 
 @torch.no_grad()
 def real_directions(
@@ -303,7 +309,8 @@ def real_directions(
     """OGM's target: pseudo-gradients averaged over the training set, orthogonalised once.
 
     The network is in evaluation mode, and sums are in float64. A `ValueError` if `path` holds
-    the directions of another network, dataset or choice of layers."""
+    the directions of another network, dataset or choice of layers, or is damaged."""
+    layers = None if layers is None else list(layers)
     what = weights_digest(model), forward_code(model), fingerprint(data), layers, mode, 'float64'
     key = hashlib.sha256(repr(what).encode()).hexdigest()[:32]
     if path is not None and Path(path).exists():

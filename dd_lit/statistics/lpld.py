@@ -202,8 +202,9 @@ def prune_labels(
     seed: int = 0,                 # Decides which are kept, and what an epoch draws
     path: str | Path | None = None # Folder to keep them in
 ) -> PrunedLabels:
-    """Keep a few batches of labels (LPLD); the teachers are asked about these only. ValueError for
-    a share that leaves none, and for other images."""
+    """Keep a few batches of labels (LPLD); the teachers are asked about these only. All are written
+    at the end: an interrupted run leaves nothing in `path`, and begins anew. ValueError for a share
+    that leaves none, and for other images."""
     x = images.images if isinstance(images, DistilledSet) else images
     source.check(x, 1)
     keep, per = _chosen(source, prune, seed)
