@@ -8,6 +8,7 @@ from pretend import Mixed, PretendDevice, Rules
 from dd_lit.augment import crop_resize, draw_boxes, make_augment, patch_augment
 from dd_lit.compare import compare
 from dd_lit.core import rng
+from dd_lit.coreset.select import forgetting, herding, k_center, random_select
 from dd_lit.data import ImageData, load_data
 from dd_lit.distill import distill
 from dd_lit.evaluate import evaluate, full_accuracy
@@ -105,6 +106,18 @@ def test_crop_resize(size, double):
         for b in (boxes, boxes.to(device)):
             assert torch.allclose(crop_resize(x.to(device), b, size).cpu(), crop_resize(x, boxes, size), atol=1e-5)
     assert Rules.seen > 5
+
+
+@pytest.mark.parametrize('double', [True, False], ids=['float64', 'no float64'])
+def test_choosers_by_hand(double):
+    "Features, labels and events that lie on a device: the same choice as on the CPU."
+    z, y, events = torch.randn(30, 4, generator=rng(0, 'z')), torch.arange(30) % 3, torch.arange(30) % 7
+    with PretendDevice(double) as device:
+        for choose, first in ((herding, z), (k_center, z), (forgetting, events)):
+            want = choose(first, y, 4)
+            for labels in (y, y.to(device)):
+                assert choose(first.to(device), labels, 4).equal(want), choose
+        assert random_select(y.to(device), 4).equal(random_select(y, 4))
 
 
 @pytest.mark.parametrize('how', WAYS)

@@ -32,7 +32,7 @@ from ..train import fit
 # %% ../../nbs/coreset/select.ipynb #c496745a
 def _per_class(labels, ipc, pick):
     "`pick(indices of the class, class)` -> positions among them; concatenated over classes."
-    labels = torch.as_tensor(labels)
+    labels = torch.as_tensor(labels).cpu()
     if isinstance(ipc, bool) or not isinstance(ipc, int) or ipc < 1:
         raise ValueError(f"ipc: expected a whole number of at least 1, got {ipc!r}")
     if not len(labels) or labels.min() < 0:
@@ -63,7 +63,7 @@ def _check_features(features, labels):
                          f"got {list(features.shape)}")
     if not features.isfinite().all():
         raise ValueError("features: expected finite numbers, got NaN or infinity")
-    return features.double()
+    return features.detach().cpu().double()             # some devices lack float64
 
 def herding(
     features: Tensor, # [N,D]

@@ -355,7 +355,11 @@ class DC(Method):
         return how
 
     def update_images(self, net: nn.Module, gen: torch.Generator, t: int) -> float:
-        "One matching step: move the images downhill, return the loss."
+        """One matching step: move the images downhill, return the loss. ValueError for data of one
+        class, which has no gradient."""
+        if self.data.num_classes < 2:
+            raise ValueError("data: expected two classes or more, got 1, whose cross-entropy is "
+                             "always 0 and has no gradient to match")
         real, images = self.real_batches(gen), self.images
         if self.aug is None:
             loss, grad = match_step(net, images, real, **self.matching(t))

@@ -140,7 +140,9 @@ class Experts:
                 "{:.1f} ± {:.1f} %)".format(*mean_std(self.accuracies)))
 
     def _asked(self, i: int, read: Callable) -> Any:
-        "What `read` finds in the file of expert `i`."
+        "What `read` finds in the file of expert `i`. ValueError for an expert that there is not."
+        if not 0 <= i < len(self):
+            raise ValueError(f"i: expected an expert from 0 to {len(self) - 1}, got {i}")
         try:
             with safetensors.safe_open(self.files[i], framework='pt') as f:
                 return read(f)
@@ -152,8 +154,6 @@ class Experts:
         e: int, # After which epoch; 0: before the first
     ) -> Tensor: # float32 [P]
         "Where an expert was. ValueError for an expert or an epoch that there is not."
-        if not 0 <= i < len(self):
-            raise ValueError(f"i: expected an expert from 0 to {len(self) - 1}, got {i}")
         if not 0 <= e <= self.epochs:
             raise ValueError(f"e: expected an epoch from 0 to {self.epochs}, got {e}")
         return self._asked(i, lambda f: f.get_slice('path')[e:e + 1][0].clone())
