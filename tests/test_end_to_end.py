@@ -59,7 +59,7 @@ def test_cifar10_parquet_by_name():
     assert ds.images.shape == (10, 3, 32, 32)
 
 
-@pytest.mark.skipif(not (DATA/'cifar10').is_dir() or not (DATA/'MNIST').is_dir(), reason='no datasets under DD_LIT_DATA')
+@pytest.mark.skipif(not (DATA/'cifar10').is_dir() or not (DATA/'MNIST').is_dir(), reason='no data under DD_LIT_DATA')
 def test_a_network_of_the_cheapest_row_again(tmp_path):
     """Of the rows that follow the paper whole: the number of its first set and network, made again. On the machine that
     stored it the same to the digit; elsewhere sums are rounded otherwise, and three hundred epochs let that grow."""
