@@ -1,6 +1,9 @@
 """Statistical matching and soft labels from the command line, and one whole way through the library."""
 import json
 
+import pytest
+import safetensors
+import safetensors.torch
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,6 +53,31 @@ def test_stored_labels_follow_the_set(tmp_path):
     a, _ = relabel(ds.images, [t], **kw), relabel(ds.images, [t], path=tmp_path/'l', chunk=3, **kw)
     ev = dict(repeats=1, loss='mse_ce', hard=False, model_kw=dict(width=8))
     assert evaluate(ds, data, soft=a, **ev).top1 == evaluate(ds, data, soft=SoftLabels.load(tmp_path/'l'), **ev).top1
+
+
+@pytest.mark.parametrize('harm', ['cut to 0', 'cut to .02', 'cut to .5', 'cut to .99', 'another tensor', 'no numbers'])
+def test_a_damaged_file_of_statistics_is_named(harm, tmp_path):
+    "What was measured once is kept in a file; whatever becomes of it, a line says so."
+    from dd_lit.data import ImageData
+    from dd_lit.orthogonal.pseudo_gradient import real_directions
+    from dd_lit.statistics.conv_stats import conv_statistics
+    y = torch.arange(4) % 2
+    x = torch.rand(4, 1, 8, 8, generator=rng(0))
+    data, net = ImageData(x, y, x, y), torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.Conv2d(2, 2, 3)).eval()
+    for ask in (conv_statistics, real_directions):
+        file = tmp_path/f'{ask.__name__}.safetensors'
+        ask(net, data, path=file)
+        ask(net, data, path=file)                       # as it was, it is read
+        with safetensors.safe_open(file, 'pt') as f:
+            about, blob = f.metadata(), {k: f.get_tensor(k) for k in f.keys()}
+        if harm.startswith('cut'):
+            file.write_bytes(file.read_bytes()[:int(float(harm[7:])*file.stat().st_size)])
+        elif harm == 'another tensor':
+            safetensors.torch.save_file(blob | {'new/0': torch.zeros(2)}, file, dict(about, key='of something else'))
+        else:
+            safetensors.torch.save_file(blob, file, dict(about, key='', patch='four'))
+        with pytest.raises(ValueError, match='is damaged|holds directions of another|not a statistics file'):
+            ask(net, data, path=file)
 
 
 @given(sizes=st.lists(st.integers(1, 20), min_size=1, max_size=6), tens=st.integers(-3, 6), seed=st.integers(0, 2**31))

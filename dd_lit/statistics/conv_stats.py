@@ -103,9 +103,12 @@ class ConvStats(dict):
         if 'key' not in meta:
             raise ValueError(f"{str(path)!r} is not a statistics file of dd_lit")
         names = dict.fromkeys(k.rpartition('/')[0] for k in blob)
-        items = {n: tuple(blob[f'{n}/{i}'] for i in range(4)) for n in names}
-        patch, batch_size = int(meta['patch']), int(meta.get('batch_size', 256))
-        return cls(items, meta['key'], patch, batch_size, json.loads(meta.get('unused', '[]')))
+        try:
+            items = {n: tuple(blob[f'{n}/{i}'] for i in range(4)) for n in names}
+            patch, batch_size = int(meta['patch']), int(meta.get('batch_size', 256))
+            return cls(items, meta['key'], patch, batch_size, json.loads(meta.get('unused', '[]')))
+        except (KeyError, ValueError) as e:
+            raise ValueError(f"{str(path)!r} is damaged: {e!r}") from None
 
 # %% ../../nbs/statistics/conv_stats.ipynb #99bf46c9
 @torch.no_grad()
