@@ -271,7 +271,7 @@ def _import(modules: list[str] | None) -> None:
 class OnSets(OnData):
     "A command that trains networks on sets and tests them."
     repeats: int = setting(5, 'networks to train on each set', low=1)
-    protocol: str = setting('dc', 'how they are trained: dc, dsa or gift')
+    protocol: str = setting('dc', 'how they are trained: dc, dsa, gift, mtt')
     teacher: list | None = setting(None, 'networks that label the sets: NAME or my_module:function '
                                    'is trained on the real data, NAME:weights=FILE,input_norm=... '
                                    'is not')
@@ -544,7 +544,7 @@ class Export(Command):
 class Reproduce(Command):
     "Run rows of a paper's table from nothing to the verdict; goes on after an interruption."
     names: list | None = word('rows to run, data/method/ipcN; none: list them', several=True)
-    paper: str | None = setting(None, 'list only rows of this paper: dc, gvbsm, ogm, gift, rded')
+    paper: str | None = setting(None, 'list only rows of this paper: dc, gvbsm, ogm, gift, ...')
     data: str | None = setting(None, 'list only rows of this dataset')
     method: str | None = setting(None, 'list only rows of this method')
     out: str = setting('runs/reproduce', 'folder for sets and scores')

@@ -8,7 +8,7 @@ __all__ = ['check_items', 'random_like', 'teach', 'score_name', 'Grid', 'Cell', 
 
 # %% ../nbs/12_compare.ipynb #6af3fd77
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,8 @@ def check_items(
     items: Any,   # What `compare` is given: one, or several
 ) -> list:
     "The items as a list; ValueError for what is neither a set, a folder of one, nor a method."
-    items = [items] if isinstance(items, (str, Path, DistilledSet)) else list(items)
+    one = isinstance(items, (str, Path)) or not isinstance(items, Iterable)
+    items = [items] if one else list(items)
     if not items:
         raise ValueError("items: expected at least one set, folder or method")
     for o in items:

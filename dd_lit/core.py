@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['PRECISIONS', 'seed_of', 'rng', 'local_seed', 'default_device', 'duration', 'progress', 'has_bfloat16',
            'chosen_precision', 'autocast', 'in_full', 'atomic_write', 'remove_leftovers', 'read_record', 'digest',
-           'short_digest', 'of_library', 'function_text', 'cache_dir', 'provenance', 'show_images', 'save_figure',
-           'check_norm', 'check_soft', 'check_labels', 'callable_module', 'import_here', 'say', 'UnderWay',
-           'PeakMemory']
+           'short_digest', 'of_library', 'function_text', 'cache_dir', 'provenance', 'as_numbers', 'show_images',
+           'save_figure', 'check_norm', 'check_soft', 'check_labels', 'callable_module', 'import_here', 'say',
+           'UnderWay', 'PeakMemory']
 
 # %% ../nbs/00_core.ipynb #76f2112b
 import contextlib
@@ -197,10 +197,11 @@ def progress(
     """A tqdm bar in a terminal or notebook, lines at growing intervals in a log; environment
     variable DD_LIT_PROGRESS=0 silences both, =1 asks for the bar."""
     env, quiet = os.environ.get('DD_LIT_PROGRESS'), os.environ.get('RANK', '0') != '0'
+    # one of several processes speaks for all
     look: dict[str, Any] = dict(leave=False, dynamic_ncols=True) | kw
     if env or sys.stderr.isatty() or _in_notebook():
-        return tqdm(it, desc=desc, total=total, disable=env == '0', **look)
-    return _Lines(it, desc=desc, total=total, disable=quiet, **look)  # one of several processes
+        return tqdm(it, desc=desc, total=total, disable=quiet or env == '0', **look)
+    return _Lines(it, desc=desc, total=total, disable=quiet, **look)
 
 # %% ../nbs/00_core.ipynb #009529f4
 PRECISIONS = ('float32', 'bfloat16', 'auto')    # what the setting `precision` may be
@@ -351,9 +352,9 @@ def digest(
     "SHA-256 over names, types, shapes and bytes of `tensors`."
     h = hashlib.sha256()
     for k in sorted(tensors):
-        t = tensors[k].contiguous()
+        t = tensors[k].detach().contiguous()
         h.update(f'{k} {t.dtype} {list(t.shape)}'.encode())
-        h.update(t.numpy().tobytes())
+        h.update(t.reshape(-1).view(torch.uint8).numpy().tobytes())     # numpy knows no bfloat16
     return h.hexdigest()
 
 # %% ../nbs/00_core.ipynb #functxt3
@@ -443,6 +444,20 @@ def provenance() -> dict: # Versions, machine, command and time, all JSON-ready
     run = dict(command=_command(), time=now)
     return versions | dict(python=platform.python_version()) | machine | run
 
+# %% ../nbs/00_core.ipynb #3b8d2633
+def as_numbers(
+    v: Any,    # Whatever holds numbers: a tensor, an array, a list
+    name: str, # What the argument is called where it came in
+) -> Tensor:   # Of its shape and type; of an array that is read-only, a copy
+    "A tensor of numbers. ValueError for what holds none, or rows of different lengths."
+    locked = isinstance(v, np.ndarray) and not v.flags.writeable
+    try:
+        return torch.as_tensor(v.copy() if locked else v)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        got = ' '.join(repr(v).split())[:60]
+        raise ValueError(f"{name}: expected numbers (a tensor, an array, rows of one length), "
+                         f"got {got}") from None
+
 # %% ../nbs/00_core.ipynb #0c85b4eb
 def _bare(ax) -> None:
     "Nothing but the picture."
@@ -452,7 +467,7 @@ def _bare(ax) -> None:
         s.set_visible(False)
 
 def show_images(
-    images: Tensor,        # [N,C,H,W] floats in [0,1], C = 1 or 3
+    images: Any,           # [N,C,H,W] floats in [0,1], C = 1 or 3
     ncol: int = 10,        # Images per row
     titles: Sequence[str] | None = None, # One per image, or one per column if there are `ncol`
     rows: Sequence[str] | None = None,   # One per row, written at its left
@@ -461,13 +476,15 @@ def show_images(
 ) -> Any:                    # The matplotlib figure
     "Draw a grid of images and return the matplotlib figure. ValueError for another shape."
     import matplotlib.pyplot as plt
-    images = images.detach().cpu().float().clamp(0, 1)
-    if images.ndim != 4 or images.shape[1] not in (1, 3):
-        raise ValueError("images: expected shape [N,1,H,W] or [N,3,H,W], "
+    images = as_numbers(images, 'images').detach().cpu().float().clamp(0, 1)
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:
+        raise ValueError("images: expected shape [N,1,H,W] or [N,3,H,W] with nothing empty, "
                          f"got {list(images.shape)}")
     n, (h, w) = len(images), images.shape[-2:]
     ncol = max(1, min(ncol, n))
     nrow = math.ceil(n/ncol)
+    if rows is not None and len(rows) < nrow:
+        raise ValueError(f"rows: expected {nrow} names, one per row, got {len(rows)}")
     wide, high = ncol*scale*max(1, w/h), nrow*scale*max(1, h/w)
     high += .25*(titles is not None) + .3*(suptitle is not None)
     fig, axs = plt.subplots(nrow, ncol, figsize=(wide, high), squeeze=False, layout='constrained')
@@ -499,7 +516,7 @@ def save_figure(
 def _floats(v, name):
     try:
         v = tuple(float(o) for o in v)
-    except TypeError:
+    except (TypeError, ValueError):
         raise ValueError(f"{name}: expected one number per channel, got {v!r}") from None
     if not all(math.isfinite(o) for o in v):
         raise ValueError(f"{name}: expected finite numbers, got {v}")
@@ -535,7 +552,7 @@ def check_soft(
     for another shape, NaN, and for what looks like probabilities while `kind` is None."""
     if kind not in (None, 'logits', 'probabilities'):
         raise ValueError(f"soft_kind: expected 'logits', 'probabilities' or None, got {kind!r}")
-    soft = torch.as_tensor(soft).detach().float()
+    soft = as_numbers(soft, name).detach().float()
     if list(soft.shape) != [n, num_classes]:
         raise ValueError(f"{name}: expected shape {[n, num_classes]}, one row per image, "
                          f"got {list(soft.shape)}")
@@ -546,7 +563,7 @@ def check_soft(
         raise ValueError(f"{name}: every row is non-negative and sums to 1, so these look like "
                          "probabilities; say soft_kind='probabilities' (or 'logits', if that is "
                          "what they are)")
-    if kind != 'probabilities':
+    if kind != 'probabilities' or n == 0:
         return soft
     if not distribution:
         sums = soft.sum(1)
@@ -568,7 +585,7 @@ def check_labels(
     name: str = 'labels',           # What the argument is called where it came in
 ) -> Tensor:                        # int64 [n]
     "`labels` as int64. ValueError unless they are `n` whole numbers in 0..`num_classes`-1."
-    labels = torch.as_tensor(labels)
+    labels = as_numbers(labels, name)
     if labels.ndim != 1 or len(labels) != n:
         raise ValueError(f"{name}: expected {n} of them, one per image, "
                          f"got shape {list(labels.shape)}")

@@ -34,7 +34,7 @@ from PIL import ExifTags, Image, ImageCms, ImageColor, ImageFile, UnidentifiedIm
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from .core import check_labels, check_norm, progress, rng, show_images
+from .core import as_numbers, check_labels, check_norm, progress, rng, show_images
 from .ondisk import Images, OnDisk, free_memory, remembered, taken
 from .settings import Settings, merge, parse, setting
 
@@ -114,18 +114,13 @@ class ImageData:
         return show_data(self, per_class, classes, seed, **kw)
 
 # %% ../nbs/02_data.ipynb #20ae8186
-def _tensor(a: Any) -> Tensor:
-    "A tensor of whatever holds numbers; of an array that is read-only, a copy."
-    locked = isinstance(a, np.ndarray) and not a.flags.writeable
-    return torch.as_tensor(a.copy() if locked else a)
-
 def as_bytes(
     x: Any,    # Images [N,C,H,W] or [N,H,W,C]: uint8, uint16, or floats in [0,1]
     name: str, # What to call them in an error
 ) -> Tensor:   # uint8 [N,C,H,W]
     """Images as bytes: uint8 stays, 16 bits and floats are rounded to 8 bits. ValueError for
     another shape or type, for NaN, and for floats beyond [0,1]."""
-    x = _tensor(x)
+    x = as_numbers(x, name)
     if x.ndim != 4 or 0 in x.shape[1:]:
         raise ValueError(f"{name}: expected shape [N,C,H,W], got {list(x.shape)}")
     if len(x) == 0:
@@ -163,8 +158,8 @@ def _channels_first(x: Tensor) -> Tensor: # [N,C,H,W]
 def _labels(y: Any, n: int, num_classes: int | None, name: str) -> Tensor: # int64 [n]
     "Labels as `check_labels` wants them; [N,1] is flattened, ids beyond the images are refused."
     try:
-        y = _tensor(y)
-    except (TypeError, ValueError, RuntimeError, OverflowError):
+        y = as_numbers(y, name)
+    except ValueError:
         raise ValueError(f"{name}: expected whole numbers 0..C-1, got {type(y).__name__}") from None
     y = check_labels(y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y, n, num_classes, name)
     if num_classes is None and n and y.max() >= n:
@@ -212,7 +207,7 @@ def images_of(
     c: int,    # 0..num_classes-1
 ) -> Tensor:   # uint8 [n,C,H,W]
     "The training images of class `c`, in their order. ValueError for a class that is not there."
-    if not 0 <= c < data.num_classes:
+    if c not in range(data.num_classes):
         raise ValueError(f"c: expected a class 0..{data.num_classes-1}, got {c!r}")
     return data.train_x[data.train_y == c]
 
@@ -428,7 +423,7 @@ _GREYS = ('1', 'L', 'LA', 'La', 'F', 'I')       # and I;16 in all its byte order
 
 def _from_array(a: Any) -> Image.Image:
     "Numbers of one image, [H,W], [C,H,W] or [H,W,C], as a picture."
-    t = _tensor(a)
+    t = as_numbers(a, 'pixels')
     px = as_bytes((t if t.ndim == 3 else t[None])[None], 'pixels')[0].permute(1, 2, 0)
     if px.shape[2] not in (1, 3, 4):
         raise ValueError(f"expected 1, 3 or 4 channels, got {px.shape[2]}")
@@ -1392,6 +1387,12 @@ def load_data(
     raise _not_found(name, key, root)
 
 # %% ../nbs/02_data.ipynb #90188a65
+def _shown(per_class: Any, classes: Any) -> None:
+    "ValueError unless there is something to show."
+    for name, n in dict(per_class=per_class, classes=classes).items():
+        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+            raise ValueError(f"{name}: expected a whole number, at least 1, got {n!r}")
+
 def show_data(
     data: ImageData,
     per_class: int = 5,  # Images per class
@@ -1400,6 +1401,7 @@ def show_data(
     **kw: Any,           # Passed to `show_images`
 ):                       # The matplotlib figure
     "Draw some training images, one class per column."
+    _shown(per_class, classes)
     cols = []
     for c in range(min(classes, data.num_classes)):
         i = (data.train_y == c).nonzero().flatten()

@@ -104,10 +104,11 @@ def relu_pool(
 # %% ../nbs/04_models.ipynb #6107edde
 def _pair(size):
     "`size` as (height, width)."
-    hw = (size, size) if isinstance(size, int) else tuple(size)
-    if len(hw) != 2 or not all(isinstance(s, int) and s > 0 for s in hw):
+    hw = (size, size) if isinstance(size, int) else size
+    pair = isinstance(hw, (tuple, list)) and len(hw) == 2
+    if not pair or not all(isinstance(s, int) and s > 0 for s in hw):
         raise ValueError(f"size: expected pixels, as one number or (height, width), got {size!r}")
-    return hw
+    return tuple(hw)
 
 def _choose(kind, name, options):
     "options[name], or an error that lists what there is."
@@ -291,8 +292,8 @@ class WideResNet(nn.Module):
         widen: int = 2,                   # Its channels are 16, 32, 64 times this
     ):
         super().__init__()
-        if (depth - 4) % 6:
-            raise ValueError(f"depth: expected 6n+4, got {depth}")
+        if (depth - 4) % 6 or depth < 10:
+            raise ValueError(f"depth: expected 6n+4, at least 10, got {depth}")
         n, c, blocks = (depth - 4)//6, 16, []
         for group in range(3):
             wide = 16*widen*2**group
@@ -333,7 +334,7 @@ class CifarResNet(nn.Module):
     ):
         super().__init__()
         if (depth - 2) % 6 or depth < 8:
-            raise ValueError(f"depth: expected 6n+2, got {depth}")
+            raise ValueError(f"depth: expected 6n+2, at least 8, got {depth}")
         n = (depth - 2)//6
         self.conv1, self.bn1 = nn.Conv2d(in_chans, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16)
         self.layer1, self.layer2, self.layer3 = (

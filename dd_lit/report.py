@@ -34,6 +34,10 @@ def cell(
     out = out.replace('://', '&#58;//').replace('www.', 'www&#46;')
     return re.sub(r'(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])', r'\_', out)
 
+def _some(rows: list[Row]) -> None:
+    if not rows:
+        raise ValueError("rows: expected at least one, got none")
+
 def _columns(rows: list[Row]) -> dict[str, list[str]]:
     "Every column of the table, by its head."
     scores = [r.scores for r in rows]
@@ -63,6 +67,7 @@ def table(
 ) -> str:
     """Rows as a text table (GitHub's Markdown). A column that says nothing (all empty, or the same
     network, loss or optimiser everywhere) is left out."""
+    _some(rows)
     known = {k: list(map(cell, v)) for k, v in _columns(rows).items()}
     kept = {k: v for k, v in known.items() if any(c.strip() for c in v)}
     wide = {k: max(map(len, [k, *v])) for k, v in kept.items()}
@@ -122,6 +127,7 @@ def compare_figure(
 ) -> Any:               # A matplotlib figure
     "The sets' images, a row for each, and beside them bars of accuracy: one for every row."
     import matplotlib.pyplot as plt
+    _some(rows)
     sets: dict = {}
     for r in rows:
         sets.setdefault((r.name, str(r.ipc), id(r.set)), []).append(r)

@@ -55,7 +55,7 @@ from .train import Training
 class Recipe:
     "A row of a paper's table: what to run, and what was published."
     name: str       # data/method/ipcN, and behind an @ what tells it from its neighbours
-    paper: str      # dc, gvbsm, ogm, gift, rded, dsa, dm
+    paper: str      # dc, gvbsm, ogm, gift, ...: those of `listing`
     table: str      # Where in the paper
     row: str        # What the row is called there
     data: str       # A name for `load_data`

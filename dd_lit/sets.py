@@ -14,6 +14,7 @@ import hashlib
 import io
 import json
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -48,6 +49,7 @@ from .data import (
     _listed_names,
     _open_table,
     _pyarrow,
+    _shown,
     _tables,
     _tell_passed_over,
     _tree,
@@ -288,6 +290,13 @@ def _described(header: str, broken: Callable) -> dict:
 # %% ../nbs/03_sets.ipynb #73047149
 _MEANING = ('norm', 'classes', 'patches', 'soft_kind')
 
+def _path(path: Any) -> Path:
+    "Where a set is; whatever else came is named, an `ImageData` for one."
+    if not isinstance(path, (str, os.PathLike)):
+        raise ValueError("path: expected the folder or file of a distilled set, "
+                         f"got {type(path).__name__}")
+    return Path(path)
+
 def stored_sets() -> list[str]:
     "Names of the sets that come with the package: DATA/METHOD/ipcN."
     root = _stored()
@@ -370,7 +379,7 @@ def load_set(
 ) -> DistilledSet:
     """Read a folder written by `save_set`, a file by `pack_set`, or a set that comes with the
     package; a damaged or foreign one raises a ValueError that says what is wrong."""
-    path = _place(Path(path))
+    path = _place(_path(path))
     data, side = path/'data.safetensors', path/'meta.json'
     if path.is_file():
         return _set_of(*_numbers(path), path)
@@ -454,6 +463,7 @@ def show_set(
     **kw: Any                       # Passed to `show_images`
 ):                                  # The matplotlib figure
     "Draw the set, one class per column."
+    _shown(per_class, classes)
     shown = range(min(classes, ds.num_classes))
     order = [torch.nonzero(ds.labels == c).flatten()[:per_class].tolist() for c in shown]
     rows = range(max(map(len, order)))
@@ -923,7 +933,7 @@ def read_sets(
 ) -> list[DistilledSet]:      # One for each entry of the reference form, else one
     """Read sets that other people distilled: numbers and pictures only, nothing is executed.
     `meta['space_from']` says how the space is known. ValueError that says what is wrong, where."""
-    path, data = Path(path), None if data is None else load_data(data)
+    path, data = _path(path), None if data is None else load_data(data)
     if (path/'meta.json').is_file() and (path/'data.safetensors').is_file():
         ds = load_set(path)
         return [with_classes(ds, data.classes, data.name) if data else ds]

@@ -17,6 +17,7 @@ from torch import Generator, Tensor, nn
 from .augment import make_augment
 from .core import (
     PRECISIONS,
+    as_numbers,
     autocast,
     check_soft,
     chosen_precision,
@@ -137,6 +138,7 @@ def _labels_for(x, y, soft, soft_kind, loss, augment, epochs) -> Any:
                              "or `LiveLabels`")
         soft.check(x, epochs)
         return soft
+    soft = as_numbers(soft, 'soft')
     if soft.ndim != 2 or len(soft) != len(x):
         raise ValueError(f"soft: expected logits [{len(x)}, classes], one row per image, "
                          f"got {list(soft.shape)}")

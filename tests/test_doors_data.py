@@ -18,7 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from dd_lit.core import show_images
 from dd_lit.data import ImageData, load_data
+from dd_lit.sets import DistilledSet
+from dd_lit.train import fit
 
 def picture(value=100, mode='L', size=8) -> Image.Image:
     return Image.new('RGB', (size, size), (value,)*3).convert(mode)
@@ -555,3 +558,29 @@ def test_a_folder_that_may_not_be_read(tmp_path):
     (tmp_path/'cat').chmod(0)
     with refuses('cat'):
         load_data(tmp_path)
+
+
+# --- what holds no numbers ---
+
+NO_NUMBERS = st.one_of(
+    st.none(), st.text(max_size=3), st.builds(object), st.lists(st.text(max_size=2), min_size=1, max_size=3),
+    st.just([[1], [1, 2]]), st.just([0, 'a']), st.just({'a': 1}), st.just(np.array(['a'])), st.just(np.array([None])))
+
+
+@given(wrong=NO_NUMBERS)
+def test_what_holds_no_numbers_is_named(wrong):
+    "Wherever numbers come in, what holds none is a ValueError in one line that names the argument."
+    x, y = torch.zeros(4, 1, 8, 8), torch.arange(4) % 2
+    norm, net = ((.5,), (.5,)), torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
+    doors = dict(
+        train_x=lambda: ImageData(wrong, y, x, y), test_x=lambda: ImageData(x, y, wrong, y),
+        train_y=lambda: ImageData(x, wrong, x, y), test_y=lambda: ImageData(x, y, x, wrong),
+        labels=lambda: DistilledSet(x, wrong, norm), images=lambda: show_images(wrong),
+        norm=lambda: DistilledSet(x, y, (wrong, wrong)))
+    if wrong is not None:                              # no soft labels
+        doors['soft'] = lambda: DistilledSet(x, y, norm, soft=wrong)
+        doors['soft '] = lambda: fit(net, x, y, soft=wrong, loss='kl', epochs=1)
+    for name, door in doors.items():
+        with pytest.raises(ValueError, match=name.strip()) as e:
+            door()
+        assert '\n' not in str(e.value)
