@@ -62,8 +62,9 @@ def check_items(
     items: Any,   # What `compare` is given: one, or several
 ) -> list:
     "The items as a list; ValueError for what is neither a set, a folder of one, nor a method."
-    one = isinstance(items, (str, Path)) or not isinstance(items, Iterable)
-    items = [items] if one else list(items)
+    if isinstance(items, (str, Path)) or not isinstance(items, Iterable):
+        items = [items]
+    items = list(items)
     if not items:
         raise ValueError("items: expected at least one set, folder or method")
     for o in items:
