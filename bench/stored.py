@@ -38,6 +38,7 @@ def means(rows: list[dict]) -> dict[str, float]:
 def packed(ds: DistilledSet, rows: list[dict], student: dict, folder: str) -> DistilledSet:
     "The set with its scores."
     about = {k: ds.meta[k] for k in KEPT if k in ds.meta}
+    about['seconds'] = ds.meta.get('processor_seconds', about['seconds'])
     about |= dict(scores=means(rows), scored_with=dict(student, seeds=len(rows), table='bench/results/colour.json'))
     return DistilledSet(ds.images, ds.labels, ds.norm, ds.classes, patches=ds.patches, meta=portable(about, folder))
 

@@ -7,6 +7,7 @@ __all__ = ['random_select', 'herding', 'k_center', 'forgetting_events', 'forgett
            'ChosenByMistakes', 'Random', 'Herding', 'KCenter', 'Forgetting']
 
 # %% ../../nbs/coreset/select.ipynb #5d25efef
+import copy
 from typing import Any
 
 import torch
@@ -201,7 +202,7 @@ class _Select(Method):
     def _network(self):
         d, c = self.data, self.cfg
         if not c.epochs:
-            return c.model.to(self.device)
+            return copy.deepcopy(c.model).to(self.device)      # the caller's stays where it is
         net = create_model(c.model, d.num_classes, d.in_chans, d.size,
                            seed_of(self.seed, 'select'), d.norm, width=c.width)
         return net.to(self.device)
