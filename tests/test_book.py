@@ -121,9 +121,6 @@ def hidden(s) -> bool: # Is it a cell that a reader does not see?
     return s.startswith('#| hide')
 
 
-FOLDED = re.compile(r'^#\| *code-fold: *true$', re.M)
-
-
 def forty(page) -> list: # What is wrong with the version from scratch of a page; page: what `cells` gives
     head, export = re.compile(r'^## .* in forty lines$', re.M), re.compile(r'#\| *export')
     heads = [i for i, (kind, s, _) in enumerate(page) if kind == 'markdown' and head.search(s)]
@@ -136,8 +133,6 @@ def forty(page) -> list: # What is wrong with the version from scratch of a page
     lines = [l for l in short.splitlines() if l.strip() and not l.startswith('#|')]
     bad = [f'expected at most 40 lines, got {len(lines)}'] if len(lines) > 40 else []
     bad += [f'expected at most 80 characters, got {len(l)}: {l.strip()}' for l in lines if len(l) > 80]
-    plain = [s for kind, s in rest if kind == 'code' and export.match(s) and made(s) and not FOLDED.search(s)]
-    bad += [f"expected the library's version folded, got {', '.join(sorted(made(s)))} open" for s in plain]
     fast = set().union({'distill'}, *(made(s) for kind, s, _ in page if kind == 'code' and export.match(s)))
     said = lambda s: {n.id for n in ast.walk(ast.parse(s)) if isinstance(n, ast.Name)}
     both = [s for kind, s in rest[1:] if kind == 'code' and asserts(s) and said(s) & made(short) and said(s) & fast]
@@ -156,8 +151,7 @@ def test_forty_lines(name):
 
 
 SHORT = [('markdown', '## The method in forty lines\n\nText.', []), ('code', '#| hide\nimport os', []),
-         ('code', 'def plain():\n    return 1', []),
-         ('code', '#| export\n#| code-fold: true\ndef fast():\n    return 1', []),
+         ('code', 'def plain():\n    return 1', []), ('code', '#| export\ndef fast():\n    return 1', []),
          ('code', 'test_eq(plain(), fast())', [])]
 
 
@@ -165,7 +159,6 @@ SHORT = [('markdown', '## The method in forty lines\n\nText.', []), ('code', '#|
     (SHORT, ''), ([*SHORT[:4], ('code', "assert plain() == distill('x')", [])], ''),
     (SHORT[1:], 'expected one heading'), ([SHORT[0], *SHORT], 'expected one heading'),
     ([*SHORT[:2], *SHORT[3:]], 'expected functions'), (SHORT[:4], 'names it and what the library has'),
-    ([*SHORT[:3], ('code', '#| export\ndef fast():\n    return 1', []), SHORT[4]], "folded, got fast open"),
     (SHORT[:2], 'expected functions'), ([*SHORT[:4], ('code', 'plain(), fast()', [])], 'a test below'),
     ([*SHORT[:4], ('code', 'test_eq(plain(), 1)', [])], 'a test below'),
     ([*SHORT[:4], ('code', 'test_eq(fast(), 1)', [])], 'a test below'),
