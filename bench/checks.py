@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from statistics import fmean
 from typing import NamedTuple
 
-from scores import Table, merged, scores
+from scores import STRENGTH, Table, merged, scores
 from verdicts import SEEDS, STRENGTHS, common_seeds, verdict
 
 class Finding(NamedTuple):
@@ -17,6 +17,7 @@ class Finding(NamedTuple):
     word: str   # reproduced, not reproduced, undecided, out of date
     strength: str = 'M'   # of the runs, see `STRENGTHS`
     seeds: int = SEEDS    # that both sides have
+    file: str = ''        # of the runs, without .json; '': that of the claim
 
 
 Check = Callable[[dict], list[Finding]]    # stored runs (from `load_results`) -> findings
@@ -26,8 +27,8 @@ def yes_or_no(good: bool) -> str:
     return 'reproduced' if good else 'not reproduced'
 
 
-def out_of_date(places) -> list[Finding]:
-    return [Finding(place, '', 'out of date') for place in places]
+def out_of_date(places, strength: str = 'M') -> list[Finding]:
+    return [Finding(place, '', 'out of date', strength) for place in places]
 
 
 # --- orders ---
@@ -39,12 +40,15 @@ def order(
     not_in: str | None = None,             # but not this
 ) -> Check:
     "The check of 'better beats worse', wherever both have at least two seeds."
+    strength = STRENGTH.get(table, 'M')
+
     def check(results):
         new, old = scores(results, table), scores(results, table, outdated=True)
         pairs = lambda t: _pairs(t, better, worse, only, not_in)
-        out = [_compared(place, a, b, at_least) for place, a, b in pairs(new)]
+        found = [_compared(place, a, b, at_least, strength) for place, a, b in pairs(new)]
+        out = [f._replace(file=table) for f in found]
         gone = {place for place, *_ in pairs(merged(new, old))} - {f.place for f in out}
-        return out + out_of_date(sorted(gone))
+        return out + out_of_date(sorted(gone), strength)
     return check
 
 
@@ -57,10 +61,10 @@ def _pairs(table: Table, better, worse, only, not_in) -> Iterator[tuple[str, dic
             yield place, a, b
 
 
-def _compared(place: str, a: dict, b: dict, at_least: bool) -> Finding:
+def _compared(place: str, a: dict, b: dict, at_least: bool, strength: str) -> Finding:
     v, seeds = verdict(a, b, at_least), common_seeds(a, b)
     ours, theirs = (fmean(x[k] for k in seeds) for x in (a, b))
-    return Finding(place, f'{ours:.1f} against {theirs:.1f} ({v})', v.word, seeds=v.seeds)
+    return Finding(place, f'{ours:.1f} against {theirs:.1f} ({v})', v.word, strength, v.seeds)
 
 
 def by_recipe(
@@ -87,7 +91,7 @@ def _two_recipes(a: dict, b: dict, at_least: bool) -> Finding:
     weak = max(a['strength'], b['strength'], key=STRENGTHS.index)
     if a.get('outdated') or b.get('outdated'):
         return Finding(place, '', 'out of date', weak)
-    return _compared(place, ours, theirs, at_least)._replace(strength=weak)
+    return _compared(place, ours, theirs, at_least, weak)._replace(file='reproduced')
 
 
 def _by_run(top1: list[list[float]], sets: bool) -> dict:
@@ -233,18 +237,20 @@ def near_full_data(margin: float) -> Check:
                 v = verdict(a, full[place], at_least=True, margin=margin)
                 all_data = fmean(full[place].values())
                 text = f'{fmean(a.values()):.1f} with CI, {all_data:.1f} with all data ({v})'
-                out.append(Finding(place, text, v.word))
+                out.append(Finding(place, text, v.word, seeds=v.seeds))
         return out + out_of_date(sorted(old - {f.place for f in out}))
     return check
 
 
 # --- losses ---
 
-def collapse(optimiser: str) -> Check:
+def collapse(optimiser: str, table: str = 'label_tables') -> Check:
     "A collapse of KL: less than half of what AdamW reaches, seed by seed."
+    strength = STRENGTH.get(table, 'M')
+
     def check(results):
-        new = scores(results, 'label_tables')
-        every = merged(new, scores(results, 'label_tables', outdated=True))
+        new = scores(results, table)
+        every = merged(new, scores(results, table, outdated=True))
         out = []
         for place, rows in every.items():
             if not place.endswith(f', {optimiser}') or 'kl' not in rows:
@@ -255,9 +261,9 @@ def collapse(optimiser: str) -> Check:
                 v = verdict({k: x/2 for k, x in adamw.items()}, ours)
                 means = fmean(ours.values()), fmean(adamw.values())
                 text = '{:.1f} with {}, {:.1f} with AdamW'.format(means[0], optimiser, means[1])
-                out.append(Finding(place, text, v.word))
+                out.append(Finding(place, text, v.word, strength, v.seeds, table))
             elif len(common_seeds(*(every.get(p, {}).get('kl', {}) for p in at))) > 1:
-                out += out_of_date([place])
+                out += out_of_date([place], strength)
         return out
     return check
 

@@ -93,8 +93,8 @@ def _claim(r: dict, here: str) -> str:
     "One claim as a row of a table; `here` leads from the page to the folder nbs."
     ours, interval = _ours(r)
     links = [f'<a href="{here}/{r["page"]}">page</a>']
-    if r['file']:
-        links.append(f'<a href="{here}/../bench/results/{r["file"]}.json">run</a>')
+    if file := next((f.file for f in live(r) if f.file), r['file']):
+        links.append(f'<a href="{here}/../bench/results/{file}.json">run</a>')
     data = {'paper': r['paper'], 'verdict': r['verdict'], 'data': '|'.join(datasets(r)), 'strength': kind(r)}
     marks = ' '.join(f'data-{k}="{escape(v)}"' for k, v in data.items())
     cells = [f'{escape(r["text"])} <small>({escape(r["where"])})</small>', escape(r['says']), ours, interval,

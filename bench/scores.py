@@ -87,6 +87,25 @@ def _protocol(r: dict) -> Iterator[Entry]:
         yield f"{r['data']}, {r['row']}, as the paper trains", loss, v
 
 
+def _colour(r: dict) -> Iterator[Entry]:
+    for k in ('soft', 'hard'):
+        yield f'cifar10 with a trained teacher, {k} labels', r['method'], r[k]
+
+
+def _gift_colour(r: dict) -> Iterator[Entry]:
+    place = f"{r['data']}, {r['row']} with a trained teacher"
+    for loss, v in r['losses'].items():
+        yield place, loss, v
+    for optimiser, losses in r['optimizers'].items():
+        for loss, v in losses.items():
+            yield f'{place}, {optimiser}', loss, v
+
+
+def _muon_colour(r: dict) -> Iterator[Entry]:
+    for optimiser, at in r['optimizers'].items():
+        yield f"{r['data']}, {r['row']} images in colour", optimiser, max(at.values())
+
+
 def _continual(r: dict) -> Iterator[Entry]:
     "Mean over the steps from two classes on; five steps are every second of ten."
     for loss, v in r['accuracy'].items():
@@ -97,7 +116,9 @@ def _continual(r: dict) -> Iterator[Entry]:
 
 ENTRIES = dict(gradient_tables=_gradient, statistics_tables=_statistics, ogm_tables=_ogm,
                flow_tables=_flow, label_tables=_labels, gift_protocol=_protocol,
-               continual=_continual)
+               continual=_continual, colour=_colour, gift_colour=_gift_colour,
+               muon_colour=_muon_colour)
+STRENGTH = dict(colour='R', gift_colour='R', muon_colour='R')   # of a table's runs; of all others it is M
 
 
 def scores(
