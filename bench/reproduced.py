@@ -33,6 +33,13 @@ def command(o: dict) -> str:
     return ' '.join(words + (['--set', *own] if own else []))
 
 
+def losses(folder: Path) -> dict:
+    "The loss of each iteration that made the first set, to a hundredth; nothing where images were chosen."
+    file = folder/'set0'/'history.json'
+    found = [round(h['loss'], 2) for h in json.loads(file.read_text()) if 'loss' in h] if file.is_file() else []
+    return dict(loss=found) if len(found) > 1 else {}
+
+
 def row(file: Path) -> dict:
     "What is kept of a result.json: of the recipe what names it; accuracies to a hundredth of a point."
     o = json.loads(file.read_text())
@@ -43,7 +50,7 @@ def row(file: Path) -> dict:
     top1 = [[round(v, 2) for v in networks] for networks in o['top1']]
     made = o['made_with'] | dict(command=command(o))
     return dict(folder=file.parent.name, command=command(o)) | of | {k: o[k] for k in KEPT} | dict(
-        top1=top1, made_with=made)
+        top1=top1, made_with=made) | losses(file.parent)
 
 
 def collect(runs: Path) -> list[dict]:

@@ -1,9 +1,10 @@
-"""The sets that come with the package: dd_lit/stored/DATA/METHOD/ipcN.safetensors, eight bits a pixel, scores inside.
+"""The sets that come with the package: dd_lit/stored/DATA/METHOD/ipcN.safetensors, scores inside.
 
-    python bench/stored.py            # from runs/colour/sets and results/colour.json
+    python bench/stored.py            # from runs/colour/sets and runs/reproduce, with the scores of results/
 
-A set of seed 0 is kept as `bench/colour.py` made and scored it; the scores are the means over that table's seeds. What
-a set says of its making stays, but for folders of the machine that made it.
+A set of seed 0 is kept as `bench/colour.py` made and scored it, eight bits a pixel; the scores are the means over that
+table's seeds. Of what `dd_lit reproduce` made, the first set of each row is kept, number by number: it was scored with
+pixels that no screen shows. What a set says of its making stays, but for folders of the machine that made it.
 """
 import argparse
 import json
@@ -17,6 +18,7 @@ from dd_lit.sets import DistilledSet, load_set, pack_set
 from harness import RESULTS
 
 STORED = Path(__file__).parent.parent/'dd_lit'/'stored'
+CHOSEN = ('random', 'herding', 'k_center', 'forgetting')            # methods that make no image
 HARD, SOFT = 'hard labels', "a teacher's labels"                    # what scores are called in a set
 KEPT = ('method', 'data', 'ipc', 'seed', 'config', 'iterations', 'seconds', 'data_fingerprint', 'made_with')
 
@@ -35,11 +37,18 @@ def means(rows: list[dict]) -> dict[str, float]:
     return {name: round(mean_std([r[k] for r in rows])[0], 2) for name, k in ((HARD, 'hard'), (SOFT, 'soft'))}
 
 
-def packed(ds: DistilledSet, rows: list[dict], student: dict, folder: str) -> DistilledSet:
+def scored(row: dict) -> dict:
+    "What a set of `dd_lit reproduce` says of its scores: those of its own networks."
+    own = row['top1'][0]
+    told = dict(networks=len(own), command=row['command'], table='bench/results/reproduced.json')
+    return dict(scores={HARD: round(mean_std(own)[0], 2)}, scored_with=told)
+
+
+def packed(ds: DistilledSet, scores: dict, folder: str) -> DistilledSet:
     "The set with its scores."
     about = {k: ds.meta[k] for k in KEPT if k in ds.meta}
     about['seconds'] = ds.meta.get('processor_seconds', about['seconds'])
-    about |= dict(scores=means(rows), scored_with=dict(student, seeds=len(rows), table='bench/results/colour.json'))
+    about |= scores
     return DistilledSet(ds.images, ds.labels, ds.norm, ds.classes, patches=ds.patches, meta=portable(about, folder))
 
 
@@ -51,15 +60,32 @@ def by_set(rows: list[dict]) -> dict[tuple, list[dict]]:
     return out
 
 
-def main() -> None:
-    ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    ap.add_argument('--sets', default='runs/colour/sets')
-    a = ap.parse_args()
+def of_colour(sets: Path, folder: str) -> None:
+    "Pack the first set of each row of the table in colour."
     table = json.loads((RESULTS/'colour.json').read_text())
     for (method, ipc), own in progress(list(by_set(table['rows']).items()), 'packing'):
-        ds = load_set(Path(a.sets)/f'{method}_ipc{ipc}_seed0.safetensors')
-        told = packed(ds, own, table['student'], os.environ['DD_LIT_DATA'])
+        ds = load_set(sets/f'{method}_ipc{ipc}_seed0.safetensors')
+        with_what = dict(table['student'], seeds=len(own), table='bench/results/colour.json')
+        told = packed(ds, dict(scores=means(own), scored_with=with_what), folder)
         pack_set(told, STORED/'cifar10'/method/f'ipc{ipc}.safetensors')
+
+
+def of_recipes(runs: Path, folder: str) -> None:
+    "Pack the first set of each row of a paper's table, where images were made and not chosen."
+    for row in json.loads((RESULTS/'reproduced.json').read_text())['rows']:
+        if row['method'] in CHOSEN or not (runs/row['folder']).is_dir():
+            continue
+        told = packed(load_set(runs/row['folder']/'set0'), scored(row), folder)
+        pack_set(told, STORED/row['data']/row['method']/f"ipc{row['ipc']}.safetensors", exact=True)
+
+
+def main() -> None:
+    ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    ap.add_argument('--sets', default='runs/colour/sets', type=Path)
+    ap.add_argument('--recipes', default='runs/reproduce', type=Path)
+    a, folder = ap.parse_args(), os.environ['DD_LIT_DATA']
+    of_colour(a.sets, folder)
+    of_recipes(a.recipes, folder)
     files = list(STORED.rglob('*.safetensors'))
     print(f'{len(files)} sets, {sum(f.stat().st_size for f in files)/1e6:.2f} MB')
 

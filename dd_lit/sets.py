@@ -400,15 +400,16 @@ def load_set(
 # %% ../nbs/03_sets.ipynb #pack0002
 def pack_set(
     ds: DistilledSet,
-    path: str | Path, # The file, NAME.safetensors; written anew if it is there
-) -> Path:            # The same
-    """Write a set as one file with pixels of eight bits, clipped to [0,1], which `load_set` reads.
-    ValueError for another end of the name."""
+    path: str | Path,    # The file, NAME.safetensors; written anew if it is there
+    exact: bool = False, # Numbers of 32 bits as they are, also those outside [0,1]
+) -> Path:               # The same
+    """Write a set as one file, which `load_set` reads: with pixels of eight bits, clipped to [0,1],
+    or `exact`. ValueError for another end of the name."""
     path = Path(path)
     if path.suffix != '.safetensors':
         raise ValueError(f"path: expected a file NAME.safetensors, got {str(path)!r}")
-    pixels = (ds.pixels()*255).round().byte()
-    return atomic_write(path, _written(ds, pixels)[0])
+    images = ds.images if exact else (ds.pixels()*255).round().byte()
+    return atomic_write(path, _written(ds, images)[0])
 
 # %% ../nbs/03_sets.ipynb #e6e9a0bb
 def _key(name: str) -> str:
