@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..core import atomic_write, local_seed, progress
+from ..core import atomic_write, local_seed, progress, rng
 from ..data import ImageData, fingerprint
 from ..models import borrowed, device_of, forward_code, weights_digest
 from .bn_matching import StatMatcher, bn_stats
@@ -54,7 +54,7 @@ def conv_key(
     batch_size: int = 256, # A mean of variances depends on how the images were divided
 ) -> str:                  # 32 hex digits
     "What statistics belong to: network, training data, patch and batch size."
-    what = weights_digest(model), forward_code(model), fingerprint(data), patch, batch_size
+    what = weights_digest(model), forward_code(model), fingerprint(data), patch, batch_size, 'mixed'
     return hashlib.sha256(repr(what).encode()).hexdigest()[:32]
 
 def _measure(patch: int) -> Callable[[Tensor], tuple[Tensor, ...]]:
@@ -115,11 +115,13 @@ class ConvStats(dict):
 def _averages(
     model: nn.Module, data: ImageData, patch: int, batch_size: int
 ) -> dict[str, tuple[Tensor, ...]]:
-    "Statistics of every convolution that images pass, averaged over the training set."
+    "Statistics of every convolution that images pass, averaged over batches of mixed images."
     sums, counts, convs, device = {}, {}, _convs(model), device_of(model)
+    order = torch.randperm(len(data.train_x), generator=rng(0, 'conv_statistics'))
     reader = StatMatcher(convs, {k: () for k in convs}, _measure(patch))
     with borrowed(model), local_seed(0, 'conv_statistics'), reader:
-        for x in progress(data.train_x.split(batch_size), 'statistics of convolutions'):
+        for i in progress(order.split(batch_size), 'statistics of convolutions'):
+            x = data.train_x[i]
             model(data.normalize(x.to(device)))
             n = len(x)
             for k, ts in reader.seen.items():
@@ -138,9 +140,9 @@ def conv_statistics(
 ) -> ConvStats:
     """Statistics of every convolution's input over the training set (G-VBSM, Eq. 9).
 
-    Batches are taken in the order of the data: of images stored class by class the variances come
-    out a little small. The network is used in evaluation mode and comes back as it was. A
-    `ValueError` if `path` belongs to something else."""
+    Batches are mixed, always in the same way, however the images are stored. The network is used
+    in evaluation mode and comes back as it was. A `ValueError` if `path` belongs to something
+    else."""
     key = conv_key(model, data, patch, batch_size)
     if path is not None and Path(path).exists():
         s = ConvStats.load(path)
