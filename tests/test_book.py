@@ -1,11 +1,14 @@
-"""What makes a text of the notebooks: exercises with tested solutions, formulas with names, citations that exist."""
+"""What makes a text of the notebooks: exercises with tested solutions, methods in forty lines above the library's,
+formulas with names, citations that exist."""
 import ast
 import json
 import re
+from html import unescape
 
 import house
 import nbformat
 import numbered
+import preview_docs
 import pypandoc
 import pytest
 from conftest import ROOT, notebooks
@@ -121,19 +124,26 @@ def hidden(s) -> bool: # Is it a cell that a reader does not see?
     return s.startswith('#| hide')
 
 
+EXPORT = re.compile(r'#\| *exports?\b')
+
+
+def forties(page) -> list: # Where on a page a method is told in forty lines
+    head = re.compile(r'^## .* in forty lines$', re.M)
+    return [i for i, (kind, s, _) in enumerate(page) if kind == 'markdown' and head.search(s)]
+
+
 def forty(page) -> list: # What is wrong with the version from scratch of a page; page: what `cells` gives
-    head, export = re.compile(r'^## .* in forty lines$', re.M), re.compile(r'#\| *export')
-    heads = [i for i, (kind, s, _) in enumerate(page) if kind == 'markdown' and head.search(s)]
+    heads = forties(page)
     if len(heads) != 1:
         return [f'expected one heading "## ... in forty lines", got {len(heads)}']
     rest = [(kind, s) for kind, s, _ in page[heads[0] + 1:] if not hidden(s)]
     kind, short = rest[0] if rest else ('', '')
-    if kind != 'code' or export.match(short) or not made(short):
+    if kind != 'code' or EXPORT.match(short) or not made(short):
         return ['expected functions in the cell below the heading']
     lines = [l for l in short.splitlines() if l.strip() and not l.startswith('#|')]
     bad = [f'expected at most 40 lines, got {len(lines)}'] if len(lines) > 40 else []
     bad += [f'expected at most 80 characters, got {len(l)}: {l.strip()}' for l in lines if len(l) > 80]
-    fast = set().union({'distill'}, *(made(s) for kind, s, _ in page if kind == 'code' and export.match(s)))
+    fast = set().union({'distill'}, *(made(s) for kind, s, _ in page if kind == 'code' and EXPORT.match(s)))
     said = lambda s: {n.id for n in ast.walk(ast.parse(s)) if isinstance(n, ast.Name)}
     both = [s for kind, s in rest[1:] if kind == 'code' and asserts(s) and said(s) & made(short) and said(s) & fast]
     return bad if both else [*bad, 'expected a test below that names it and what the library has for it']
@@ -167,6 +177,49 @@ SHORT = [('markdown', '## The method in forty lines\n\nText.', []), ('code', '#|
 def test_what_forty_lines_are(page, what):
     bad = forty(page)
     assert len(bad) == bool(what) and all(what in b for b in bad)
+
+
+# The library's cells below the forty lines. nbdev keeps of a cell of `export` its signatures only, of one of `exports`
+# the code as well; a summary is text, in which Quarto reads no markup
+FOLD = re.compile(r'#\| exports\n#\| code-fold: true\n#\| code-summary: "(In the library: [^"`<>&]+)"\n')
+
+
+def library(page) -> list: # Exported cells below a page's forty lines that define something; page: what `cells` gives
+    below = page[forties(page)[0]:] if forties(page) else []
+    return [s for kind, s, _ in below if kind == 'code' and EXPORT.match(s) and made(s)]
+
+
+@pytest.mark.parametrize('book', BOOKS, ids=lambda p: str(p.relative_to(ROOT/'nbs')))
+def test_the_library_is_folded(book, tmp_path, monkeypatch):
+    "Below the forty lines, under a line that says what it is: in the notebook, and in the preview, code and all."
+    code = library(cells(book))
+    said = [m and m[1] for m in map(FOLD.match, code)]
+    bad = [s[:90] for s, m in zip(code, said, strict=True) if not m]
+    assert not bad, f'{book.stem}: expected "exports", "code-fold: true", "code-summary: "In the library: ..."": {bad}'
+    if code:
+        want = [(m, FOLD.sub('', s)) for m, s in zip(said, code, strict=True)]
+        assert shown_folds(book, tmp_path, monkeypatch) == want
+
+
+def shown_folds(book, tmp, monkeypatch) -> list: # (summary, code) of what the preview of a page folds, but solutions
+    monkeypatch.setattr(preview_docs, 'dst', tmp)
+    page = preview_docs.tidy(preview_docs.body(str(book.relative_to(ROOT/'nbs')), tmp/'page.ipynb'), '../')
+    folds = re.findall(r'<details class="fold"><summary>(.*?)</summary>(.*?)</details>', page, re.S)
+    text = lambda s: unescape(re.sub(r'<[^>]+>', '', s)).strip()
+    return [(text(name), text(code)) for name, code in folds if name != 'Solution']
+
+
+LIBRARY = '#| exports\n#| code-fold: true\n#| code-summary: "In the library: fast"\ndef fast():\n    return 1'
+
+
+def test_which_cells_are_the_library():
+    "Not the imports, not what stands above, not what is not exported; no page without forty lines has any."
+    above, below = SHORT[3], ('code', LIBRARY, [])
+    imports = 'code', '#| export\nimport os', []
+    assert library([above, *SHORT[:3], imports, below, SHORT[4]]) == [LIBRARY] and library([above, below]) == []
+    assert FOLD.match(LIBRARY) and library(SHORT) == [above[1]] and not FOLD.match(above[1])
+    for a, b in (('exports', 'export'), ('true', 'show'), ('In the library: fast', 'Code'), ('fast"', '`fast`"')):
+        assert not FOLD.match(LIBRARY.replace(a, b, 1)), b
 
 
 def preview(*cells):
