@@ -18,6 +18,8 @@ class Finding(NamedTuple):
     strength: str = 'M'   # of the runs, see `STRENGTHS`
     seeds: int = SEEDS    # that both sides have
     file: str = ''        # of the runs, without .json; '': that of the claim
+    diffs: dict | None = None   # seed -> difference in favour of the claim
+    at_least: bool = False      # is a tie enough?
 
 
 Check = Callable[[dict], list[Finding]]    # stored runs (from `load_results`) -> findings
@@ -64,7 +66,9 @@ def _pairs(table: Table, better, worse, only, not_in) -> Iterator[tuple[str, dic
 def _compared(place: str, a: dict, b: dict, at_least: bool, strength: str) -> Finding:
     v, seeds = verdict(a, b, at_least), common_seeds(a, b)
     ours, theirs = (fmean(x[k] for k in seeds) for x in (a, b))
-    return Finding(place, f'{ours:.1f} against {theirs:.1f} ({v})', v.word, strength, v.seeds)
+    diffs = {k: a[k] - b[k] for k in seeds}
+    text = f'{ours:.1f} against {theirs:.1f} ({v})'
+    return Finding(place, text, v.word, strength, v.seeds, diffs=diffs, at_least=at_least)
 
 
 def by_recipe(

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from checks import Finding
 from claims import CLAIMS, Claim
-from verdicts import SEEDS, STRENGTHS, summary, tally
+from verdicts import SEEDS, STRENGTHS, Verdict, summary, tally, together
 
 PAPERS = dict(
     dc='Delving into Effective Gradient Matching', gvbsm='G-VBSM',
@@ -18,6 +18,9 @@ VERDICTS = {                                     # what can come out, and its co
     'not testable here': 'white'}
 
 
+TOGETHER = {'reproduced': 'holds', 'not reproduced': 'does not hold', 'undecided': 'undecided'}
+
+
 def strongest(places: list[Finding]) -> str:
     "The strongest strength of which some place has runs that count, and enough of them; else the weakest there is."
     enough = {f.strength for f in places if f.word != 'out of date' and f.seeds >= SEEDS}
@@ -25,14 +28,27 @@ def strongest(places: list[Finding]) -> str:
     return min(enough or there, key=STRENGTHS.index if enough else lambda s: -STRENGTHS.index(s))
 
 
+def at_once(places: list[Finding]) -> Verdict | None:
+    "All places together, where no single one contradicts another; None if there are not two."
+    live = [f for f in places if f.word != 'out of date' and f.seeds >= SEEDS]
+    if len(live) < 2 or any(f.diffs is None for f in live):
+        return None
+    return together([f.diffs for f in live], live[0].at_least)
+
+
 def decided(claim: Claim, results: dict) -> dict:
-    "One claim with what the stored runs say about it: those of the strongest kind decide."
+    """One claim with what the stored runs say about it: those of the strongest kind decide, place by
+    place, and all places together where that leaves it undecided."""
     places = claim.check(results) if claim.check else []
     strength = strongest(places)
-    words = [f.word for f in places if f.strength == strength]
-    word = summary(words) if claim.check else 'not testable here'
+    mine = [f for f in places if f.strength == strength]
+    word = summary([f.word for f in mine]) if claim.check else 'not testable here'
+    pooled = at_once(mine) if word == 'undecided' else None
+    if pooled is not None:
+        word = TOGETHER[pooled.word]
     said = {k: getattr(claim, k) for k in ('paper', 'where', 'text', 'says', 'page', 'file', 'why')}
-    return said | dict(places=places, tally=tally(words), verdict=word, strength=strength)
+    return said | dict(places=places, tally=tally([f.word for f in mine]), verdict=word,
+                       strength=strength, together=pooled)
 
 
 def ledger(

@@ -83,10 +83,15 @@ def _ours(r: dict) -> tuple[str, str]:
     if not places:
         gone = len(r['places'])
         return escape(r['why']) or (f'{gone} places, all out of date' if gone else 'not run'), ''
-    ours, interval = split(places[0])
-    rest = [_place(f) for f in places[1:]] + [f'{escape(f.place)}: out of date' for f in r['places'] if f not in places]
+    ours, interval, shown = *split(places[0]), 1
+    first = f'{escape(places[0].place)}: {escape(ours)}'
+    if r['together'] is not None:
+        n = sum(f.strength == r['strength'] for f in places)
+        first, interval, shown = f'{n} places together', str(r['together']), 0
+    gone = [f'{escape(f.place)}: out of date' for f in r['places'] if f not in places]
+    rest = [_place(f) for f in places[shown:]] + gone
     more = f'<details><summary>{len(rest)} more</summary>{"<br>".join(rest)}</details>' if rest else ''
-    return f'{escape(places[0].place)}: {escape(ours)}{more}', escape(interval)
+    return first + more, escape(interval)
 
 
 def _claim(r: dict, here: str) -> str:

@@ -32,6 +32,7 @@ def claims_table(claims: list[dict]) -> str:
     for r in claims:
         here = [f for f in r['places'] if f.word != 'out of date']
         told = '<br>'.join(safe(f'{f.place}: {f.text}, {f.word}') for f in here)
+        told += f"<br>all together: {r['together']}" if r.get('together') else ''
         says = safe(f"{r['where']}: {r['says']}").rstrip(': ')
         cells = safe(r['text']), says, r['verdict'], told, len(r['places']) - len(here)
         lines.append('| ' + ' | '.join(map(str, cells)) + ' |')

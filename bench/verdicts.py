@@ -68,6 +68,17 @@ def verdict(
     return Verdict(word, mean, low, high, len(seeds))
 
 
+def together(
+    places: list[dict],      # of each place: seed -> difference in favour of the claim
+    at_least: bool = False,  # as in `verdict`
+) -> Verdict:
+    """The verdict on all places at once: differences are averaged over the places, seed by seed, and
+    Student's interval is taken over the seeds that all places have."""
+    seeds = set.intersection(*map(set, places))
+    mean = {k: sum(p[k] for p in places)/len(places) for k in seeds}
+    return verdict(mean, dict.fromkeys(seeds, 0.), at_least)
+
+
 # --- many places, one word ---
 
 def tally(words: Iterable[str]) -> dict[str, int]:

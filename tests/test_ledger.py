@@ -18,10 +18,10 @@ import flow_cost
 import label_cost
 from checks import Finding, by_recipe
 from claims import Claim
-from ledger import decided, ledger
+from ledger import TOGETHER, decided, ledger
 from scores import load_results
 from timing import in_turn, medians, saved_bytes, step
-from verdicts import STRENGTHS, WORDS, summary, tally
+from verdicts import STRENGTHS, WORDS, summary, tally, verdict
 
 STORED = load_results(ROOT/'bench'/'results')
 
@@ -92,6 +92,25 @@ def test_the_strongest_runs_decide(kinds):
     there = [s for s in STRENGTHS if any(f.strength == s for f in places)] or ['M']
     assert r['strength'] == (enough[0] if enough else there[-1])
     assert (r['verdict'] == 'not run') == (not places)                 # what was run is never called not run
+
+
+@given(st.lists(st.lists(st.floats(-3, 3), min_size=2, max_size=5), min_size=1, max_size=4), st.booleans())
+def test_all_places_are_asked_at_once(lists, at_least):
+    "Only where the count of places leaves a claim undecided, only places with enough seeds, and all of those."
+    places = []
+    for i, v in enumerate(lists):
+        diffs = dict(enumerate(v))
+        word = verdict(diffs, dict.fromkeys(diffs, 0.), at_least).word
+        places.append(Finding(f'place {i}', '', word, seeds=len(v), diffs=diffs, at_least=at_least))
+    r = decided(Claim('dc', '', 'text', '', '', 'file', lambda results: places), {})
+    enough, count = [f for f in places if f.seeds >= 3], summary(f.word for f in places)
+    if count != 'undecided' or len(enough) < 2:
+        assert r['together'] is None and r['verdict'] == count
+        return
+    n = min(f.seeds for f in enough)
+    mean = [sum(f.diffs[k] for f in enough)/len(enough) for k in range(n)]
+    assert r['together'] == verdict(dict(enumerate(mean)), dict.fromkeys(range(n), 0.), at_least)
+    assert r['verdict'] == TOGETHER[r['together'].word]
 
 
 def test_stored_rows_say_how_they_are_made_again():
