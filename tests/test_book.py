@@ -179,6 +179,24 @@ def test_what_forty_lines_are(page, what):
     assert len(bad) == bool(what) and all(what in b for b in bad)
 
 
+def kept_back(page) -> list: # Cells of the library whose code the site would not show; page: what `cells` gives
+    bare = [s for kind, s, _ in page if kind == 'code' and re.match(r'#\| *export\n', s)]
+    imports = lambda s: all(isinstance(n, (ast.Import, ast.ImportFrom)) for n in ast.parse(s).body)
+    return [s.splitlines()[1] for s in bare if not imports(s)]
+
+
+@pytest.mark.parametrize('book', BOOKS, ids=lambda p: str(p.relative_to(ROOT/'nbs')))
+def test_a_reader_of_the_site_sees_the_code(book):
+    "nbdev keeps signatures of a cell of `export`; of one of `exports` the code as well. Imports alone stay away."
+    assert not (bad := kept_back(cells(book))), f'expected "#| exports": {bad}'
+
+
+@pytest.mark.parametrize('code, many', [('#| export\nimport re', 0), ('#| export\nN = 1', 1), ('#| exports\nN = 1', 0),
+                                        ('#| export\ndef f():\n    pass', 1), ('N = 1', 0)])
+def test_what_is_kept_back(code, many):
+    assert len(kept_back([('code', code, [])])) == many
+
+
 # The library's cells below the forty lines. nbdev keeps of a cell of `export` its signatures only, of one of `exports`
 # the code as well; a summary is text, in which Quarto reads no markup
 FOLD = re.compile(r'#\| exports\n#\| code-fold: true\n#\| code-summary: "(In the library: [^"`<>&]+)"\n')

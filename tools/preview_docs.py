@@ -27,6 +27,7 @@ root = Path(__file__).parent.parent
 config = website.config()
 site = config['website']
 src, dst = root/'_proc', root/'_docs'
+HIDDEN = r'^#\|\s*(hide|default_exp|export)\b'       # `exports` is shown; nbdev keeps of `export` what has signatures
 PAGE = '''<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width,initial-scale=1">
 <title>{title}</title><link rel="icon" href="{depth}favicon.svg">
@@ -123,7 +124,7 @@ def prepared(path) -> tuple:
     for c in nb.cells:
         if c.cell_type == 'raw':
             continue
-        if c.cell_type == 'code' and re.search(r'^#\|\s*(hide|default_exp)\b', c.source, re.M):
+        if c.cell_type == 'code' and re.search(HIDDEN, c.source, re.M):
             continue
         if c.cell_type == 'code':
             cells.append(named(c))
