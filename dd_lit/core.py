@@ -7,11 +7,12 @@ __all__ = ['PRECISIONS', 'seed_of', 'rng', 'local_seed', 'default_device', 'dura
            'chosen_precision', 'autocast', 'in_full', 'atomic_write', 'remove_leftovers', 'read_record', 'digest',
            'short_digest', 'of_library', 'function_text', 'cache_dir', 'provenance', 'as_numbers', 'show_images',
            'save_figure', 'check_norm', 'check_soft', 'check_labels', 'callable_module', 'import_here', 'say',
-           'UnderWay', 'PeakMemory']
+           'UnderWay', 'PeakMemory', 'kept_memory']
 
 # %% ../nbs/00_core.ipynb #76f2112b
 import contextlib
 import ctypes
+import functools
 import hashlib
 import importlib
 import inspect
@@ -737,3 +738,52 @@ class PeakMemory:
         gpu = self.device.type == 'cuda'
         high = torch.cuda.max_memory_allocated(self.device) if gpu else _resident('VmHWM')
         return max(0, high - self.base)
+
+# %% ../nbs/00_core.ipynb #abb583d1
+_M_TRIM, _M_BLOCK, _M_BLOCKS = -1, -3, -4     # parameters of glibc's `mallopt`
+_MOST_FREE = 2**26                            # bytes that a process may have free: its own rule
+_KEEPING, _KEEPERS = threading.Lock(), [0]
+
+class _Info(ctypes.Structure):                # glibc's struct mallinfo2
+    _fields_ = [(n, ctypes.c_size_t) for n in (
+        'arena', 'ordblks', 'smblks', 'hblks', 'hblkhd', 'usmblks', 'fsmblks', 'uordblks',
+        'fordblks', 'keepcost')]
+
+@functools.cache
+def _libc() -> Any:
+    "The C library, if its allocator can be told what to keep (glibc from 2.33)."
+    try:
+        libc = ctypes.CDLL(None)
+        libc.mallinfo2.restype = _Info
+    except (OSError, AttributeError, TypeError):
+        return None
+    return libc if hasattr(libc, 'mallopt') and hasattr(libc, 'malloc_trim') else None
+
+def _keep(libc: Any) -> None:
+    libc.mallopt(_M_BLOCKS, 0)                # no block straight from the system
+    libc.mallopt(_M_TRIM, -1)                 # and nothing back to it
+
+def _give_back(libc: Any) -> None:
+    libc.mallopt(_M_BLOCKS, 65536)
+    libc.mallopt(_M_BLOCK, _MOST_FREE//2)     # where the library's own rule ends up
+    libc.mallopt(_M_TRIM, _MOST_FREE)
+    if libc.mallinfo2().fordblks > _MOST_FREE:
+        libc.malloc_trim(0)
+
+@contextlib.contextmanager
+def kept_memory() -> Iterator[None]:
+    """Inside, memory that is freed stays with the process and is handed out again; afterwards what
+    is free beyond 64 MB goes back. May be nested; elsewhere than on Linux with glibc nothing
+    changes."""
+    libc = _libc()
+    with _KEEPING:
+        _KEEPERS[0] += 1
+        if libc and _KEEPERS[0] == 1:
+            _keep(libc)
+    try:
+        yield
+    finally:
+        with _KEEPING:
+            _KEEPERS[0] -= 1
+            if libc and not _KEEPERS[0]:
+                _give_back(libc)

@@ -37,6 +37,7 @@ from .core import (
     check_norm,
     function_text,
     import_here,
+    kept_memory,
     local_seed,
     of_library,
     short_digest,
@@ -1296,6 +1297,7 @@ def last_linear(model: nn.Module) -> nn.Linear:
     return heads[-1]
 
 @torch.no_grad()
+@kept_memory()
 def predict(
     model: nn.Module,               # Any network
     x: Images,                      # [N,C,H,W] in model space, or bytes together with `normalize`

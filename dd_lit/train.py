@@ -21,6 +21,7 @@ from .core import (
     autocast,
     check_soft,
     chosen_precision,
+    kept_memory,
     local_seed,
     progress,
     rng,
@@ -174,6 +175,7 @@ def _scheduled(optim, t: Training) -> Iterator[int]:
         yield e
 
 # %% ../nbs/07_train.ipynb #a0f3cd0b
+@kept_memory()
 def fit(
     model: nn.Module,                # Trained in place
     x: Images,                       # float [N,C,H,W] in model space, or bytes with `normalize`

@@ -5,6 +5,7 @@ And what the scripts of bench/ share: budgets, prepared sets, timing, tables of 
 import ast
 import json
 import re
+import statistics
 import subprocess
 import sys
 
@@ -51,6 +52,47 @@ def test_stored_run_is_exact_and_complete(name, ours):
         plain = r['ipc'][ipc]['plain loop']['error']         # 0 if it is the measure itself
         assert r['ipc'][ipc][ours]['error'] < max(1e-4, 2*plain)
     assert {'command', 'torch', 'cpu', 'time'} <= set(r['made_with'])
+
+
+def test_speed(tmp_path):
+    "The release's loops and ours do the same; what is measured again leaves the file's other jobs as they were."
+    def run(*more, **how):
+        options = ('--data', 'digits', '--small', '--reps', '1', '--out', tmp_path/'x.json', *more)
+        return subprocess.run([sys.executable, ROOT/'bench'/'speed.py', *options], capture_output=True, **how)
+    run('--jobs', 'DC, a step at IPC 1', 'a student', check=True)
+    jobs = json.loads((tmp_path/'x.json').read_text())['jobs']
+    step, student = (jobs[k]['sides'] for k in ('DC, a step at IPC 1', 'a student'))
+    assert step['float32']['error'] < 1e-4 < step['bfloat16']['error'] < .1
+    exact = student['float32']['result']
+    assert student['float32, nothing kept']['result'] == exact        # to the last bit
+    assert abs(student['reference']['result'] - exact) < 1e-4*exact
+    run('--jobs', 'testing', check=True)
+    now = json.loads((tmp_path/'x.json').read_text())['jobs']
+    assert list(now) == [*jobs, 'testing'] and now['a student'] == jobs['a student']
+    refused = run('--reps', '2', '--jobs', 'testing')
+    assert refused.returncode and b'measure all of them' in refused.stderr
+
+
+def test_stored_speed_is_complete():
+    "Every repeat is there, medians and ratios follow from them, and all sides compute the same."
+    r = json.loads((ROOT/'bench'/'results'/'speed.json').read_text())
+    assert r['size']['batch'] == 256 and r['size']['width'] == 128 and r['bfloat16_units'] and len(r['jobs']) == 8
+    for name, job in r['jobs'].items():
+        sides, exact = job['sides'], job['sides']['float32']
+        assert {'command', 'torch', 'cpu', 'time', 'threads', 'commit'} <= set(job['made_with'])
+        assert job['made_with']['threads'] == 1 and not str(job['made_with']['commit']).endswith('+')
+        for v in sides.values():
+            assert len(v['cpu']) == len(v['wall']) == r['reps'] >= 3
+            each = sorted(a/b for a, b in zip(exact['cpu'], v['cpu'], strict=True))
+            over = v['over float32']
+            assert [over['low'], over['high']] == [round(each[0], 2), round(each[-1], 2)]
+            assert over['median'] == round(statistics.median(each), 2)
+        if 'float32, nothing kept' in sides:
+            assert sides['float32, nothing kept']['result'] == exact['result'], name
+        if 'error' in exact:
+            assert exact['error'] < 1e-4 and sides['bfloat16']['error'] < .05
+    same = [r['jobs'][k]['sides'] for k in ('a student', 'testing')]
+    assert all(abs(s['reference']['result'] - s['float32']['result']) < 1e-3*s['float32']['result'] for s in same)
 
 
 # --- tables of runs ---
@@ -173,7 +215,8 @@ def test_state_of_code():
 def test_no_script_imports_a_script():
     "A script is what `python bench/x.py` runs; what two of them need is in a module of its own."
     scripts = {f.stem for f in BENCH if "__name__ == '__main__'" in f.read_text()}
-    assert len(scripts) > 15 and not scripts & {'harness', 'budgets', 'prepared', 'timing', 'ledger', 'claims'}
+    shared = {'harness', 'budgets', 'prepared', 'timing', 'reference', 'ledger', 'claims'}
+    assert len(scripts) > 15 and not scripts & shared
     for f in BENCH:
         nodes = list(ast.walk(ast.parse(f.read_text())))
         names = {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
