@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, variance
 
 from scipy import stats
 
@@ -57,26 +58,45 @@ def verdict(
     if margin < 0:
         raise ValueError(f"margin: expected at least 0, got {margin}")
     mean, low, high = interval([better[k] - worse[k] for k in seeds], level)
+    return Verdict(_word(low, high, len(seeds), at_least, margin), mean, low, high, len(seeds))
+
+
+def _word(low: float, high: float, seeds: int, at_least: bool, margin: float = MARGIN) -> str:
+    "What an interval says."
     bar = -margin if at_least else 0.
-    word = 'undecided'
-    if len(seeds) < SEEDS:
-        pass
-    elif low > bar:
-        word = 'reproduced'
-    elif high < bar or high == bar == 0:
-        word = 'not reproduced'
-    return Verdict(word, mean, low, high, len(seeds))
+    if seeds < SEEDS:
+        return 'undecided'
+    if low > bar:
+        return 'reproduced'
+    return 'not reproduced' if high < bar or high == bar == 0 else 'undecided'
+
+
+def apart(places: list[list[float]], level: float = .95) -> tuple[float, float, float]:
+    "Interval of the mean of the places' means, each place with its own scatter (Welch, Satterthwaite)."
+    means, shares = [fmean(p) for p in places], [variance(p)/len(p)/len(places)**2 for p in places]
+    mean, total = fmean(means), sum(shares)
+    if total == 0:
+        return mean, mean, mean
+    free = total**2/sum(v**2/(len(p) - 1) for v, p in zip(shares, places, strict=True))
+    half = float(stats.t.ppf(.5 + level/2, free))*total**.5
+    return mean, mean - half, mean + half
 
 
 def together(
     places: list[dict],      # of each place: seed -> difference in favour of the claim
     at_least: bool = False,  # as in `verdict`
 ) -> Verdict:
-    """The verdict on all places at once: differences are averaged over the places, seed by seed, and
-    Student's interval is taken over the seeds that all places have."""
-    seeds = set.intersection(*map(set, places))
-    mean = {k: sum(p[k] for p in places)/len(places) for k in seeds}
-    return verdict(mean, dict.fromkeys(seeds, 0.), at_least)
+    """The verdict on all places at once, by the wider end of two intervals over the seeds that all
+    places have: one of the means over the places, seed by seed, which knows that a seed may do well
+    everywhere; and one that takes every run for a draw of its own, which is not fooled by three
+    means that happen to be alike."""
+    seeds = sorted(set.intersection(*map(set, places)))
+    if len(seeds) < 2:
+        raise ValueError(f"places: expected at least 2 common seeds, got {len(seeds)}")
+    runs = [[p[k] for k in seeds] for p in places]
+    both = interval([fmean(v) for v in zip(*runs, strict=True)]), apart(runs)
+    low, high = min(o[1] for o in both), max(o[2] for o in both)
+    return Verdict(_word(low, high, len(seeds), at_least), both[0][0], low, high, len(seeds))
 
 
 # --- many places, one word ---

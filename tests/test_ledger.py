@@ -21,7 +21,7 @@ from claims import Claim
 from ledger import TOGETHER, decided, ledger
 from scores import load_results
 from timing import in_turn, medians, saved_bytes, step
-from verdicts import STRENGTHS, WORDS, summary, tally, verdict
+from verdicts import STRENGTHS, WORDS, apart, summary, tally, together, verdict
 
 STORED = load_results(ROOT/'bench'/'results')
 
@@ -107,10 +107,21 @@ def test_all_places_are_asked_at_once(lists, at_least):
     if count != 'undecided' or len(enough) < 2:
         assert r['together'] is None and r['verdict'] == count
         return
+    v = r['together']
+    assert v == together([f.diffs for f in enough], at_least) and r['verdict'] == TOGETHER[v.word]
     n = min(f.seeds for f in enough)
-    mean = [sum(f.diffs[k] for f in enough)/len(enough) for k in range(n)]
-    assert r['together'] == verdict(dict(enumerate(mean)), dict.fromkeys(range(n), 0.), at_least)
-    assert r['verdict'] == TOGETHER[r['together'].word]
+    mean = verdict({k: sum(f.diffs[k] for f in enough)/len(enough) for k in range(n)}, dict.fromkeys(range(n), 0.))
+    assert v.low <= mean.low + 1e-9 and v.high >= mean.high - 1e-9 and abs(v.diff - mean.diff) < 1e-9
+
+
+def test_places_apart():
+    "Student's interval for one place; Welch's for the sum of two, whose mean is half of it."
+    from scipy import stats
+    a, b = [1., 2., 4.], [7., 3., 3., 5.]
+    assert apart([a])[1:] == pytest.approx(tuple(stats.ttest_1samp(a, 0).confidence_interval(.95)))
+    sums = stats.ttest_ind(a, [-v for v in b], equal_var=False).confidence_interval(.95)
+    assert apart([a, b])[1:] == pytest.approx((sums.low/2, sums.high/2))
+    assert apart([[1., 1.], [2., 2.]]) == (1.5, 1.5, 1.5)
 
 
 def test_stored_rows_say_how_they_are_made_again():
