@@ -10,12 +10,12 @@ labels for every loss and optimiser. The paper trains a ConvNet-3 of 128 channel
 import sys
 import time
 
-from colour import FAST, OTHER, expanded, made
 from dd_lit.evaluate import PROTOCOLS, evaluate
 from dd_lit.labels.losses import get_loss
 from dd_lit.labels.soft import relabel
 from dd_lit.models import as_network
 from harness import run_table
+from photographs import FAST, OTHER, expanded, made
 from prepared import whole_data
 
 IPC = 10

@@ -9,10 +9,10 @@ at two rates and counts by the better one, seed by seed: the same freedom for al
 import sys
 import time
 
-from colour import STUDENT, made
 from dd_lit.augment import patch_augment
 from dd_lit.evaluate import evaluate
 from harness import run_table
+from photographs import STUDENT, made
 from prepared import whole_data
 
 IPC, CROP = 10, .5
