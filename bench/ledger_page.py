@@ -30,7 +30,7 @@ picks.forEach(p=>p.addEventListener("change",show))})()</script>'''
 
 # --- one line per paper ---
 
-def _few(texts: list[str], n: int = 2) -> str:
+def _few(texts: list[str], n: int = 1) -> str:
     more = f'; and {len(texts) - n} more' if len(texts) > n else ''
     return '; '.join(texts[:n]) + more
 
