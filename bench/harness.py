@@ -83,6 +83,8 @@ class Table:
         now = json.loads(json.dumps(about))
         same = lambda r: ('about',) if r['about'].keys() == now.keys() else ()   # the head of the file says it for them
         rows = [{k: v for k, v in found[n].items() if k not in same(found[n])} for n in sorted(found)]
+        for made in (r['made_with'] for r in rows if 'command' in r.get('made_with', {})):
+            made['command'] = re.sub(r' --runs \S+', '', made['command'])      # a folder of the machine that made it
         atomic_write(self.file, json.dumps(dict(what=what, **about, rows=rows), indent=0))
         return len(found)
 

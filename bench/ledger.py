@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from checks import Finding
 from claims import CLAIMS, Claim
-from verdicts import SEEDS, STRENGTHS, Verdict, summary, tally, together
+from verdicts import SEEDS, STRENGTHS, summary, tally, together
 
 PAPERS = dict(
     dc='Delving into Effective Gradient Matching', gvbsm='G-VBSM',
@@ -28,12 +28,10 @@ def strongest(places: list[Finding]) -> str:
     return min(enough or there, key=STRENGTHS.index if enough else lambda s: -STRENGTHS.index(s))
 
 
-def at_once(places: list[Finding]) -> Verdict | None:
-    "All places together, where no single one contradicts another; None if there are not two."
+def asked(places: list[Finding]) -> list[Finding]:
+    "The places that can be asked together: those that count, with enough seeds; none if there are not two."
     live = [f for f in places if f.word != 'out of date' and f.seeds >= SEEDS]
-    if len(live) < 2 or any(f.diffs is None for f in live):
-        return None
-    return together([f.diffs for f in live], live[0].at_least)
+    return [] if len(live) < 2 or any(f.diffs is None for f in live) else live
 
 
 def decided(claim: Claim, results: dict) -> dict:
@@ -43,12 +41,13 @@ def decided(claim: Claim, results: dict) -> dict:
     strength = strongest(places)
     mine = [f for f in places if f.strength == strength]
     word = summary([f.word for f in mine]) if claim.check else 'not testable here'
-    pooled = at_once(mine) if word == 'undecided' else None
-    if pooled is not None:
-        word = TOGETHER[pooled.word]
+    pooled = asked(mine) if word == 'undecided' else []
+    at_once = together([f.diffs for f in pooled], pooled[0].at_least) if pooled else None
+    if at_once is not None:
+        word = TOGETHER[at_once.word]
     said = {k: getattr(claim, k) for k in ('paper', 'where', 'text', 'says', 'page', 'file', 'why')}
     return said | dict(places=places, tally=tally([f.word for f in mine]), verdict=word,
-                       strength=strength, together=pooled)
+                       strength=strength, together=at_once, pooled=len(pooled))
 
 
 def ledger(

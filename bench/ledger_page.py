@@ -86,8 +86,7 @@ def _ours(r: dict) -> tuple[str, str]:
     ours, interval, shown = *split(places[0]), 1
     first = f'{escape(places[0].place)}: {escape(ours)}'
     if r['together'] is not None:
-        n = sum(f.strength == r['strength'] for f in places)
-        first, interval, shown = f'{n} places together', str(r['together']), 0
+        first, interval, shown = f"{r['pooled']} places together", str(r['together']), 0
     gone = [f'{escape(f.place)}: out of date' for f in r['places'] if f not in places]
     rest = [_place(f) for f in places[shown:]] + gone
     more = f'<details><summary>{len(rest)} more</summary>{"<br>".join(rest)}</details>' if rest else ''

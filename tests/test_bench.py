@@ -267,3 +267,9 @@ def test_claims_as_a_table():
     assert first == rf'| A beats B | Table 1: 2 \| 1 | holds | {told}<br>{told} | 1 |'
     assert second == r'| A is \|B\| | text | not run |  | 0 |'
     assert all(len(re.findall(r'(?<!\\)\|', line)) == 6 for line in (head, rule, first, second))
+
+
+def test_no_folder_of_a_machine_in_a_command():
+    "A stored run says how it was made; where its maker kept files is nobody's business, and on no other machine."
+    files = (ROOT/'bench'/'results').glob('*.json')
+    assert not {f.name for f in files if re.search(r'"command": "[^"]* /\w', f.read_text())}

@@ -105,8 +105,9 @@ def test_all_places_are_asked_at_once(lists, at_least):
     r = decided(Claim('dc', '', 'text', '', '', 'file', lambda results: places), {})
     enough, count = [f for f in places if f.seeds >= 3], summary(f.word for f in places)
     if count != 'undecided' or len(enough) < 2:
-        assert r['together'] is None and r['verdict'] == count
+        assert r['together'] is None and r['verdict'] == count and r['pooled'] == 0
         return
+    assert r['pooled'] == len(enough)
     v = r['together']
     assert v == together([f.diffs for f in enough], at_least) and r['verdict'] == TOGETHER[v.word]
     n = min(f.seeds for f in enough)

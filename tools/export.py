@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nbdev.doclinks import nbdev_export
 
-FOLD = re.compile(r"^#\| *code-(?:fold|summary):.*\n", re.M)
+FOLD = re.compile(r'^#\| *code-(?:fold|summary):.*\n', re.M)
 ALL = re.compile(r"^__all__ = \[.*?\]$", re.M | re.S)
 
 
