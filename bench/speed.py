@@ -11,8 +11,9 @@ Ratios are of processor time (`time.process_time`, what the system does for the 
 may share the core; wall time is stored beside it. A ratio is that of one round; its median and its extremes are
 stored, and every single time. `result` shows that the same is computed: the loss or accuracy at the end (of DC's step
 the relative error of the gradient in the images is stored, too). Of DC's step one class of ten is measured: a step
-takes its classes one after another, each with as many images. Squeezing is compared with the field's usual loop;
-relabelling has no loop to be compared with.
+takes its classes one after another, each with as many images. `gflop` is what a job computes; beside the time that a
+product of matrices takes for as much it says how far from the processor's limit we are. Squeezing is compared with
+the field's usual loop; relabelling has no loop to be compared with.
 """
 import argparse
 import inspect
@@ -28,6 +29,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 import reference
 from dd_lit.augment import DSA
@@ -61,8 +64,11 @@ class Size:
     resnet: int = 64        # width of the ResNet-18
     squeezed: int = 64      # images of one epoch of it
     tested: int = 256       # images
+    matrix: int = 2048      # its rows and columns
     seed: int = 0
 
+
+SMALL = dict(width=16, batch=32, ipc=2, labelled=1, resnet=8, squeezed=16, tested=64, classes=2, matrix=64)
 
 # --- what both sides start from ---
 
@@ -165,10 +171,23 @@ def labelled(side: str, s: Size, few: bool) -> float:
     return next(iter(made.batches(0)))['logits'].float().mean().item()
 
 
+@lru_cache
+def matrices(s: Size, dtype: torch.dtype) -> torch.Tensor:
+    return torch.randn(2, s.matrix, s.matrix, generator=rng(s.seed, 'matrices')).to(dtype)
+
+
+def product(side: str, s: Size, few: bool) -> float:
+    "Two large matrices, times each other, as fast as this processor gets; one number of the result."
+    a, b = matrices(s, torch.bfloat16 if side == 'bfloat16' else torch.float32)
+    return (a @ b)[0, :100].float().norm().item()
+
+
 JOBS = {'DC, a step at IPC 1': partial(dc, ipc=1), 'DC, a step at IPC 10': partial(dc, ipc=10),
         'a student': partial(student, protocol='dc'), 'a student, DSA': partial(student, protocol='dsa'),
-        "DSA's operations": augmenting, 'testing': tested, 'squeezing': squeezed, 'relabelling': labelled}
-ONLY = {'relabelling': SIDES[2:], "DSA's operations": ('reference', 'float32')} # the sides that there are
+        "DSA's operations": augmenting, 'testing': tested, 'squeezing': squeezed, 'relabelling': labelled,
+        'a product of matrices': product}
+ONLY = {"DSA's operations": ('reference', 'float32'),   # the sides that there are
+        'relabelling': SIDES[2:], 'a product of matrices': SIDES[2:]}
 
 
 # --- the measurement ---
@@ -193,6 +212,26 @@ def measured(job: str, elsewhere: dict, s: Size, reps: int) -> dict[str, dict]:
             out[side]['wall'].append(round(wall, 4))
             out[side]['result'] = result
     return out
+
+
+class Operations(TorchDispatchMode):
+    "Counts the floating-point operations of convolutions and products (torch's own counter fails in `autograd.grad`)."
+    def __init__(self):
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        if count := flop_registry.get(func._overloadpacket):
+            self.total += count(*args, **(kwargs or {}), out_val=out)
+        return out
+
+
+def gflop(job: str, s: Size) -> float:
+    "What a job computes, in thousands of millions of operations."
+    with Operations() as seen:
+        JOBS[job]('float32', s, False)
+    return round(seen.total/1e9, 3)
 
 
 def compared(out: dict[str, dict]) -> dict[str, dict]:
@@ -244,7 +283,7 @@ def arguments() -> argparse.Namespace:
 
 def main():
     a = arguments()
-    tiny = dict(width=16, batch=32, ipc=2, labelled=1, resnet=8, squeezed=16, tested=64, classes=2) if a.small else {}
+    tiny = SMALL if a.small else {}
     s, about = Size(data=a.data, **tiny), dict(what='processor seconds, one thread; ratios of processor time')
     about |= dict(size=asdict(s), reps=a.reps, bfloat16_units=has_bfloat16('cpu'))
     torch.set_num_threads(1)
@@ -256,7 +295,7 @@ def main():
         sides = compared(measured(job, elsewhere, s, a.reps))
         told(job, sides)
         made = provenance() | dict(commit=commit)
-        jobs[job] = dict(sides=sides, took_s=round(time.time() - since, 1), made_with=made)
+        jobs[job] = dict(sides=sides, gflop=gflop(job, s), took_s=round(time.time() - since, 1), made_with=made)
         there = {k: jobs[k] for k in JOBS if k in jobs}
         atomic_write(a.out, json.dumps(about | dict(jobs=there), indent=1))
     for pool in elsewhere.values():

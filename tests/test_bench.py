@@ -65,6 +65,7 @@ def test_speed(tmp_path):
     assert step['float32']['error'] < 1e-4 < step['bfloat16']['error'] < .1
     exact = student['float32']['result']
     assert student['float32, nothing kept']['result'] == exact        # to the last bit
+    assert 0 < jobs['DC, a step at IPC 1']['gflop'] < 1 and 0 < jobs['a student']['gflop'] < 1
     assert abs(student['reference']['result'] - exact) < 1e-4*exact
     run('--jobs', 'testing', check=True)
     now = json.loads((tmp_path/'x.json').read_text())['jobs']
@@ -76,10 +77,11 @@ def test_speed(tmp_path):
 def test_stored_speed_is_complete():
     "Every repeat is there, medians and ratios follow from them, and all sides compute the same."
     r = json.loads((ROOT/'bench'/'results'/'speed.json').read_text())
-    assert r['size']['batch'] == 256 and r['size']['width'] == 128 and r['bfloat16_units'] and len(r['jobs']) == 8
+    assert r['size']['batch'] == 256 and r['size']['width'] == 128 and r['bfloat16_units'] and len(r['jobs']) == 9
     for name, job in r['jobs'].items():
         sides, exact = job['sides'], job['sides']['float32']
         assert {'command', 'torch', 'cpu', 'time', 'threads', 'commit'} <= set(job['made_with'])
+        assert job['gflop'] > 0 or name == "DSA's operations"
         assert job['made_with']['threads'] == 1 and not str(job['made_with']['commit']).endswith('+')
         for v in sides.values():
             assert len(v['cpu']) == len(v['wall']) == r['reps'] >= 3
