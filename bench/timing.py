@@ -18,7 +18,7 @@ def rounds(names: Iterable[str], reps: int, warm: int = 1) -> Iterator[tuple[str
 
 def in_turn(variants: dict[str, Callable], reps: int, warm: int = 1,
             clock: Callable[[], float] = time.perf_counter) -> dict[str, list[float]]:
-    "Seconds that each function takes, `reps` times, measured in turn; by `time.process_time` where others share the core."
+    "Seconds of each function, `reps` times, in turn; `clock` is `time.process_time` where other work shares the core."
     seconds = {n: [] for n in variants}
     for n, counts in rounds(variants, reps, warm):
         t = clock()
