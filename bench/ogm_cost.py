@@ -99,8 +99,8 @@ def main():
     rows = {r['place']: r for r in json.loads(out.read_text())['rows']} if a.places and out.exists() else {}
     for p in [PLACES[i] for i in a.places] if a.places else PLACES:
         rows[place_name(p)] = measured(p, a.reps)
-    kept = [rows[place_name(p)] for p in PLACES if place_name(p) in rows]
-    atomic_write(out, json.dumps(dict(what='cost of a step of OGM, processor seconds', rows=kept), indent=1))
+        there = [rows[place_name(p)] for p in PLACES if place_name(p) in rows]
+        atomic_write(out, json.dumps(dict(what='cost of a step of OGM, processor seconds', rows=there), indent=1))
 
 
 if __name__ == '__main__':
