@@ -8,6 +8,7 @@ from html import unescape
 import house
 import nbformat
 import numbered
+import openings
 import preview_docs
 import pypandoc
 import pytest
@@ -93,6 +94,74 @@ def test_formulas_and_citations_exist(book):
     text = re.sub(r'```.*?```|`[^`]*`|\$\$.*?\$\$', '', '\n'.join(texts), flags=re.S)
     said = set(re.findall(r'(?<![\w.])@([A-Za-z][\w-]*)', text))
     assert not (lost := said - keys - set(named)), f'neither a formula of this page nor in references.bib: {lost}'
+
+
+# --- the index: every page once, in the parts that the pages count; and a course with every page of exercises ---
+
+HREF = re.compile(r'\]\(([\w/]+)\.ipynb\)')
+
+
+def parts_of(text) -> list: # (number, section, pages) of the index's numbered list
+    found = re.findall(r'^(\d+)\. (.+?)[,:] (.+)$', text.split('\n## All pages\n', 1)[1], re.M)
+    return [(int(n), name, HREF.findall(f'{name}, {rest}')) for n, name, rest in found]
+
+
+def test_the_index_counts_as_the_pages_do():
+    "Four parts of the list had other numbers than every page says it stands in; two pages were missing."
+    text = '\n'.join(s for kind, s, _ in cells(ROOT/'nbs'/'index.ipynb') if kind == 'markdown')
+    order = openings.reading_order()
+    sections = list(dict.fromkeys(f for f, _ in order))
+    want = [(k, f, [p for g, p in order if g == f]) for k, f in enumerate(sections, 1)]
+    assert parts_of(text) == want
+    course = re.search(r'^## A course of .*?(?=^## )', text, re.M | re.S)[0]
+    weeks = re.findall(r'^\| \d+ \|.*$', course, re.M)
+    assert 'twelve weeks' in course and len(weeks) == 12
+    read = HREF.findall('\n'.join(weeks))
+    assert len(read) == len(set(read)) and not (lost := set(EXERCISES) - set(read)), lost
+
+
+def test_parts_are_read_from_the_list():
+    text = '1. No: [a](x.ipynb)\n## All pages\n\n1. One, of two: [a](a.ipynb), [b](c/b.ipynb).\n2. Two: [d](d.ipynb).'
+    assert parts_of(text) == [(1, 'One', ['a', 'c/b']), (2, 'Two', ['d'])]
+
+
+# --- the glossary: every row says where, and there it is ---
+
+def rows_of(text) -> list: # (first cell, code names, page) of every row of the glossary's tables
+    rows = [r.strip('| ').split(' | ') for r in re.findall(r'^\| .*$', text, re.M)]
+    return [(r[0], re.findall('`(.+?)`', r[-2]), HREF.findall(r[-1])) for r in rows if r[-1] != 'see']
+
+
+def astray(rows, page_of) -> list: # Rows whose page has not their symbols and code names; page_of(name) -> cells
+    bad = []
+    for what, names, pages in rows:
+        if len(pages) != 1:
+            bad.append(f'{what}: expected one page, got {pages}')
+            continue
+        page = page_of(pages[0])
+        text = {k: '\n'.join(s for kind, s, _ in page if kind == k) for k in ('markdown', 'code')}
+        math = ''.join(re.sub(r'\s', '', m) for _, m in re.findall(r'(\$\$?)([^$]+)\1', text['markdown']))
+        lost = [m for m in re.findall(r'\$([^$]+)\$', what) if re.sub(r'\s', '', m) not in math]
+        lost += [n for n in names if not re.search(rf'\b{re.escape(n)}\b', text['code'])]
+        bad += [f'{pages[0]}: {what}: {lost}'] if lost else []
+    return bad
+
+
+def test_the_glossary_leads_there():
+    "No row said on which page, and half of the formulas' letters had none."
+    book = dict(zip((str(b.relative_to(ROOT/'nbs').with_suffix('')) for b in BOOKS), BOOKS, strict=True))
+    rows = rows_of('\n'.join(s for kind, s, _ in cells(ROOT/'nbs'/'glossary.ipynb') if kind == 'markdown'))
+    assert len(rows) > 80 and not (bad := astray(rows, lambda p: cells(book[p]))), '\n'.join(bad)
+    without = {'gradient/hypothesis', 'orthogonal/muon', 'statistics/gvbsm'}     # they use other pages' symbols
+    assert not (lost := set(EXERCISES) - {p for _, _, ps in rows for p in ps} - without), lost
+
+
+@pytest.mark.parametrize('row, many', [
+    ('| $a_1$, $b$ | x | `f` | [p](d/p.ipynb) |', 0), ('| $a_2$ | x | `f` | [p](d/p.ipynb) |', 1),
+    ('| word | x | `g` | [p](d/p.ipynb) |', 1), ('| word | x | | [p](d/p.ipynb) |', 0), ('| word | x | `f` | |', 1)])
+def test_what_leads_astray(row, many):
+    page = [('markdown', 'Let $a _1=b$.', []), ('code', 'def f(): pass', [])]
+    assert len(astray(rows_of(f'| word | meaning | in the code | see |\n|---|---|\n{row}\n'), lambda p: page)) == many
 
 
 def cut_off(page) -> list: # Texts below a wall of photographs that speak of something else; page: what `cells` gives
