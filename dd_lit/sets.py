@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FORMS', 'NORMS', 'check_meta', 'one_line', 'safe_name', 'DistilledSet', 'save_set', 'stored_sets', 'is_set',
            'load_set', 'pack_set', 'with_classes', 'drawn_text', 'show_set', 'set_to_folder', 'set_bytes', 'set_arrays',
-           'as_dataset', 'export_set', 'show_wall', 'read_sets']
+           'as_dataset', 'export_set', 'show_wall', 'wall_words', 'read_sets']
 
 # %% ../nbs/03_sets.ipynb #21660168
 import codecs
@@ -593,11 +593,15 @@ def export_set(
     return atomic_write(path, b.getvalue())
 
 # %% ../nbs/03_sets.ipynb #wall0002
-def _line(ds: DistilledSet) -> str:
-    "What a set scores and costs."
+def _scores(ds: DistilledSet) -> dict[str, float]:
+    "The accuracies that a set brings, by the kind of labels."
     told = ds.meta.get('scores')
     told = told if isinstance(told, dict) else {}
-    parts = [f'{v:.1f} % with {k}' for k, v in told.items() if _typed(v, (int, float))]
+    return {k: v for k, v in told.items() if _typed(v, (int, float))}
+
+def _line(ds: DistilledSet) -> str:
+    "What a set scores and costs."
+    parts = [f'{v:.1f} % with {k}' for k, v in _scores(ds).items()]
     took = ds.meta.get('seconds')
     parts += [f'{took:,.0f} s'] if _typed(took, (int, float)) else []
     parts += [f'{len(ds)} images of {ds.images[0].numel():,} bytes']
@@ -644,6 +648,28 @@ def show_wall(
     if path is not None:
         save_figure(fig, path)
     return fig
+
+# %% ../nbs/03_sets.ipynb #wall0005
+def wall_words(
+    other: Any, # A set, or what `load_set` takes: what the first one is measured by
+    made: Any,  # Another one, whose scores are of the same kinds
+) -> str:       # A sentence
+    """Does `made` teach more than `other`? In words, with the scores of both. ValueError where they
+    have none in common."""
+    a, b = (s if isinstance(s, DistilledSet) else load_set(s) for s in (other, made))
+    here, there = _scores(b), _scores(a)
+    both = [k for k in here if k in there]
+    if not both:
+        raise ValueError("sets: expected scores of the same kinds, got "
+                         f"{', '.join(there) or 'none'} and {', '.join(here) or 'none'}")
+    more = ['more' if here[k] > there[k] else 'less' for k in both]
+    parts = [f'{m} with {k} ({here[k]:.1f} against {there[k]:.1f} %)'
+             for m, k in zip(more, both, strict=True)]
+    if len(both) > 1 and len(set(more)) == 1:
+        parts[1:] = [p.removeprefix(f'{more[0]} ') for p in parts[1:]]
+    names = [one_line(s.meta.get('method', '?'), 40) for s in (a, b)]
+    told = ' and '.join(parts)
+    return f"The {len(b)} images of {names[1]} teach {told} than those of {names[0]}."
 
 # %% ../nbs/03_sets.ipynb #89254a98
 # names under which people keep what a set is made of
