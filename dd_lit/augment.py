@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from .core import counted
+
 # %% ../nbs/05_augment.ipynb #036cd2fd
 def _per_image(p):
     return p.view(-1, 1, 1, 1)
@@ -160,8 +162,8 @@ class DSA:
         "Transform a batch with parameters drawn before; ValueError for another number of rows."
         for o, ps in drawn.items():
             if len(ps[0]) not in (1, len(x)):
-                raise ValueError(f"drawn: expected 1 or {len(x)} rows of parameters for {len(x)} "
-                                 f"images, got {len(ps[0])}")
+                raise ValueError(f"drawn: expected 1 or {len(x)} rows of parameters for "
+                                 f"{counted(len(x), 'image')}, got {len(ps[0])}")
             ps = [q.to(x.device) for q in ps]
             x = _APPLY[o](x, *(q.to(x.dtype) if q.is_floating_point() else q for q in ps))
         return x
@@ -416,7 +418,8 @@ def crop_resize(
     """Cut the boxes out and resize them: bilinear, antialiased where a box shrinks; differentiable.
     ValueError for another number of boxes."""
     if len(boxes) not in (1, len(x)):
-        raise ValueError(f"boxes: expected 1 or {len(x)} for {len(x)} images, got {len(boxes)}")
+        raise ValueError(f"boxes: expected 1 or {len(x)} for {counted(len(x), 'image')}, "
+                         f"got {len(boxes)}")
     hw = (size, size) if isinstance(size, int) else size or x.shape[-2:]
     h, w = x.shape[-2:]
     smaller = hw[0] < h or hw[1] < w                 # only then can a box shrink

@@ -536,10 +536,11 @@ class Export(Command):
     form: str | None = setting(None, 'folder, pt, npz, safetensors, parquet (default: as OUT ends)')
 
     def run(self) -> None:
+        from dd_lit.core import counted
         from dd_lit.sets import DistilledSet, export_set
         ds = DistilledSet.load(self.folder)
         path = export_set(ds, self.out, self.form)
-        print(f"{ds}\n{ds.num_classes} classes, {len(ds)} images -> {path}")
+        print(f"{ds}\n{counted(ds.num_classes, 'class')}, {counted(len(ds), 'image')} -> {path}")
 
 class Reproduce(Command):
     "Run rows of a paper's table from nothing to the verdict; goes on after an interruption."

@@ -17,9 +17,12 @@ import torch
 from torch import nn
 
 from .core import (
+    as_path,
     atomic_write,
     callable_module,
+    counted,
     default_device,
+    maybe_path,
     progress,
     read_record,
     rng,
@@ -86,8 +89,8 @@ def random_like(
     for c, n in enumerate(counts):
         i = (data.train_y == c).nonzero().flatten()
         if n > len(i):
-            raise ValueError(f"distilled: it has {n} images of class {data.classes[c]!r}, "
-                             f"{data.name} has only {len(i)} to draw from")
+            raise ValueError(f"distilled: it has {counted(n, 'image')} of class "
+                             f"{data.classes[c]!r}, {data.name} has only {len(i)} to draw from")
         picked.append(i[torch.randperm(len(i), generator=g)[:n]])
     i = torch.cat(picked)
     x, y = data.normalize(data.train_x[i]), data.train_y[i]
@@ -207,7 +210,7 @@ def stored_scores(
     path: Path, # A file of `compare`
 ) -> Scores:
     "Scores that were kept. ValueError that names the file if it is damaged."
-    number = lambda v: type(v) in (int, float)
+    path, number = as_path(path, 'path'), lambda v: type(v) in (int, float)
     numbers = lambda v: isinstance(v, list) and all(map(number, v))
     hint = "delete it, or resume=False (--fresh) to score again"
     try:
@@ -252,7 +255,8 @@ class Scorer:
     ):
         self.data, self.teachers, self.training = data, teachers, training
         self.e, self.label_kw = Evaluation(**how), label_kw or {}
-        self.out, self.resume, self.device = out, resume, default_device(device)
+        self.out, self.resume = maybe_path(out, 'out'), resume
+        self.device = default_device(device)
         self.taught: dict = {}
         self.done: dict = {}
         self.chance: dict = {}
@@ -315,7 +319,8 @@ class Scorer:
                 if f is not None and first():
                     atomic_write(f, json.dumps(dict(full=top1, training=plain(cfg))))
         steps = cfg['epochs']*-(-len(self.data.train_y)//cfg['batch_size'])
-        return self.done[key], f"same recipe, {cfg['epochs']} epochs, {steps} steps"
+        how = f"{counted(cfg['epochs'], 'epoch')}, {counted(steps, 'step')}"
+        return self.done[key], f'same recipe, {how}'
 
     def labels(self, ds: DistilledSet, r: int, cfg: dict, views: dict) -> SoftLabels:
         "The teachers' labels of draw `r`, made once for all losses and networks that train alike."
@@ -501,10 +506,10 @@ def compare(
 
     Without `teacher` a soft loss needs sets that bring labels of their own. ValueError for items,
     settings and names that are not there, before anything is made."""
+    out = maybe_path(out, 'out')
     own, how, training = sort_out(settings, Grid, Evaluation, Training, of='compare')
     items, grid, hard = check_items(items), Grid(**own), how.pop('hard', True)
     hard = Evaluation(hard=hard).hard
-    out = None if out is None else Path(out)
     places, data = cells(grid), load_data(data)
     _check_settings(items, grid)
     asked = [] if teacher is None else by_label(teacher).values()

@@ -34,7 +34,7 @@ from PIL import ExifTags, Image, ImageCms, ImageColor, ImageFile, UnidentifiedIm
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from .core import as_numbers, check_labels, check_norm, progress, rng, show_images
+from .core import as_numbers, as_path, check_labels, check_norm, counted, progress, rng, show_images
 from .ondisk import Images, OnDisk, free_memory, remembered, taken
 from .settings import Settings, merge, parse, setting
 
@@ -96,8 +96,9 @@ class ImageData:
         return torch.bincount(self.train_y, minlength=self.num_classes)
     def __repr__(self):
         c, h, w = self.train_x.shape[1:]
-        return (f"ImageData({self.name}: {len(self.train_x)} training and {len(self.test_x)} "
-                f"test images, {self.num_classes} classes, {c}x{h}x{w})")
+        tested = counted(len(self.test_x), 'test image')
+        return (f"ImageData({self.name}: {len(self.train_x)} training and {tested}, "
+                f"{counted(self.num_classes, 'class')}, {c}x{h}x{w})")
 
     # each of these is a function of its own further down this page
     def of_class(self, c: int) -> Tensor: # uint8 [n,C,H,W]
@@ -134,8 +135,8 @@ def as_bytes(
         raise ValueError(f"{name}: expected uint8 in 0..255 or floats in 0..1, got {x.dtype}")
     bad = ~x.flatten(1).isfinite().all(1)
     if bad.any():
-        raise ValueError(f"{name}: {int(bad.sum())} of {len(x)} images contain NaN or infinity, "
-                         f"the first at position {int(bad.nonzero()[0])}")
+        raise ValueError(f"{name}: {int(bad.sum())} of {counted(len(x), 'image')} contain "
+                         f"NaN or infinity, the first at position {int(bad.nonzero()[0])}")
     lo, hi = x.min().item(), x.max().item()
     if lo < 0 or hi > 1:
         raise ValueError(f"{name}: floats must be pixels in 0..1, got {lo:.3g}..{hi:.3g} "
@@ -164,7 +165,8 @@ def _labels(y: Any, n: int, num_classes: int | None, name: str) -> Tensor: # int
     y = check_labels(y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y, n, num_classes, name)
     if num_classes is None and n and y.max() >= n:
         raise ValueError(f"{name}: expected 0..C-1 with every class at least once, got "
-                         f"{y.max().item()} at position {y.argmax().item()} of {n} images")
+                         f"{y.max().item()} at position {y.argmax().item()} of "
+                         f"{counted(n, 'image')}")
     return y
 
 def _histogram(x: Tensor) -> Tensor: # int64 [C,256]
@@ -384,7 +386,8 @@ _TORCHVISION = dict(mnist='MNIST', fashion_mnist='FashionMNIST', svhn='SVHN', ci
 
 def _root(root) -> Path:
     "The folder to look in: the argument, or $DD_LIT_DATA, or ./data."
-    return Path(root or os.environ.get('DD_LIT_DATA') or 'data').expanduser()
+    given = os.environ.get('DD_LIT_DATA') or 'data' if root in (None, '') else root
+    return as_path(given, 'root').expanduser()
 
 def _open_torchvision(name: str, root: Path, train: bool, download: bool) -> Any:
     "torchvision's dataset of that name, or an error that says where it was looked for."
@@ -877,8 +880,8 @@ def _tell_passed_over(path: Path, over: Counter) -> None:
     kinds = ', '.join(f'{n} {kind}' for kind, n in over.most_common(5))
     more = ', ...' if len(over) > 5 else ''
     if over:
-        _tell(f"{str(path)!r}: passed over {over.total()} files that are no pictures of a "
-              f"class ({kinds}{more})")
+        _tell(f"{str(path)!r}: passed over {counted(over.total(), 'file')}, no pictures of a class "
+              f"({kinds}{more})")
 
 def _no_images(path: Path) -> ValueError:
     if _is_set(path):
@@ -1367,12 +1370,12 @@ def load_data(
     """Load a dataset by path, by name, or from a dataset of (image, label). Never touches the
     network unless `download` is true. FileNotFoundError that says where it was looked for;
     ValueError for what cannot be read."""
-    how = parse(Reading, dict(size=size) | reading, 'load_data')
+    root, how = _root(root), parse(Reading, dict(size=size) | reading, 'load_data')
     if isinstance(name, ImageData):
         return name
     if not isinstance(name, (str, os.PathLike)):
         return _from_dataset(name, how)
-    name, root = os.fspath(name), _root(root)
+    name = os.fspath(name)
     key = name.lower().replace('-', '_')
     for p in _spots(name, key, root):
         found = _read_path(p, key, how)

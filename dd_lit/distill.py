@@ -28,10 +28,13 @@ from tqdm.std import tqdm
 from .core import (
     PeakMemory,
     UnderWay,
+    as_path,
     atomic_write,
     callable_module,
+    counted,
     duration,
     local_seed,
+    maybe_path,
     progress,
     remove_leftovers,
     rng,
@@ -63,7 +66,7 @@ def check_writable(
 ) -> None:
     """Fail now, not after ten hours: can this folder be made and written to? What killed processes
     left half-written in it is removed."""
-    path = Path(path)
+    path = as_path(path, 'path')
     if path.exists() and not path.is_dir():
         raise ValueError(f"out: expected a folder, {str(path)!r} is a file")
     try:
@@ -103,7 +106,7 @@ def load_checkpoint(
 ) -> dict:           # identity and state
     """Read a checkpoint; numbers and text only, nothing is executed. ValueError if it is not what
     was written."""
-    data = Path(path).read_bytes()
+    data = as_path(path, 'path').read_bytes()
     try:
         body = io.BytesIO(_unsealed(data))
         c = torch.load(body, weights_only=True, map_location='cpu')
@@ -167,7 +170,7 @@ def _state_in(method: Method, who: dict, path: Path, c: dict) -> dict:
                          "choose another folder, or resume=False (--fresh) to start anew")
     with _fits(path):
         if type(k) is not int or not 0 <= k <= method.cfg.iters:
-            raise ValueError(f"k: expected 0 to {method.cfg.iters} steps, got {k!r}")
+            raise ValueError(f"k: expected 0 to {counted(method.cfg.iters, 'step')}, got {k!r}")
         if not isinstance(history, list) or not all(isinstance(o, dict) for o in history):
             raise ValueError("history: expected a record of every step")
         if type(state.get('seconds')) not in (int, float):
@@ -310,8 +313,9 @@ class _Folder:
             done = '' if self.method.k else ' before its first iteration was done'
             return f'interrupted{done}; nothing is kept{where}, the same command starts anew'
         how = '' if resume else ' without --fresh'
-        return (f'interrupted; {self.kept} of {self.method.cfg.iters} iterations are kept in '
-                f'{str(self.out)!r}, the same command{how} goes on from there')
+        iters = counted(self.method.cfg.iters, 'iteration')
+        return (f'interrupted; {self.kept} of {iters} are kept in {str(self.out)!r}, '
+                f'the same command{how} goes on from there')
 
 def _first_look(method: Method, took: float) -> str | None:
     "After five seconds of a run that will take more than ten minutes: what would be quick."
@@ -323,7 +327,8 @@ def _first_look(method: Method, took: float) -> str | None:
     if method.fixed_iters:
         more = (f'takes {duration(n*per_step)}, in another folder (--out) or with --fresh, '
                 'for its images are others')
-    return (f'{method.name}: {method.cfg.iters} iterations take about {duration(whole)} here; '
+    iters = counted(method.cfg.iters, 'iteration')
+    return (f'{method.name}: {iters} would take about {duration(whole)} here; '
             f'for a first look, --iters {n} {more}')
 
 def _steps(method: Method, folder: _Folder, every: float, on_step: Callable | None,
@@ -370,7 +375,8 @@ def run(
     interruption, and with another number of iterations, not fewer than are done, goes on if the
     method can. ValueError if `out` cannot be written to or holds another run, and when the loss is
     no longer finite."""
-    folder = _Folder(method, method.identity(), Path(out) if out is not None else None)
+    place = maybe_path(out, 'out')
+    folder = _Folder(method, method.identity(), place)
     if folder.out:
         check_writable(folder.out)
     try:
@@ -578,6 +584,8 @@ def distill(
     """Distil `data` to `ipc` images per class. ValueError as in `run`, for wrong settings, and for
     `tensorboard` without the package. `validate_every` holds out a tenth of the training images, if
     `hold_out` does not say another share (0: none): the method does not see them."""
+    out = maybe_path(out, 'out')
+    maybe_path(tensorboard, 'tensorboard')
     cls, board = get_method(method), _Board(tensorboard) if tensorboard else None
     told: list[Callable[[Method], None]] = [board] if board else []
     watched = validate_every is not None

@@ -21,7 +21,15 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .augment import make_augment, patch_augment
-from .core import callable_module, check_soft, default_device, local_seed, progress, seed_of
+from .core import (
+    callable_module,
+    check_soft,
+    counted,
+    default_device,
+    local_seed,
+    progress,
+    seed_of,
+)
 from .data import ImageData, load_data
 from .labels.losses import HARD_LOSSES, LOSSES
 from .models import Network, as_network, check_answers, create_model, network_key
@@ -213,7 +221,8 @@ class Scores:
         more |= dict(hlr=self.hlr, ior=self.ior, lrs=self.lrs, ars=self.ars)
         return asdict(self) | more
     def __str__(self):
-        top5, ran = mean_std(self.top5)[0], f'{len(self.top1)} networks, {self.seconds:.0f} s'
+        ran = f"{counted(len(self.top1), 'network')}, {self.seconds:.0f} s"
+        top5 = mean_std(self.top5)[0]
         parts = [f'top-1 {self.mean:.1f} ± {self.std:.1f} %', f'top-5 {top5:.1f} % ({ran})']
         if self.hard and self.hard != self.top1:
             parts.append('hard labels {:.1f} ± {:.1f} %'.format(*mean_std(self.hard)))
@@ -324,7 +333,7 @@ def check_match(
     if ours != theirs:
         raise ValueError(f"distilled: its images are {ours}, those of {data.name} are {theirs}")
     if distilled.num_classes != data.num_classes:
-        raise ValueError(f"distilled: it has {distilled.num_classes} classes, "
+        raise ValueError(f"distilled: it has {counted(distilled.num_classes, 'class')}, "
                          f"{data.name} has {data.num_classes}")
 
 def matched(

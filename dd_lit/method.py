@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from .core import default_device, function_text, provenance, rng, short_digest
+from .core import counted, default_device, function_text, provenance, rng, short_digest
 from .data import ImageData, check_ipc, fingerprint, load_data
 from .evaluate import matched
 from .models import as_network, network_digest, network_key
@@ -77,6 +77,8 @@ class Method:
     # Why more iterations are another run from the first step on; '' if they are the same and some
     fixed_iters = ("its class does not say whether a step depends on the number of iterations "
                    "(fixed_iters = '' says that none does)")
+    # Why there must be two classes or more; '' if one will do
+    one_class = ''
     NETWORKS: tuple[str, ...] = ()              # Settings that hold networks
 
     def __init__(self,
@@ -87,6 +89,8 @@ class Method:
         **settings: Any               # Those of `settings` that differ from their defaults
     ):
         self.data, self.device = load_data(data), default_device(device)
+        if self.one_class and self.data.num_classes < 2:
+            raise ValueError(f"data: expected two classes or more, got 1, {self.one_class}")
         self.ipc, self.seed = check_ipc(ipc, self.data, selecting=False), seed
         rng(seed)          # complains about a seed that is no int
         self.cfg: Any = parse(self.settings, settings, self.name or type(self).__name__)
@@ -206,7 +210,7 @@ def start_images(
     n = torch.bincount(ds.labels, minlength=ds.num_classes).tolist()
     if set(n) != {ipc}:
         c = next(k for k, m in enumerate(n) if m != ipc)
-        raise ValueError(f"init: expected a set of {ipc} images per class, as ipc says, "
+        raise ValueError(f"init: expected a set of {counted(ipc, 'image')} per class, as ipc says, "
                          f"it has {n[c]} of class {c} ({ds.classes[c]!r})")
     x = ds.images[ds.labels.argsort(stable=True)].clone()
     if ds.norm == data.norm:

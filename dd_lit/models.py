@@ -33,8 +33,10 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from .core import (
+    as_path,
     autocast,
     check_norm,
+    counted,
     function_text,
     import_here,
     kept_memory,
@@ -170,8 +172,8 @@ class ConvNet(nn.Module):
             layers += [ReluPool()] if (act, pool) == ('relu', 'avg') else [make_act(), make_pool()]
             h, w = (h, w) if pool == 'none' else (h//2, w//2)
             if min(h, w) < 1:
-                raise ValueError(f"depth: {depth} poolings leave nothing of {size} pixels; "
-                                 f"expected at most {d}")
+                raise ValueError(f"depth: {counted(depth, 'pooling')} would leave nothing of {size} "
+                                 f"px; expected at most {d}")
             c = width
         self.features, self.head = nn.Sequential(*layers), nn.Linear(width*h*w, num_classes)
 
@@ -200,7 +202,7 @@ class _Conv(nn.Module):
             with torch.no_grad():
                 shape = features.eval()(torch.zeros(1, in_chans, *_pair(size))).shape
         except RuntimeError:
-            small = f"size: {size} pixels are too few for {type(self).__name__}"
+            small = f"size: {size} px are too few for {type(self).__name__}"
             raise ValueError(small) from None
         features.train()
         self.head = head(shape[1:].numel())
@@ -707,7 +709,7 @@ def read_weights(
 ) -> dict[str, Tensor]:
     """The tensors of a file by name; nothing is executed. ValueError if it is not there, damaged,
     or holds no tensors."""
-    path = Path(path).expanduser()
+    path = as_path(path, 'path').expanduser()
     try:
         if path.suffix == '.safetensors':
             return safetensors.torch.load_file(path)
@@ -807,8 +809,8 @@ class Adapted(nn.Module):
             self.register_buffer(f'{n}_mean', torch.tensor(mean).view(1, -1, 1, 1))
             self.register_buffer(f'{n}_std', torch.tensor(std).view(1, -1, 1, 1))
         if norms and self.data_mean.shape[1] not in (1, self.net_mean.shape[1]):
-            raise ValueError(f"input_norm: {type(net).__name__} wants {self.net_mean.shape[1]} "
-                             f"channels, the images have {self.data_mean.shape[1]}")
+            raise ValueError(f"input_norm: {type(net).__name__} wants "
+                             f"{counted(self.net_mean.shape[1], 'channel')}, the images have {self.data_mean.shape[1]}")
 
     def forward(self, x: Tensor) -> Tensor: # [N,classes]
         if not self.same:
@@ -1245,7 +1247,8 @@ def ask_blank(
         except Exception as e:                            # whatever stands in it
             hint, norm = '', getattr(net, 'net_mean', None) if isinstance(net, Adapted) else None
             if norm is not None and norm.shape[1] != in_chans:
-                hint = (f"; input_norm makes {norm.shape[1]} channels of the data's {in_chans}: a "
+                made = counted(norm.shape[1], 'channel')
+                hint = (f"; input_norm makes {made} of the data's {in_chans}: a "
                         f"network of {in_chans} wants (mean, std) of {in_chans}")
             raise ValueError(f"{what}: {name} cannot take images {list(blank.shape[1:])}: "
                              f"{_line(e)}{hint}") from None

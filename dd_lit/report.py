@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from .compare import Row
-from .core import atomic_write, provenance, save_figure
+from .core import as_path, atomic_write, provenance, save_figure
 from .evaluate import mean_std
 from .sets import DistilledSet, drawn_text, one_line
 
@@ -195,7 +195,8 @@ def report(
     **extra: Any     # More to store in the JSON
 ) -> Path:           # The picture
     "Print the table; store it with its picture and the full numbers."
-    t, out = '\n\n'.join(filter(None, (table(rows), about_full(rows)))), Path(out)
+    out = as_path(out, 'out')
+    t = '\n\n'.join(filter(None, (table(rows), about_full(rows))))
     print(t)
     numbers = dict(rows=[r.to_dict() for r in rows], made_with=provenance(), **extra)
     atomic_write(out/f'{name}.json', json.dumps(numbers, indent=1))

@@ -22,9 +22,12 @@ from scipy import stats
 from torch import nn
 
 from .core import (
+    as_path,
     atomic_write,
     chosen_precision,
+    counted,
     default_device,
+    maybe_path,
     progress,
     provenance,
     read_record,
@@ -80,7 +83,8 @@ class Recipe:
 
 def _content(path: str | Path | None = None) -> dict[str, Any]:
     "The file: papers, presets, steps, recipes."
-    file = Path(path) if path else files('dd_lit').joinpath('recipes.json')
+    given = None if path == '' else maybe_path(path, 'path')
+    file = given or files('dd_lit').joinpath('recipes.json')
     return json.loads(file.read_text(encoding='utf-8'))
 
 def _over(base: dict, new: dict) -> dict:
@@ -537,6 +541,7 @@ def reproduce(
 ) -> dict[str, Any]:                  # recipe, top1 (a list per set), mean, interval, verdict, ...
     """Run a recipe; resumes, and says how close it came. ValueError for names, counts and settings
     that do not exist, and for a recipe that dd_lit cannot run."""
+    out, root = as_path(out, 'out'), maybe_path(root, 'root')
     r, own = name if isinstance(name, Recipe) else get_recipe(name), dict(settings or {})
     chosen = chosen_precision(own.pop('precision', 'float32'), default_device(device))
     _asked(r, scale, own, sets=sets, networks=networks)
@@ -569,6 +574,7 @@ def line(
     r, (lo, hi), sets = o['recipe'], o['interval'], len(o['top1'])
     between = '' if lo is None else f" [{lo:.1f}, {hi:.1f}]"
     part = '' if o['scale'] == 1 else f", {o['scale']:g} of the iterations"
-    done = f"{sets} set{'s'*(sets > 1)}, {sum(map(len, o['top1']))} networks{part}"
+    networks = counted(sum(map(len, o['top1'])), 'network')
+    done = f"{counted(sets, 'set')}, {networks}{part}"
     return (f"{r['name']}: published {published(r)}, "
             f"ours {o['mean']:.1f}{between} ({done}; strength {o['strength']}): {o['verdict']}")

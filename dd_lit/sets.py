@@ -32,11 +32,14 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from .core import (
+    as_path,
     atomic_write,
     check_labels,
     check_norm,
     check_soft,
+    counted,
     digest,
+    maybe_path,
     save_figure,
     show_images,
 )
@@ -169,8 +172,8 @@ class DistilledSet:
         who, on = (one_line(self.meta.get(k) or '?') for k in ('method', 'data'))
         mosaics = f', mosaics of {self.patches}x{self.patches}' if self.patches > 1 else ''
         soft = ', soft labels' if self.soft is not None else ''
-        return (f"DistilledSet({who} on {on}: {n} images, {self.num_classes} classes, "
-                f"ipc {self.ipc}, {c}x{h}x{w}{mosaics}{soft})")
+        return (f"DistilledSet({who} on {on}: {counted(n, 'image')}, "
+                f"{counted(self.num_classes, 'class')}, ipc {self.ipc}, {c}x{h}x{w}{mosaics}{soft})")
 
     def pixels(self) -> Tensor: # float32 [N,C,H,W] in [0,1]
         "The images as pixels: de-normalised and clipped to [0,1]."
@@ -228,7 +231,7 @@ def save_set(
 ) -> Path:            # The folder
     """Write `data.safetensors` and `meta.json`; an earlier set there stays whole until the new one
     is complete."""
-    path = Path(path)
+    path = as_path(path, 'path')
     if path.exists() and not path.is_dir():
         raise ValueError(f"path: expected a folder, {str(path)!r} is a file")
     data, blob = _written(ds, ds.images)
@@ -308,7 +311,7 @@ def _stored() -> Path:
 
 def is_set(path: str | Path) -> bool:
     "Does this name a set: a folder with one, a packed file, or a set of the package?"
-    p = Path(path)
+    p = as_path(path, 'path')
     packed = p.suffix == '.safetensors' and p.is_file()
     return (p/'meta.json').is_file() or packed or not p.exists() and p.as_posix() in stored_sets()
 
@@ -405,7 +408,7 @@ def pack_set(
 ) -> Path:               # The same
     """Write a set as one file, which `load_set` reads: with pixels of eight bits, clipped to [0,1],
     or `exact`. ValueError for another end of the name."""
-    path = Path(path)
+    path = as_path(path, 'path')
     if path.suffix != '.safetensors':
         raise ValueError(f"path: expected a file NAME.safetensors, got {str(path)!r}")
     images = ds.images if exact else (ds.pixels()*255).round().byte()
@@ -433,7 +436,8 @@ def with_classes(
     that differs."""
     ours = ds.classes
     if len(ours) != len(classes):
-        raise ValueError(f"distilled: it has {len(ours)} classes, {whose} has {len(classes)}")
+        raise ValueError(f"distilled: it has {counted(len(ours), 'class')}, "
+                         f"{whose} has {len(classes)}")
     numbers = [str(i) for i in range(len(ours))]
     at = _places(ours, classes)
     if ours == classes or at is None and numbers in (ours, classes) or at == list(range(len(ours))):
@@ -464,6 +468,7 @@ def show_set(
     **kw: Any                       # Passed to `show_images`
 ):                                  # The matplotlib figure
     "Draw the set, one class per column."
+    path = maybe_path(path, 'path')
     _shown(per_class, classes)
     shown = range(min(classes, ds.num_classes))
     order = [torch.nonzero(ds.labels == c).flatten()[:per_class].tolist() for c in shown]
@@ -495,7 +500,7 @@ def set_to_folder(
     """Write every image as PNG, `path/CLASS/0000.png`, which any tool reads; `classes.json` lists
     the classes in their order. ValueError if the folder has something in it, or for other than 1
     or 3 channels."""
-    path = Path(path)
+    path = as_path(path, 'path')
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise ValueError(f"path: expected a new or empty folder, "
                          f"{str(path)!r} has something in it")
@@ -570,7 +575,7 @@ def export_set(
     form: str | None = None, # Of `FORMS`; None: by the end of the file's name, else a folder
 ) -> Path:                   # The file or folder
     "Write a set for other programs. ValueError for a form that is not there, or a file that is."
-    path = Path(path)
+    path = as_path(path, 'path')
     form = form or path.suffix[1:].lower() or 'folder'
     if form not in FORMS:
         raise ValueError(f"form: expected one of {', '.join(FORMS)}, got {form!r}")
@@ -604,7 +609,7 @@ def _line(ds: DistilledSet) -> str:
     parts = [f'{v:.1f} % with {k}' for k, v in _scores(ds).items()]
     took = ds.meta.get('seconds')
     parts += [f'{took:,.0f} s'] if _typed(took, (int, float)) else []
-    parts += [f'{len(ds)} images of {ds.images[0].numel():,} bytes']
+    parts += [f"{counted(len(ds), 'image')} of {ds.images[0].numel():,} bytes"]
     return f"{ds.meta.get('method', '?')}: {', '.join(parts)}"
 
 def _mosaic(ds: DistilledSet, per_class: int, gap: int = 2) -> Tensor: # [H,W,C]
@@ -624,6 +629,7 @@ def show_wall(
 ):                                  # The matplotlib figure
     "Draw sets below each other, one class per column, what they score and cost underneath."
     import matplotlib.pyplot as plt
+    path = maybe_path(path, 'path')
     shown = [s if isinstance(s, DistilledSet) else load_set(s) for s in sets]
     if not shown:
         raise ValueError('sets: expected at least one')

@@ -26,11 +26,13 @@ from torch import Generator, nn
 from .augment import DSA
 from .core import (
     PRECISIONS,
+    as_path,
     atomic_write,
     cache_dir,
     chosen_precision,
     default_device,
     local_seed,
+    maybe_path,
     progress,
     rng,
     say,
@@ -129,9 +131,10 @@ def cache_file(
     cache: str | Path | None = None, # Folder; None: `cache_dir()`
 ) -> Path:
     "Where `cached` keeps the weights of this training: another `what`, another file."
+    folder = cache_dir() if cache in (None, '') else as_path(cache, 'cache')
     key = json.dumps(what | dict(start=weights_digest(model)), sort_keys=True)
     name = f'{stem.replace(":", "_")}_{_short(key.encode())}.safetensors'
-    return Path(cache or cache_dir())/name
+    return folder/name
 
 def cached(
     model: nn.Module,                      # Freshly made; its weights are part of the key
@@ -219,6 +222,7 @@ def squeeze(
     """Train a network on the real data, or fetch it from the cache if this very training has been
     done before; say how good it is, and warn if it has learnt nothing. On another device it is the
     same training up to rounding. ValueError for settings and names that do not exist."""
+    cache = maybe_path(cache, 'cache')
     data, device, n = load_data(data), default_device(device), as_network(name)
     c, name = parse(Squeeze, settings, f'squeeze {n.name}'), n.name
     aug = DSA(c.augment, mode='all') if c.augment else None
@@ -379,7 +383,7 @@ def as_teacher(
 ) -> nn.Module:                      # A module that was given is itself
     """A trained network, however it is given: with weights it is taken, without trained. ValueError
     for settings of a training that there will not be."""
-    data, device = load_data(data), default_device(device)
+    cache, data, device = maybe_path(cache, 'cache'), load_data(data), default_device(device)
     n, training = _asked(given, settings)
     if n.weights is None and not isinstance(n.what, nn.Module):
         return squeeze(n, data, seed, device, cache, **training)
@@ -401,7 +405,7 @@ def as_teachers(
     cache: str | Path | None = None,
 ) -> list[nn.Module]:
     "Several, one after the other. ValueError for what does not fit, before one is trained."
-    data, found = load_data(data), {}
+    cache, data, found = maybe_path(cache, 'cache'), load_data(data), {}
     place: dict[str, Any] = dict(seed=seed, device=device, cache=cache)
     def to_train(o):
         n, training = _asked(*o)

@@ -21,6 +21,7 @@ from .core import (
     autocast,
     check_soft,
     chosen_precision,
+    counted,
     kept_memory,
     local_seed,
     progress,
@@ -130,7 +131,7 @@ def _labels_for(x, y, soft, soft_kind, loss, augment, epochs) -> Any:
     if soft is None and isinstance(loss, str) and loss not in HARD_LOSSES:
         raise ValueError(f"soft: loss {loss!r} needs soft labels, the set has none")
     if len(x) != len(y):
-        raise ValueError(f"y: expected {len(x)} labels, one per image, got {len(y)}")
+        raise ValueError(f"y: expected {counted(len(x), 'label')}, one per image, got {len(y)}")
     if soft is None:
         return None
     if hasattr(soft, 'epoch'):

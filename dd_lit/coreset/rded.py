@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from ..augment import crop_resize, draw_boxes
-from ..core import local_seed, rng
+from ..core import counted, local_seed, rng
 from ..method import Method, MethodSettings, register
 from ..models import as_network, check_answers, model_settings, predict, trained_network
 from ..sets import DistilledSet
@@ -99,8 +99,8 @@ def _check_crops(d, c, ipc):
         raise ValueError(f"factor: expected a divisor of the image's sides {sides}, got {c.factor}")
     need = ipc*c.factor**2
     if need > min(short, c.pool):
-        raise ValueError(f"ipc: {ipc} images of {c.factor}x{c.factor} crops need {need} real ones "
-                         f"per class; pool is {c.pool}, the smallest class has {short}")
+        raise ValueError(f"ipc: {counted(ipc, 'image')} of {c.factor}x{c.factor} crops need {need} "
+                         f"of each class; pool is {c.pool}, the smallest class has {short}")
 
 # %% ../../nbs/coreset/rded.ipynb #2ff038b9
 @register('rded')

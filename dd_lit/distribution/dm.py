@@ -134,6 +134,7 @@ class DM(SiameseDC):
     """Distribution matching (Zhao and Bilen 2023): mean features in a fresh random network; score
     its sets with the protocol 'dsa'."""
     settings = DMSettings
+    one_class = ''           # it has a mean feature, too
 
     def __init__(self, *args: Any, **kw: Any):
         super().__init__(*args, **kw)

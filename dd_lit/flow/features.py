@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..augment import crop_resize, draw_boxes
-from ..core import default_device, local_seed, progress, rng, seed_of
+from ..core import counted, default_device, local_seed, maybe_path, progress, rng, seed_of
 from ..data import ImageData, fingerprint, load_data
 from ..models import (
     as_network,
@@ -97,7 +97,7 @@ def features(
     bad = int((~z.isfinite()).any(1).sum())
     if bad:
         raise ValueError(f"net: {getattr(net, 'name', 'the network')} gave features that are not "
-                         f"finite (in {bad} of {len(z)} images)")
+                         f"finite (in {bad} of {counted(len(z), 'image')})")
     return z
 
 # %% ../../nbs/flow/features.ipynb #05f42c99
@@ -319,7 +319,7 @@ def pretrain(
 ) -> FeatureNet:                     # `.linear_accuracy`: see `linear_probe`
     """Train a network without labels by SimCLR, or fetch it from the cache if this very training
     has been done before. ValueError for an unknown name or setting, and if it diverges."""
-    data, device = load_data(data), default_device(device)
+    cache, data, device = maybe_path(cache, 'cache'), load_data(data), default_device(device)
     s = parse(PretrainSettings, settings, 'pretrain')
     n = as_network(name)
     name, shape = n.name, (data.num_classes, data.in_chans, data.size)

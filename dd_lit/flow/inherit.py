@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..augment import crop_resize, draw_boxes
-from ..core import local_seed, progress, rng, seed_of
+from ..core import counted, local_seed, progress, rng, seed_of
 from ..data import ImageData, load_data
 from ..evaluate import Scores
 from ..models import borrowed, device_of, weights_digest
@@ -42,7 +42,7 @@ def _check_features(z, y, num_classes):
         raise ValueError(f"z, y: expected [N,D] and N labels, got {list(z.shape)} and {len(y)}")
     if not z.isfinite().all():
         bad = int((~z.isfinite()).any(1).sum())
-        raise ValueError(f"z: features of {bad} images are not finite")
+        raise ValueError(f"z: features of {counted(bad, 'image')} are not finite")
     n = torch.bincount(y, minlength=num_classes)
     if (n == 0).any():
         raise ValueError(f"y: class {(n == 0).nonzero()[0].item()} has no images")
@@ -217,8 +217,8 @@ def _lent(golden, modes, C, D, device):
         raise ValueError(f"golden: mode {needs[0]!r} needs the classifier trained on all real "
                          "features, got None")
     if tuple(golden.weight.shape) != (C, D):
-        raise ValueError(f"golden: expected a head from {D} features to {C} classes, "
-                         f"got {golden.in_features} to {golden.out_features}")
+        raise ValueError(f"golden: expected a head from {counted(D, 'feature')} to "
+                         f"{counted(C, 'class')}, got {golden.in_features} to {golden.out_features}")
     return copy.deepcopy(golden).to(device).requires_grad_(False)
 
 def _accuracy(logits, y):
@@ -271,7 +271,8 @@ def evaluate_inherit(
     s, data = parse(InheritSettings, settings, 'evaluate_inherit'), load_data(data)
     device, C = device_of(eval_net), distilled.num_classes
     if C != data.num_classes:
-        raise ValueError(f"distilled: it has {C} classes, {data.name} has {data.num_classes}")
+        raise ValueError(f"distilled: it has {counted(C, 'class')}, "
+                         f"{data.name} has {data.num_classes}")
     x, y = _model_space(distilled, data), distilled.labels.to(device)
     D_e, D_d = (features(n, x[:1]).shape[1] for n in (eval_net, distill_net))
     dims, golden = (D_e, D_d, C), _lent(golden, modes, C, D_d, device)

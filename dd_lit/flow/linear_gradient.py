@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..core import counted
 from ..method import register
 from ..settings import setting
 from .pyramid import FeatureMethod, FeatureSettings
@@ -28,7 +29,8 @@ def linear_gradient(
     if z.ndim != 2 or z.shape[1] != W.shape[1]:
         raise ValueError(f"z: expected [N,{W.shape[1]}], as wide as W, got {list(z.shape)}")
     if len(y) != len(z):
-        raise ValueError(f"y: expected {len(z)} labels, one per feature vector, got {len(y)}")
+        raise ValueError(f"y: expected {counted(len(z), 'label')}, one per feature vector, "
+                         f"got {len(y)}")
     if len(y) and not 0 <= int(y.min()) <= int(y.max()) < len(W):
         raise ValueError(f"y: expected classes 0 to {len(W) - 1}, "
                          f"got {int(y.min())} to {int(y.max())}")

@@ -154,6 +154,7 @@ class FeatureMethod(Method):
     "Distil for a linear head on a frozen network: a subclass gives `loss(images, gen)`."
     settings = FeatureSettings
     fixed_iters = ''         # a step reads its own number, never how many there are
+    one_class = 'in which a linear head has nothing to tell apart'
     NETWORKS = ('backbone',)
 
     def __init__(self, *args, **kw):
@@ -193,9 +194,6 @@ class FeatureMethod(Method):
         d, c = self.data, self.cfg
         if d.train_x.shape[-1] != d.train_x.shape[-2]:
             raise ValueError(f"data: expected square images, got {tuple(d.train_x.shape[-2:])}")
-        if d.num_classes < 2:
-            raise ValueError("data: expected at least 2 classes, got 1: a linear head has nothing "
-                             "to tell apart")
         self.labels = torch.arange(d.num_classes).repeat_interleave(self.ipc)
         norm = (torch.tensor(o, device=self.device).view(1, -1, 1, 1) for o in d.norm)
         self.mean, self.std = norm

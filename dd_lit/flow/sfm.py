@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..core import local_seed, progress
+from ..core import counted, local_seed, progress
 from ..data import ImageData
 from ..method import register
 from ..models import borrowed, device_of
@@ -36,7 +36,7 @@ def class_centers(
                          "its centre is not defined")
     bad = int((~z.isfinite()).any(1).sum())
     if bad:
-        raise ValueError(f"z: features of {bad} images are not finite")
+        raise ValueError(f"z: features of {counted(bad, 'image')} are not finite")
     zeros = torch.zeros(num_classes, z.shape[1], dtype=z.dtype, device=z.device)
     return zeros.index_add(0, y, z)/n.to(z)[:, None]
 
@@ -87,7 +87,7 @@ def real_centers(
             z = z.cpu().double()                            # not every device has float64
             bad = int((~z.isfinite()).any(1).sum())
             if bad:
-                raise ValueError(f"net: features of {bad} images are not finite")
+                raise ValueError(f"net: features of {counted(bad, 'image')} are not finite")
             if k == 0:
                 total = torch.zeros(data.num_classes, z.shape[1], dtype=torch.float64)
             total.index_add_(0, data.train_y[i], z)

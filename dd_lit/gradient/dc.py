@@ -302,6 +302,7 @@ class DC(Method):
     "Gradient matching (Zhao et al. 2021): one outer iteration per step, a fresh network each."
     settings = DCSettings
     fixed_iters = ''         # a step reads its own number, never how many there are
+    one_class = 'whose cross-entropy is always 0 and has no gradient to match'
     NETWORKS = ('model',)
 
     def __init__(self, *args, **kw):
@@ -356,11 +357,7 @@ class DC(Method):
         return how
 
     def update_images(self, net: nn.Module, gen: torch.Generator, t: int) -> float:
-        """One matching step: move the images downhill, return the loss. ValueError for data of one
-        class, which has no gradient."""
-        if self.data.num_classes < 2:
-            raise ValueError("data: expected two classes or more, got 1, whose cross-entropy is "
-                             "always 0 and has no gradient to match")
+        "One matching step: move the images downhill, return the loss."
         real, images = self.real_batches(gen), self.images
         if self.aug is None:
             loss, grad = match_step(net, images, real, **self.matching(t))

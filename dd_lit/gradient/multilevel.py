@@ -13,6 +13,7 @@ from operator import add
 import torch
 from torch import Tensor
 
+from ..core import counted
 from .distance import check_kind, grad_distance
 
 # %% ../../nbs/gradient/multilevel.ipynb #f9d39b6f
@@ -28,7 +29,8 @@ def union_gradient(
     if not n:
         raise ValueError("grads: expected the gradients of at least one class, got none")
     if sizes is not None and (len(sizes) != n or min(sizes) < 0 or sum(sizes) <= 0):
-        raise ValueError(f"sizes: expected {n} numbers of images, one per class, got {sizes}")
+        raise ValueError(f"sizes: expected a number of images for each of "
+                         f"{counted(n, 'class')}, got {sizes}")
     w = [1/n]*n if sizes is None else [s/sum(sizes) for s in sizes]
     by_parameter = zip(*grads, strict=True)
     return [reduce(add, (wc*g for wc, g in zip(w, ps, strict=True))) for ps in by_parameter]
@@ -75,7 +77,8 @@ def multilevel_loss(
     n = len(g_syn)
     if n != len(g_real) or not n:
         got = len(g_real)
-        raise ValueError(f"g_real: expected {n} classes as in g_syn (and at least one), got {got}")
+        raise ValueError(f"g_real: expected {counted(n, 'class')} as in g_syn (and at least one), "
+                         f"got {got}")
     if mode == 'interleaved':
         mode = 'inter' if step % 2 else 'intra'
     terms = _intra(g_syn, g_real, kind, **kw) if mode in ('intra', 'multi') else []

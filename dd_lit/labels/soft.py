@@ -20,17 +20,10 @@ import safetensors.torch
 import torch
 from torch import Generator, Tensor, nn
 
-from ..augment import (
-    crop_resize,
-    cutmix,
-    draw_boxes,
-    draw_cutmix,
-    draw_mixup,
-    make_augment,
-    mixup,
-)
+from ..augment import crop_resize, cutmix, draw_boxes, draw_cutmix, draw_mixup, make_augment, mixup
 from ..core import (
     PRECISIONS,
+    as_path,
     atomic_write,
     autocast,
     check_soft,
@@ -38,6 +31,7 @@ from ..core import (
     digest,
     in_full,
     local_seed,
+    maybe_path,
     progress,
     read_record,
     rng,
@@ -330,14 +324,14 @@ class SoftLabels(LabelSource):
     ):
         super().__init__(images_digest, settings)
         self.num_classes, self.chunks, self.chunk = num_classes, chunks, chunk
-        self.path, self.digests = None if path is None else Path(path), digests
+        self.path, self.digests = maybe_path(path, 'path'), digests
         self._now: tuple[int | None, dict] = (None, {})
 
     @classmethod
     def load(cls, path: str | Path) -> 'SoftLabels':
         """Open a folder written by `relabel`; chunks are read, and checked, when training needs
         them. ValueError if it holds no labels, or damaged ones."""
-        m = _read_index(Path(path))
+        m = _read_index(as_path(path, 'path'))
         return cls(m['images'], m['settings'], m['num_classes'], m['files'], m['chunk'], path,
                    m['sha256'])
 
@@ -498,6 +492,7 @@ def relabel(
     file, when it is made again with the same images, teachers and settings; any other, and one that
     was finished, begins anew. ValueError for settings out of range, and for logits that `dtype`
     cannot hold."""
+    path = maybe_path(path, 'path')
     s = parse(LabelSettings, dict(epochs=epochs, batch_size=batch_size) | settings, 'relabel')
     views = {k: getattr(s, k) for k in names_of(ViewSettings)}
     live, x = LiveLabels(images, teachers, **views), _images(images)[0].detach()
@@ -505,7 +500,7 @@ def relabel(
                                   seen=_seen(live, x))
     x, keep = x.to(device_of(live.teachers[0])), partial(_keep, topk=s.topk, dtype=s.dtype)
     if path is not None:
-        _write(Path(path), live, x, s.chunk, keep, record)
+        _write(path, live, x, s.chunk, keep, record)
         return SoftLabels.load(path)
     chunks = [c for _, c in _chunks(live, x, s.chunk, keep)]
     return SoftLabels(live.images_digest, record, live.num_classes or 0, chunks, s.chunk)

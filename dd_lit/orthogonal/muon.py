@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
+from ..core import counted
 from ..models import last_linear
 from .polar import MUON, _quintic
 
@@ -131,7 +132,7 @@ class MuonAdamW(torch.optim.Optimizer):
         "Restore both; raises a ValueError for the state of another optimiser."
         states = state_dict.get('parts', ())
         if len(states) != len(self.parts):
-            raise ValueError(f"state: expected that of {len(self.parts)} optimisers, "
+            raise ValueError(f"state: expected that of {counted(len(self.parts), 'optimiser')}, "
                              f"got {len(states)}")
         for o, s in zip(self.parts, states, strict=True):
             o.load_state_dict(s)

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..core import counted
 from ..coreset.rded import RDED
 from ..method import register
 from ..models import device_of
@@ -129,8 +130,8 @@ class OGM(SRe2L):
         "The layers to match; an error says why a network cannot be read."
         c, layers = self.cfg, readable(net, self.data.train_x.shape[1:], self.cfg.mode)
         if not 0 <= c.skip < len(layers):
-            raise ValueError(f"skip: expected fewer than the {len(layers)} layers of {name}, "
-                             f"got {c.skip}")
+            raise ValueError(f"skip: expected fewer than the {counted(len(layers), 'layer')} of "
+                             f"{name}, got {c.skip}")
         return layers[c.skip:]
     def matchers(self, name: str, net: nn.Module) -> dict[str, Any]:
         c, layers = self.cfg, self.layers[name]

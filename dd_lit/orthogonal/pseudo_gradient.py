@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from ..core import atomic_write, in_full, progress, rng
+from ..core import atomic_write, counted, in_full, maybe_path, progress, rng
 from ..data import ImageData, fingerprint
 from ..models import borrowed, device_of, forward_code, weights_digest
 from .polar import _f64, orthogonalize
@@ -88,7 +88,8 @@ def conv_weight_op(
     how = _pair2(stride, 'stride'), _pair2(padding, 'padding'), _pair2(dilation, 'dilation')
     c_in, c_out = x.shape[1], g.shape[1]
     if c_in % groups or c_out % groups:
-        raise ValueError(f"groups: expected a divisor of {c_in} and {c_out} channels, got {groups}")
+        raise ValueError(f"groups: expected a divisor of the channels, {c_in} and {c_out}, "
+                         f"got {groups}")
     return _WeightOp.apply(x, g, (c_out, c_in//groups, *k), (*how, groups))
 
 # %% ../../nbs/orthogonal/pseudo_gradient.ipynb #67c60a41
@@ -310,11 +311,11 @@ def real_directions(
 
     The network is in evaluation mode, and sums are in float64. A `ValueError` if `path` holds
     the directions of another network, dataset or choice of layers, or is damaged."""
-    layers = None if layers is None else list(layers)
+    path, layers = maybe_path(path, 'path'), None if layers is None else list(layers)
     what = weights_digest(model), forward_code(model), fingerprint(data), layers, mode, 'float64'
     key = hashlib.sha256(repr(what).encode()).hexdigest()[:32]
-    if path is not None and Path(path).exists():
-        means = _stored(Path(path), key)
+    if path is not None and path.exists():
+        means = _stored(path, key)
     else:
         means = _averages(model, data, layers, mode, batch_size)
         if path is not None:
@@ -350,6 +351,6 @@ def readable(
     silent = [n for n in r.layers if n not in seen]
     if silent:
         some = ', '.join(silent[:3]) + (', ...' if len(silent) > 3 else '')
-        warnings.warn(f"{kind}: {len(silent)} of {len(r.layers)} layers are not called "
+        warnings.warn(f"{kind}: {len(silent)} of {counted(len(r.layers), 'layer')} are not called "
                       f"and not read: {some}", stacklevel=2)
     return [n for n in r.layers if n in seen]

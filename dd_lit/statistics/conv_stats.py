@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..core import atomic_write, local_seed, progress, rng
+from ..core import as_path, atomic_write, local_seed, maybe_path, progress, rng
 from ..data import ImageData, fingerprint
 from ..models import borrowed, device_of, forward_code, weights_digest
 from .bn_matching import StatMatcher, bn_stats
@@ -84,6 +84,7 @@ class ConvStats(dict):
         path: str | Path
     ) -> Path:
         "Write one safetensors file, atomically."
+        path = as_path(path, 'path')
         blob = {f'{n}/{i}': t.contiguous() for n, ts in self.items() for i, t in enumerate(ts)}
         meta = dict(key=self.key, patch=str(self.patch), batch_size=str(self.batch_size),
                     unused=json.dumps(self.unused))
@@ -93,6 +94,7 @@ class ConvStats(dict):
         path: str | Path
     ) -> 'ConvStats':
         "Read what `save` wrote; a `ValueError` for a damaged file and for one of another kind."
+        path = as_path(path, 'path')
         try:
             with safetensors.safe_open(path, framework='pt') as f:
                 meta, blob = f.metadata() or {}, {k: f.get_tensor(k) for k in f.keys()}
@@ -143,8 +145,9 @@ def conv_statistics(
     Batches are mixed, always in the same way, however the images are stored. The network is used
     in evaluation mode and comes back as it was. A `ValueError` if `path` belongs to something
     else."""
+    path = maybe_path(path, 'path')
     key = conv_key(model, data, patch, batch_size)
-    if path is not None and Path(path).exists():
+    if path is not None and path.exists():
         s = ConvStats.load(path)
         if s.key != key:
             raise ValueError(f"path: {str(path)!r} holds statistics of another network or dataset, "

@@ -55,7 +55,9 @@ class DWASettings(SRe2LSettings):
         1., 'smallest share of the area in a random crop; 1 for no crops (ImageNet: .08)',
         above=0, high=1)
     flip: bool = setting(False, 'mirror at random (ImageNet: yes)')
-    jitter: int = setting(4, 'random shift in pixels, wrapped round (ImageNet: 32)', low=0)
+    jitter: int = setting(
+        4, 'random shift in pixels to either side, wrapped round, before the crop (ImageNet: 32)',
+        low=0)
 
 @register('dwa')
 class DWA(SRe2L):

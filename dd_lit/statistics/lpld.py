@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ..core import atomic_write, local_seed, progress, read_record, rng
+from ..core import as_path, atomic_write, local_seed, maybe_path, progress, read_record, rng
 from ..data import ImageData
 from ..labels.soft import LabelSource
 from ..method import register
@@ -160,18 +160,19 @@ class PrunedLabels(LabelSource):
         path: str | Path # A folder
     ) -> Path:
         "Write the labels, the index last."
+        folder = as_path(path, 'path')
         blob = safetensors.torch.save(self.kept)
-        atomic_write(Path(path)/'pruned.safetensors', blob)
+        atomic_write(folder/'pruned.safetensors', blob)
         about = dict(format=_PRUNED, images=self.images_digest, settings=self.settings,
                      sha256=hashlib.sha256(blob).hexdigest())
-        return atomic_write(Path(path)/'labels.json', json.dumps(about, indent=1).encode())
+        return atomic_write(folder/'labels.json', json.dumps(about, indent=1).encode())
     @classmethod
     def load(cls, path: str | Path) -> 'PrunedLabels':
         "Read what `save` wrote. ValueError for a folder of something else, and for damaged files."
-        index = Path(path)/'labels.json'
+        folder = as_path(path, 'path')
         try:
-            about = read_record(index, images=str, settings=dict, sha256=str, format=str)
-            blob = (Path(path)/'pruned.safetensors').read_bytes()
+            about = read_record(folder/'labels.json', images=str, settings=dict, sha256=str, format=str)
+            blob = (folder/'pruned.safetensors').read_bytes()
         except OSError as e:
             raise ValueError(f"path: {str(path)!r} holds no pruned labels ({e})") from None
         found = about['format'], about['sha256']
@@ -205,6 +206,7 @@ def prune_labels(
     """Keep a few batches of labels (LPLD); the teachers are asked about these only. All are written
     at the end: an interrupted run leaves nothing in `path`, and begins anew. ValueError for a share
     that leaves none, and for other images."""
+    path = maybe_path(path, 'path')
     x = images.images if isinstance(images, DistilledSet) else images
     source.check(x, 1)
     keep, per = _chosen(source, prune, seed)

@@ -118,7 +118,8 @@ class SRe2LSettings(StartSettings):
         1, 'above 1: crops inside one of so many patches a side (for mosaics)', low=1)
     flip: bool = setting(True, 'mirror at random')
     jitter: int = setting(
-        0, 'random shift in pixels, wrapped round (the ImageNet release: 32)', low=0)
+        0, 'random shift in pixels to either side, wrapped round, before the crop (the ImageNet '
+        'release: 32)', low=0)
     one_view: bool = setting(
         False, 'one crop and one mirror for all images of a batch, as the releases draw; '
         'False: one for each')
@@ -165,7 +166,10 @@ class SRe2L(Method):
 
     def setup(self) -> None:
         d, c = self.data, self.cfg
-        check_ipc(self.ipc, d, selecting=c.init == 'real')
+        try:
+            check_ipc(self.ipc, d, selecting=c.init == 'real')
+        except ValueError as e:
+            raise ValueError(f"{e}; init='noise' needs no real images") from None
         self.check_networks()
         self.labels = torch.arange(d.num_classes).repeat_interleave(self.ipc)
         gen = rng(self.seed, 'init')

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..core import default_device, local_seed, progress, rng, seed_of
+from ..core import counted, default_device, local_seed, progress, rng, seed_of
 from ..data import ImageData, load_data, to_model_space
 from ..evaluate import patch_views
 from ..labels.soft import LiveLabels
@@ -107,8 +107,8 @@ def gdumb(
     data, device = load_data(data), default_device(device)
     own, training = sort_out(settings, Rehearsal, Training, of='gdumb')
     if distilled.num_classes != data.num_classes:
-        raise ValueError(f"distilled: it has {distilled.num_classes} classes, {data.name} has "
-                         f"{data.num_classes}")
+        raise ValueError(f"distilled: it has {counted(distilled.num_classes, 'class')}, "
+                         f"{data.name} has {data.num_classes}")
     if own.get('factor') is None:
         own['factor'] = distilled.patches
     c = Rehearsal(**own)

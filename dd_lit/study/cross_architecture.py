@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from ..compare import score_name
-from ..core import atomic_write, default_device, progress, provenance, read_record
+from ..core import atomic_write, default_device, maybe_path, progress, provenance, read_record
 from ..data import ImageData, fingerprint, load_data
 from ..distill import run
 from ..evaluate import RECIPE_VERSION, evaluate, named
@@ -79,7 +79,7 @@ def cross_architecture(
     """Distil with every source, score with every target, as in Table 4 of "Delving into Effective
     Gradient Matching". A cell is None where the training diverged. ValueError for settings that
     neither `Matrix` nor the method has."""
-    data, out = load_data(data), Path(out) if out else None
+    out, data = maybe_path(None if out == '' else out, 'out'), load_data(data)
     own = {k: v for k, v in settings.items() if k in names_of(Matrix)}
     cfg = {k: v for k, v in settings.items() if k not in own}
     m, make = Matrix(**own), get_method(own.get('method', 'dc_md'))

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..augment import DSA
-from ..core import default_device, local_seed, progress, say, seed_of
+from ..core import counted, default_device, local_seed, maybe_path, progress, say, seed_of
 from ..data import ImageData, digest_of_test, fingerprint, load_data
 from ..evaluate import mean_std, protocol_settings
 from ..models import as_network, create_model, network_key
@@ -101,7 +101,8 @@ def train_expert(
 ) -> tuple[Path, float]:             # Its file (`path` float32 [epochs+1,P]); its test accuracy (%)
     """Train a network on the real data and keep every epoch's weights, unless this very training
     has been done before. ValueError for settings that are not there."""
-    c, device = parse(ExpertSettings, settings, 'train_expert'), default_device(device)
+    cache, device = maybe_path(cache, 'cache'), default_device(device)
+    c = parse(ExpertSettings, settings, 'train_expert')
     n, shape, s = as_network(network), (data.num_classes, data.in_chans, data.size), seed
     c = c.settled(data)
     start = create_model(n, *shape, seed_of(s, 'expert'), data.norm).to(device)
@@ -136,7 +137,7 @@ class Experts:
     def __len__(self) -> int:
         return len(self.files)
     def __repr__(self):
-        return (f"Experts({len(self)} of {self.epochs} epochs, "
+        return (f"Experts({len(self)} of {counted(self.epochs, 'epoch')}, "
                 "{:.1f} ± {:.1f} %)".format(*mean_std(self.accuracies)))
 
     def _asked(self, i: int, read: Callable) -> Any:
@@ -177,6 +178,7 @@ def train_experts(
 ) -> Experts:
     """Train several experts, or fetch those that are there. ValueError as from `train_expert`, and
     for none."""
+    cache = maybe_path(cache, 'cache')
     if n < 1:
         raise ValueError(f"n: expected at least 1 expert, got {n}")
     data, device, net = load_data(data), default_device(device), as_network(network)
@@ -190,6 +192,7 @@ def train_experts(
     found = [made(i) for i in progress(range(n), 'experts')]
     kind = create_model(net, *shape, 0, data.norm).to(device)
     experts = Experts([f for f, _ in found], [a for _, a in found], kind)
-    say('{} experts {}: {:.1f} ± {:.1f} % of the test images of {} after {} epochs'.format(
-        n, net.name, *mean_std(experts.accuracies), data.name, experts.epochs))
+    say('{} {}: {:.1f} ± {:.1f} % of the test images of {} after {}'.format(
+        counted(n, 'expert'), net.name, *mean_std(experts.accuracies), data.name,
+        counted(experts.epochs, 'epoch')))
     return experts

@@ -140,14 +140,12 @@ class MTT(Method):
     "Matching training trajectories (Cazenavette et al. 2022)."
     settings = MTTSettings
     fixed_iters = ''         # a step reads its own number, never how many there are
+    one_class = 'which no expert has to learn: its cross-entropy is always 0'
     NETWORKS = ('model',)
 
     def __init__(self, *args, **kw):
         super().__init__(*args, **kw)
         c, d = self.cfg, self.data                  # what is recorded is what will be done
-        if d.num_classes < 2:
-            raise ValueError("data: expected two classes or more, got 1, which no expert has to "
-                             "learn: its cross-entropy is always 0")
         own = as_built(c, d) | dict(expert_epochs=c.expert_epochs or c.starts - 1 + c.span)
         own |= dict(augment=ExpertSettings(augment=c.augment).settled(d).augment)
         if own['augment']:
