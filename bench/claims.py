@@ -204,49 +204,51 @@ def flow(where, text, says, better, worse, at_least=False) -> Claim:
     return Claim('sfm', where, text, says, _SFM, 'flow_tables', check)
 
 
-def inherited(text, says, worse, target) -> Claim:
+def inherited(where, text, says, worse, target) -> Claim:
     "Classifier inheritance against another way, for SFM's images of a ConvNet."
     check = order('flow_tables', 'ci', worse, only=f'sfm from convnet3 on {target}')
-    return Claim('sfm', 'Table 3', text, says, _INHERIT, 'flow_tables', check)
+    return Claim('sfm', where, text, says, _INHERIT, 'flow_tables', check)
 
 
 _SFM, _INHERIT = 'flow/sfm.ipynb', 'flow/inherit.ipynb'
 
+# the text at hand has the abstract, a summary and the captions of the figures, but none of the tables
 FLOW = [
-    flow('Table 1', 'SFM with one augmentation is at least as good as LGM with ten',
+    flow('abstract', 'SFM with one augmentation is at least as good as LGM with ten',
          'comparable or better', 'sfm', 'lgm, 10 augmentations', at_least=True),
-    flow('Table 1', 'SFM beats LGM with one augmentation', '', 'sfm', 'lgm, 1 augmentation'),
-    flow('Table 1', 'SFM beats random images', '', 'sfm', 'random'),
-    flow('Table 1', 'SFM beats the real images nearest to the class centres',
+    flow('summary', 'SFM beats LGM with one augmentation', 'outperforms', 'sfm', 'lgm, 1 augmentation'),
+    flow('implied by the abstract', 'SFM beats random images', '', 'sfm', 'random'),
+    flow('implied by the abstract', 'SFM beats the real images nearest to the class centres',
          '', 'sfm', 'centroids'),
     Claim('sfm', 'Figure 5', "SFM's flow is closer to the real one than LGM's",
           'cosine 95.6 | 88.2', _SFM, 'flow_tables',
           order('flow_tables', 'sfm', 'lgm, 10 augmentations', only=': flow')),
-    Claim('sfm', 'Figure 1',
+    Claim('sfm', 'abstract',
           'a step of SFM takes a quarter of the time of LGM with ten augmentations',
           '4x', _SFM, 'flow_cost', flow_cost(4, median_s='the time of a step')),
-    Claim('sfm', 'Figure 1', 'SFM needs a tenth of the memory',
+    Claim('sfm', 'abstract', 'SFM needs a tenth of the memory',
           '10x', _SFM, 'flow_cost',
           flow_cost(9.5, saved_mb='kept for the backward pass',
                     peak_mb='rise of the resident memory')),
-    flow('Table 3', 'the decoupled target loss (TCDD) beats the non-target one (NCDD)',
-         'Figure 4', 'TCDD', 'NCDD'),
-    flow('Table 3', 'matching the flow beats matching target centres only', '', 'sfm', 'TCDD'),
-    inherited('classifier inheritance beats a fresh head, on another network',
-              'far above', 'normal', 'resnet18'),
-    inherited('classifier inheritance beats distilling the golden head into a fresh one, '
-              'on another network', 'far above', 'kd', 'resnet18'),
-    inherited('classifier inheritance beats training projector and head jointly, '
-              'on another network', 'far above', 'jt', 'resnet18'),
-    inherited('classifier inheritance beats training the projector through the golden head, '
-              'on another network', 'far above', 'st', 'resnet18'),
-    inherited('classifier inheritance beats a fresh head on the same network',
-              '', 'normal', 'convnet3'),
-    Claim('sfm', 'Table 3',
+    flow('Figure 4', 'the decoupled target loss (TCDD) beats the non-target one (NCDD)',
+         'by the look of the images', 'TCDD', 'NCDD'),
+    flow('implied by the method', 'matching the flow beats matching target centres only',
+         '', 'sfm', 'TCDD'),
+    inherited('abstract', 'classifier inheritance beats a fresh head, on another network',
+              'substantial gains', 'normal', 'resnet18'),
+    inherited('Figure 3', 'classifier inheritance beats distilling the golden head into a fresh one, '
+              'on another network', '', 'kd', 'resnet18'),
+    inherited('implied by the release', 'classifier inheritance beats training projector and head '
+              'jointly, on another network', '', 'jt', 'resnet18'),
+    inherited('implied by the release', 'classifier inheritance beats training the projector '
+              'through the golden head, on another network', '', 'st', 'resnet18'),
+    inherited('implied by the abstract', 'classifier inheritance beats a fresh head on the same '
+              'network', '', 'normal', 'convnet3'),
+    Claim('sfm', 'summary',
           'with CI, one image per class comes near the full data '
           '(ours: within 3 points, same network)',
-          'sometimes equal', _INHERIT, 'flow_tables', near_full_data(margin=3.)),
-    untestable('sfm', 'Table 1', 'ImageNet-1k with CLIP, DINO-v2, EVA-02 and MoCo-v3', '', _SFM,
+          'sometimes approaching it', _INHERIT, 'flow_tables', near_full_data(margin=3.)),
+    untestable('sfm', 'summary', 'ImageNet-1k with CLIP, DINO-v2, EVA-02 and MoCo-v3', '', _SFM,
                'their weights cannot be fetched where this was measured; '
                '`pretrained` loads them'),
 ]

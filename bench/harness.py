@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from dd_lit.core import atomic_write, progress, provenance
+from dd_lit.core import atomic_write, counted, progress, provenance
 from verdicts import read_outdated, why_outdated
 
 RESULTS = Path(__file__).parent/'results'
@@ -145,7 +145,7 @@ def run_table(
     done = table.finished(a.again)
     missing = [t for t in todo if table.key(t) not in done]
     if a.todo:
-        counts = f'{len(missing)} runs are missing, {len(done)} are there'
+        counts = f"{counted(len(missing), 'run')} missing, {len(done)} there"
         return print(*map(table.key, missing), counts, sep='\n')
     if a.of > 1:
         torch.set_num_threads(1)

@@ -565,8 +565,8 @@ def check_norm(
         raise ValueError(f"norm: expected (mean, std), got {norm!r}") from None
     mean, std = _floats(mean, 'norm mean'), _floats(std, 'norm std')
     if len(mean) != channels or len(std) != channels:
-        raise ValueError(f"norm: expected {channels} of each, a mean and a std per channel, "
-                         f"got {len(mean)} and {len(std)}")
+        raise ValueError(f"norm: expected {counted(channels, 'mean')} and as many stds, one per "
+                         f"channel, got {len(mean)} and {len(std)}")
     if min(std) <= 0:
         raise ValueError(f"norm: expected every std > 0, got {std}")
     return mean, std

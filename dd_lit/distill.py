@@ -313,9 +313,8 @@ class _Folder:
             done = '' if self.method.k else ' before its first iteration was done'
             return f'interrupted{done}; nothing is kept{where}, the same command starts anew'
         how = '' if resume else ' without --fresh'
-        iters = counted(self.method.cfg.iters, 'iteration')
-        return (f'interrupted; {self.kept} of {iters} are kept in {str(self.out)!r}, '
-                f'the same command{how} goes on from there')
+        return (f'interrupted; {self.kept} of {self.method.cfg.iters} iterations are kept in '
+                f'{str(self.out)!r}, the same command{how} goes on from there')
 
 def _first_look(method: Method, took: float) -> str | None:
     "After five seconds of a run that will take more than ten minutes: what would be quick."

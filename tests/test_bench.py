@@ -158,7 +158,7 @@ def test_what_is_out_of_date_is_missing(table, tmp_path, capsys):
     (tmp_path/'outdated.json').write_text(json.dumps([rule]))
     capsys.readouterr()
     table('--todo')
-    assert capsys.readouterr().out.split('\n')[:2] == ['bit_b_seed0', '1 runs are missing, 2 are there']
+    assert capsys.readouterr().out.split('\n')[:2] == ['bit_b_seed0', '1 run missing, 2 there']
     assert table() == ['b'] and table() == []
 
 

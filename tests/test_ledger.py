@@ -1,4 +1,5 @@
 """Rows of the ledger that are cheap enough are measured again, each time: the verdict must come out as stored."""
+import re
 import sys
 from functools import partial
 
@@ -11,13 +12,13 @@ from hypothesis import strategies as st
 from dd_lit.data import load_data
 from dd_lit.gradient.schedule import zeta_adaptive, zeta_constant
 from dd_lit.labels.losses import get_loss
-from dd_lit.reproduce import get_recipe
+from dd_lit.reproduce import get_recipe, load_recipes
 
 sys.path.insert(0, str(ROOT/'bench'))
 import flow_cost
 import label_cost
 from checks import Finding, by_recipe
-from claims import Claim
+from claims import CLAIMS, Claim
 from ledger import TOGETHER, decided, ledger
 from scores import load_results
 from timing import in_turn, medians, saved_bytes, step
@@ -28,6 +29,14 @@ STORED = load_results(ROOT/'bench'/'results')
 
 def verdict_of(text):
     return next(r['verdict'] for r in ledger(STORED) if r['text'].startswith(text))
+
+
+def test_a_claim_names_a_table_only_where_we_have_it():
+    "Its numbers are recipes; where a paper's tables are not at hand, a claim says what else it stands on."
+    known = {(r.paper, r.table) for r in load_recipes().values()}
+    known |= {(paper, table) for r in load_recipes().values() for paper, table, *_ in r.also}
+    said = {(c.paper, table) for c in CLAIMS for table in re.findall(r'Table \d+', c.where)}
+    assert said <= known and len(said) > 10, said - known
 
 
 def test_theorem_of_gift():

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 from conftest import ROOT
@@ -96,3 +97,44 @@ def test_stored_json_is_read_by_read_record():
     for wrong in ('json.loads(f.read_text())', 'json.loads(open(f).read())', 'json.load(f)',
                   'dict(json.loads(p.read_bytes()))'):
         assert own_readings(ast.parse(f'def g(f, p):\n    return {wrong}'), 'x'), wrong
+
+
+# what a text counts, and where the number is never one: (file, words behind the number)
+COUNTED = '''image network class step iteration epoch feature label file layer expert optimiser channel set name pooling
+    batch view seed row method recipe run teacher tensor picture number place claim page notebook sheet gradient head
+    centre matrix process column test line worker mosaic patch score value'''.split()
+NEVER_ONE = {('cli.py', 'images per class, the first of each'): 'there are several sizes',
+             ('data.py', 'pictures, which cannot be read'): 'one is left',
+             ('data.py', 'pictures are not readable'): 'two of them are not',
+             ('distill.py', 'iterations are kept in'): 'a share of them: k of n iterations',
+             ('teachers.py', 'test images of'): 'with a comma in thousands',
+             ('augment.py', 'rows of parameters for'): 'one or so many',
+             ('statistics/lpld.py', 'batches is left'): 'one of so many',
+             ('orthogonal/pseudo_gradient.py', 'places for kernel'): 'two numbers, as 3x1',
+             ('settings.py', 'values: '): 'a pair or more, and the module reads no other'}
+PLURAL = '|'.join(w + ('es' if w.endswith(('s', 'x', 'sh', 'tch')) else 's') for w in COUNTED)
+
+
+def counts(source: str):
+    "(line, words behind the number) of texts that put a plural behind whatever number there is."
+    behind = re.compile(rf' (?:test |training |real |soft |other )?(?:{PLURAL})\b.*')
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.JoinedStr):
+            for number, text in pairwise(node.values):
+                if isinstance(number, ast.FormattedValue) and isinstance(text, ast.Constant):
+                    if behind.match(text.value) and not ast.unparse(number.value).startswith('counted('):
+                        yield text.lineno, text.value[1:]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            for m in re.finditer(r'\{(?::,)?\}' + behind.pattern, node.value):
+                yield node.lineno, m[0].partition('} ')[2]
+
+
+def test_one_is_not_put_in_the_plural():
+    "`counted` says '1 network'; a plural behind a number is only where there are always several."
+    assert list(counts("f'{n} networks'")) and list(counts("'{} test images'.format(n)"))
+    assert not list(counts("f'{counted(n, \"network\")} of {m} px'"))
+    found = {(f.relative_to(ROOT/'dd_lit').as_posix(), line, text) for f in sorted((ROOT/'dd_lit').rglob('*.py'))
+             for line, text in counts(f.read_text(encoding='utf-8'))}
+    left = {(f, line, t) for f, line, t in found if not any(f == g and t.startswith(w) for g, w in NEVER_ONE)}
+    assert not left, sorted(left)
+    assert all(any(f == g and t.startswith(w) for f, _, t in found) for g, w in NEVER_ONE), 'no longer needed'

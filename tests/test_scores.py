@@ -193,7 +193,7 @@ def test_a_damaged_full_accuracy_is_named(tmp_path):
     place, = cells(Grid())
     top1, how = scorer.full(place)
     f, = (tmp_path/'scores').iterdir()
-    assert json.loads(f.read_text())['full'] == top1 and how.startswith('same recipe, 1 epochs')
+    assert json.loads(f.read_text())['full'] == top1 and how.startswith('same recipe, 1 epoch, ')
     for text in ('', '{}', '[]', '{"full": 101}', '{"full": NaN}', '{"full": "9"}', '{"full": null}'):
         f.write_text(text)
         with pytest.raises(ValueError, match='is damaged; delete it') as e:

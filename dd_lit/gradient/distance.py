@@ -12,6 +12,8 @@ from operator import add
 
 from torch import Tensor
 
+from ..core import counted
+
 # %% ../../nbs/gradient/distance.ipynb #a42e8aa7
 def rows(
     g: Tensor,             # Gradient of one parameter
@@ -53,7 +55,8 @@ def _row_pairs(
 ) -> list[tuple[Tensor, Tensor]]:
     "The parameters that count, row by row, side by side."
     if len(g_syn) != len(g_real):
-        raise ValueError(f"g_real: expected {len(g_syn)} tensors as in g_syn, got {len(g_real)}")
+        raise ValueError(f"g_real: expected {counted(len(g_syn), 'tensor')} as in g_syn, "
+                         f"got {len(g_real)}")
     pairs = []
     for i, (a, b) in enumerate(zip(g_syn, g_real, strict=True)):
         if a.shape != b.shape:

@@ -29,8 +29,8 @@ def union_gradient(
     if not n:
         raise ValueError("grads: expected the gradients of at least one class, got none")
     if sizes is not None and (len(sizes) != n or min(sizes) < 0 or sum(sizes) <= 0):
-        raise ValueError(f"sizes: expected a number of images for each of "
-                         f"{counted(n, 'class')}, got {sizes}")
+        raise ValueError(f"sizes: expected {counted(n, 'number')} of images, one per class, "
+                         f"got {sizes}")
     w = [1/n]*n if sizes is None else [s/sum(sizes) for s in sizes]
     by_parameter = zip(*grads, strict=True)
     return [reduce(add, (wc*g for wc, g in zip(w, ps, strict=True))) for ps in by_parameter]
