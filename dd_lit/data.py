@@ -34,7 +34,16 @@ from PIL import ExifTags, Image, ImageCms, ImageColor, ImageFile, UnidentifiedIm
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from .core import as_numbers, as_path, check_labels, check_norm, counted, progress, rng, show_images
+from .core import (
+    as_numbers,
+    as_path,
+    check_labels,
+    check_norm,
+    counted,
+    progress,
+    rng,
+    show_images,
+)
 from .ondisk import Images, OnDisk, free_memory, remembered, taken
 from .settings import Settings, merge, parse, setting
 

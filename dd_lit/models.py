@@ -172,8 +172,8 @@ class ConvNet(nn.Module):
             layers += [ReluPool()] if (act, pool) == ('relu', 'avg') else [make_act(), make_pool()]
             h, w = (h, w) if pool == 'none' else (h//2, w//2)
             if min(h, w) < 1:
-                raise ValueError(f"depth: {counted(depth, 'pooling')} would leave nothing of {size} "
-                                 f"px; expected at most {d}")
+                raise ValueError(f"depth: {counted(depth, 'pooling')} would leave nothing of "
+                                 f"{size} px; expected at most {d}")
             c = width
         self.features, self.head = nn.Sequential(*layers), nn.Linear(width*h*w, num_classes)
 
@@ -809,8 +809,9 @@ class Adapted(nn.Module):
             self.register_buffer(f'{n}_mean', torch.tensor(mean).view(1, -1, 1, 1))
             self.register_buffer(f'{n}_std', torch.tensor(std).view(1, -1, 1, 1))
         if norms and self.data_mean.shape[1] not in (1, self.net_mean.shape[1]):
-            raise ValueError(f"input_norm: {type(net).__name__} wants "
-                             f"{counted(self.net_mean.shape[1], 'channel')}, the images have {self.data_mean.shape[1]}")
+            wanted = counted(self.net_mean.shape[1], 'channel')
+            raise ValueError(f"input_norm: {type(net).__name__} wants {wanted}, the images have "
+                             f"{self.data_mean.shape[1]}")
 
     def forward(self, x: Tensor) -> Tensor: # [N,classes]
         if not self.same:

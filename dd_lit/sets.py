@@ -172,8 +172,9 @@ class DistilledSet:
         who, on = (one_line(self.meta.get(k) or '?') for k in ('method', 'data'))
         mosaics = f', mosaics of {self.patches}x{self.patches}' if self.patches > 1 else ''
         soft = ', soft labels' if self.soft is not None else ''
-        return (f"DistilledSet({who} on {on}: {counted(n, 'image')}, "
-                f"{counted(self.num_classes, 'class')}, ipc {self.ipc}, {c}x{h}x{w}{mosaics}{soft})")
+        many = f"{counted(n, 'image')}, {counted(self.num_classes, 'class')}"
+        return (f"DistilledSet({who} on {on}: {many}, "
+                f"ipc {self.ipc}, {c}x{h}x{w}{mosaics}{soft})")
 
     def pixels(self) -> Tensor: # float32 [N,C,H,W] in [0,1]
         "The images as pixels: de-normalised and clipped to [0,1]."

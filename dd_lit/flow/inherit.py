@@ -218,7 +218,8 @@ def _lent(golden, modes, C, D, device):
                          "features, got None")
     if tuple(golden.weight.shape) != (C, D):
         raise ValueError(f"golden: expected a head from {counted(D, 'feature')} to "
-                         f"{counted(C, 'class')}, got {golden.in_features} to {golden.out_features}")
+                         f"{counted(C, 'class')}, got {golden.in_features} to "
+                         f"{golden.out_features}")
     return copy.deepcopy(golden).to(device).requires_grad_(False)
 
 def _accuracy(logits, y):

@@ -20,7 +20,15 @@ import safetensors.torch
 import torch
 from torch import Generator, Tensor, nn
 
-from ..augment import crop_resize, cutmix, draw_boxes, draw_cutmix, draw_mixup, make_augment, mixup
+from ..augment import (
+    crop_resize,
+    cutmix,
+    draw_boxes,
+    draw_cutmix,
+    draw_mixup,
+    make_augment,
+    mixup,
+)
 from ..core import (
     PRECISIONS,
     as_path,

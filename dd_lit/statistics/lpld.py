@@ -171,7 +171,8 @@ class PrunedLabels(LabelSource):
         "Read what `save` wrote. ValueError for a folder of something else, and for damaged files."
         folder = as_path(path, 'path')
         try:
-            about = read_record(folder/'labels.json', images=str, settings=dict, sha256=str, format=str)
+            kinds: dict = dict(images=str, settings=dict, sha256=str, format=str)
+            about = read_record(folder/'labels.json', **kinds)
             blob = (folder/'pruned.safetensors').read_bytes()
         except OSError as e:
             raise ValueError(f"path: {str(path)!r} holds no pruned labels ({e})") from None
