@@ -112,7 +112,8 @@ class DATMSettings(_MTT):
 # %% ../../nbs/trajectory/datm.ipynb #datmcod1
 @register('datm')
 class DATM(MTT):
-    "Difficulty-aligned trajectory matching (Guo et al. 2024): epochs chosen, labels learned."
+    """Difficulty-aligned trajectory matching (Guo et al. 2024): epochs chosen, labels learned;
+    score its sets with the protocol 'mtt' and the loss 'soft_ce'."""
     settings = DATMSettings
 
     def begin(self, gen: torch.Generator) -> Tensor:

@@ -137,7 +137,8 @@ class MTTSettings(StartSettings):
 # %% ../../nbs/trajectory/mtt.ipynb #mttcode1
 @register('mtt')
 class MTT(Method):
-    "Matching training trajectories (Cazenavette et al. 2022)."
+    """Matching training trajectories (Cazenavette et al. 2022); score its sets with the protocol
+    'mtt', which takes the learning rate that they bring."""
     settings = MTTSettings
     fixed_iters = ''         # a step reads its own number, never how many there are
     one_class = 'which no expert has to learn: its cross-entropy is always 0'
