@@ -605,15 +605,16 @@ def _keys(module: str, name: str) -> list[str]:
     return [ast.literal_eval(k) for k in v.keys if k] if isinstance(v, ast.Dict) else []
 
 def _registered(module: str) -> dict[str, str]:
-    "The methods that a module of this package registers: name -> first line of the docstring."
+    "The methods that a module of this package registers: name -> what its docstring says first."
     out = {}
     for cls in [n for n in _source(module).body if isinstance(n, ast.ClassDef)]:
         for d in cls.decorator_list:
             if isinstance(d, ast.Call) and getattr(d.func, 'id', '') == 'register':
-                out[ast.literal_eval(d.args[0])] = (ast.get_docstring(cls) or '').split('\n')[0]
+                first = ' '.join((ast.get_docstring(cls) or '').split('\n\n')[0].split())
+                out[ast.literal_eval(d.args[0])] = first.split('; ')[0].rstrip('.') + '.'
     return out
 
-def methods_in_short() -> dict[str, str]: # name -> first line of its docstring
+def methods_in_short() -> dict[str, str]: # name -> what its docstring says first
     "The methods of this package and of installed ones, without importing any."
     out = {}
     for module in ast.literal_eval(_value('method', '_BUILT_IN')):
