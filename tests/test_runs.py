@@ -664,7 +664,7 @@ def test_a_set_to_start_from(name, tmp_path, monkeypatch):
 def test_a_wrong_start_is_one_line(call, tmp_path):
     call('distill', 'random', '--ipc', 2, '--out', 'start', check=0)
     call('distill', 'random', '--size', 8, '--out', 'small', check=0)
-    for init, words in (('start', 'init: expected a set of 1 images per class'),
+    for init, words in (('start', 'init: expected a set of 1 image per class'),
                         ('small', 'init: distilled: its images'),
                         ('nowhere', 'init: expected one of real, noise'), ('.', 'not a distilled set')):
         p = call('distill', 'dc', '--iters', 1, '--set', f'init={init}', 'width=8', check=2)
