@@ -7,6 +7,7 @@ table and loses none of its rows; it refuses runs of two budgets in one table.
 import argparse
 import json
 import re
+import shlex
 import subprocess
 import time
 from collections.abc import Callable
@@ -35,6 +36,17 @@ def state_of_code() -> str | None:
         return git('rev-parse', '--short', 'HEAD') + ('+' if changed else '')
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def typed(command: str) -> str:
+    "A command as anybody can type it at the top of a checkout: no folder of the machine that ran it."
+    words = shlex.split(command)
+    if words and (RESULTS.parent/words[0]).is_file():
+        words = ['python', f'bench/{words[0]}', *words[1:]]
+    while '--runs' in words:
+        i = words.index('--runs')
+        del words[i:i + 2]
+    return shlex.join(words)
 
 
 def file_name(task: dict) -> str:
@@ -84,7 +96,7 @@ class Table:
         same = lambda r: ('about',) if r['about'].keys() == now.keys() else ()   # the head of the file says it for them
         rows = [{k: v for k, v in found[n].items() if k not in same(found[n])} for n in sorted(found)]
         for made in (r['made_with'] for r in rows if 'command' in r.get('made_with', {})):
-            made['command'] = re.sub(r' --runs \S+', '', made['command'])      # a folder of the machine that made it
+            made['command'] = typed(made['command'])
         atomic_write(self.file, json.dumps(dict(what=what, **about, rows=rows), indent=0))
         return len(found)
 

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from checks import Finding
-from claims import CLAIMS, Claim
+from claims import BECAUSE, CLAIMS, Claim
 from verdicts import SEEDS, STRENGTHS, summary, tally, together
 
 PAPERS = dict(
@@ -34,6 +34,11 @@ def asked(places: list[Finding]) -> list[Finding]:
     return [] if len(live) < 2 or any(f.diffs is None for f in live) else live
 
 
+def contradictory(places: list[Finding]) -> bool:
+    "Do some places speak for the claim and others against it, be their runs weak or strong?"
+    return {'reproduced', 'not reproduced'} <= {f.word for f in places}
+
+
 def decided(claim: Claim, results: dict) -> dict:
     """One claim with what the stored runs say about it: those of the strongest kind decide, place by
     place, and all places together where that leaves it undecided."""
@@ -46,7 +51,8 @@ def decided(claim: Claim, results: dict) -> dict:
     if at_once is not None:
         word = TOGETHER[at_once.word]
     said = {k: getattr(claim, k) for k in ('paper', 'where', 'text', 'says', 'page', 'file', 'why')}
-    return said | dict(places=places, tally=tally([f.word for f in mine]), verdict=word,
+    because = BECAUSE.get(claim.text, '') if contradictory(places) else ''
+    return said | dict(places=places, because=because, tally=tally([f.word for f in mine]), verdict=word,
                        strength=strength, together=at_once, pooled=len(pooled))
 
 

@@ -90,7 +90,8 @@ def _ours(r: dict) -> tuple[str, str]:
     gone = [f'{escape(f.place)}: out of date' for f in r['places'] if f not in places]
     rest = [_place(f) for f in places[shown:]] + gone
     more = f'<details><summary>{len(rest)} more</summary>{"<br>".join(rest)}</details>' if rest else ''
-    return first + more, escape(interval)
+    why = f'<br><small class="because">{escape(r["because"])}</small>' if r['because'] else ''
+    return first + more + why, escape(interval)
 
 
 def _claim(r: dict, here: str) -> str:

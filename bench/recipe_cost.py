@@ -14,6 +14,7 @@ from dd_lit.core import atomic_write, default_device, provenance, rng
 from dd_lit.data import ImageData
 from dd_lit.method import get_method
 from dd_lit.models import create_model
+from dd_lit.settings import read_choice
 from dd_lit.teachers import FIVE, Backbones
 
 TABLE = Path(__file__).resolve().parents[1]/'dd_lit'/'recipes.json'
@@ -22,12 +23,14 @@ NETS = {('convnet3', 28): 1, ('mlp', 28): 1, ('lenet', 28): 1, ('alexnet', 28): 
         ('resnet18', 28): 1,
         ('convnet4', 64): 3, ('resnet101', 64): 3, ('resnet50', 64): 3, ('efficientnet_b0', 64): 3,
         ('mobilenet_v2', 64): 3, ('swin_v2_t', 64): 3, ('resnet18', 224): 3, ('swin_t', 224): 3,
-        ('shufflenet_v2_x0_5', 224): 3}
+        ('shufflenet_v2_x0_5', 224): 3, ('convnet3:norm=batch', 32): 3, ('convnet4:norm=batch', 64): 3,
+        ('timm:deit_tiny_patch16_224', 224): 3, ('convnet5', 128): 3}
 NETS |= {(n, 32): 3 for n in FIVE}
 METHODS = [('dc', 28, 1, {}), ('dc', 32, 1, {}), ('dc', 32, 10, {}), ('dc_mdo', 32, 10, {}), ('dc_mda', 32, 10, {}),
            ('dm', 32, 1, {}), ('dm', 32, 10, {}), ('dm', 32, 50, {}),
            ('gvbsm', 32, 10, dict(backbones=FIVE)), ('sre2l', 32, 10, dict(backbones=('resnet18',))),
-           ('ogm', 32, 10, dict(backbones=('resnet18',), factor=1))]
+           ('ogm', 32, 10, dict(backbones=('resnet18',), factor=1)),
+           ('mtt', 32, 1, dict(steps=10, experts=1, expert_epochs=1, starts=1, span=1, cache='/tmp/recipe_cost'))]
 
 
 def images(side: int, channels: int, classes: int, each: int) -> ImageData:
@@ -54,7 +57,8 @@ def timed(f: Callable, clock: Callable, device: torch.device) -> float:
 def networks(clock, device, batch: int) -> Iterator[dict]:
     "An image in a step of training, and an image that a teacher is asked about."
     for (name, side), channels in NETS.items():
-        net = create_model(name, 10, channels, side, seed=0).to(device)
+        plain, own = read_choice(name, 'networks')
+        net = create_model(plain, 10, channels, side, seed=0, **own).to(device)
         x, y = torch.randn(batch, channels, side, side, device=device), torch.arange(batch, device=device) % 10
         def train(net=net, x=x, y=y):
             F.cross_entropy(net.train()(x), y).backward()
@@ -66,12 +70,12 @@ def networks(clock, device, batch: int) -> Iterator[dict]:
 
 
 def methods(clock, device) -> Iterator[dict]:
-    "A step of a method: of what matches classes for each class, of the others for each image."
+    "A step of a method: for each class, if it matches classes; for each image that a student sees; for each image."
     for name, side, ipc, own in METHODS:
         by_class = name.startswith(('dc', 'dm'))
         classes, channels = (2 if by_class else 10), (1 if side == 28 else 3)
         data = images(side, channels, classes, 256 if by_class else 20)
-        if own:
+        if 'backbones' in own:
             nets = {n: create_model(n, classes, channels, side, seed=0) for n in own['backbones']}
             own = own | dict(teachers=Backbones(nets).models, cache='/tmp/recipe_cost')
         if name == 'ogm':
@@ -81,7 +85,7 @@ def methods(clock, device) -> Iterator[dict]:
         def step(made=made):
             made.step()
             made.k += 1
-        units = classes if by_class else classes*ipc
+        units = (classes if by_class else classes*ipc)*own.get('steps', 1)
         turns = len(own.get('backbones', ())) or 1                      # every network has its turn
         seconds = sum(timed(step, clock, device) for _ in range(turns))/turns
         yield dict(stage='match', what=name, size=side, ipc=ipc, seconds=seconds/units)
@@ -91,7 +95,8 @@ def main() -> None:
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument('--device', default=None)
     ap.add_argument('--batch', type=int, default=16)
-    ap.add_argument('--skip', nargs='*', default=[], help='methods not to measure')
+    ap.add_argument('--skip', nargs='*', default=[], help='methods not to measure: dc:10 is DC at IPC 10')
+    ap.add_argument('--only', nargs='*', default=[], help='networks and methods to measure, if not all')
     a = ap.parse_args()
     device, p = default_device(a.device), provenance()
     gpu = device.type == 'cuda'
@@ -99,7 +104,9 @@ def main() -> None:
     if not gpu:
         torch.set_num_threads(1)
     machine = p['gpu'] if gpu else f"one core of {p['cpu']}"
-    METHODS[:] = [m for m in METHODS if f'{m[0]}:{m[2]}' not in a.skip]
+    METHODS[:] = [m for m in METHODS if f'{m[0]}:{m[2]}' not in a.skip and m[0] in (a.only or [m[0]])]
+    for net in [n for n in NETS if a.only and n[0] not in a.only]:
+        del NETS[net]
     for found in (networks(clock, device, a.batch), methods(clock, device)):
         for o in found:
             o = o | dict(seconds=float(f"{o['seconds']:.3g}"), machine=machine, measured=p['time'][:10])

@@ -10,27 +10,11 @@ import json
 from pathlib import Path
 
 from dd_lit.core import atomic_write
-from dd_lit.reproduce import get_recipe
+from dd_lit.reproduce import command_for, get_recipe
 
 FILE = Path(__file__).parent/'results'/'reproduced.json'
 KEPT = ('settings', 'scale', 'mean', 'interval', 'strength', 'substitutes', 'verdict', 'seconds', 'made_with')
 OF_RECIPE = ('name', 'paper', 'table', 'row', 'data', 'method', 'ipc', 'published', 'deviation', 'sets', 'networks')
-
-
-def command(o: dict) -> str:
-    "The line that makes a stored result again."
-    recipe = o['recipe']
-    words = ['dd_lit reproduce', recipe['name']]
-    if o['scale'] != 1:
-        words.append(f"--scale {o['scale']:g}")
-    if len(o['top1']) != recipe['sets']:
-        words.append(f"--sets {len(o['top1'])}")
-    if len(o['top1'][0]) != recipe['networks']:
-        words.append(f"--networks {len(o['top1'][0])}")
-    if o.get('precision', 'float32') != 'float32':
-        words.append(f"--precision {o['precision']}")
-    own = [f'{k}={v}' for k, v in o['settings'].items() if recipe['settings'].get(k) != v and k != 'iters']
-    return ' '.join(words + (['--set', *own] if own else []))
 
 
 def losses(folder: Path) -> dict:
@@ -48,8 +32,8 @@ def row(file: Path) -> dict:
         raise ValueError(f"{file}: the recipe says {get_recipe(of['name']).published} today, "
                          f"the result {of['published']}")
     top1 = [[round(v, 2) for v in networks] for networks in o['top1']]
-    made = o['made_with'] | dict(command=command(o))
-    return dict(folder=file.parent.name, command=command(o)) | of | {k: o[k] for k in KEPT} | dict(
+    made = o['made_with'] | dict(command=command_for(o))
+    return dict(folder=file.parent.name, command=command_for(o)) | of | {k: o[k] for k in KEPT} | dict(
         top1=top1, made_with=made) | losses(file.parent)
 
 

@@ -11,8 +11,8 @@ Entry = tuple[str, str, float | None]              # place, row, accuracy in per
 
 
 def load_results(path: str | Path) -> dict[str, dict]:
-    """All stored runs of the folder bench/results: name -> what the file holds.
-    Each row that no longer counts says why under `outdated`."""
+    """All stored runs of the folder bench/results: name -> what the file holds. Each row says how
+    strong it is (S, R or M), and one that no longer counts says why under `outdated`."""
     path = Path(path)
     if not path.is_dir():
         wanted = 'expected the folder bench/results of a checkout'
@@ -27,12 +27,13 @@ def load_results(path: str | Path) -> dict[str, dict]:
 
 def _mark(name: str, content: dict, rules: list[Outdated]) -> None:
     """Write `outdated` into a file's rows, and into the file itself if it has none, or if one of
-    its rows counts no more."""
+    its rows counts no more; and how strong a row is, where it does not say so itself."""
     made = content.get('made_with', {}).get('time', '')
     rows = content['rows'] if isinstance(content.get('rows'), list) else []
     for r in rows:
         time = r.get('made_with', {}).get('time', made)
         r['outdated'] = why_outdated(name, r, time, rules)
+        r.setdefault('strength', STRENGTH.get(name, 'M'))
     whys = dict.fromkeys(r['outdated'] for r in rows if r['outdated'])
     content['outdated'] = '; '.join(whys) if rows else why_outdated(name, content, made, rules)
 

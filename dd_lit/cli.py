@@ -57,6 +57,7 @@ def word(
 
 class Command(Settings):
     "What can be typed behind `dd_lit`, and what it does."
+    interrupted = 'starts anew, but keeps sets that are done' # what the same command does then
     def run(self) -> None:
         "Carry it out."
         raise NotImplementedError
@@ -544,6 +545,7 @@ class Export(Command):
 
 class Reproduce(Command):
     "Run rows of a paper's table from nothing to the verdict; goes on after an interruption."
+    interrupted = 'goes on: sets and networks that are done stay'
     names: list | None = word('rows to run, data/method/ipcN; none: list them', several=True)
     paper: str | None = setting(None, 'list only rows of this paper: dc, gvbsm, ogm, gift, ...')
     data: str | None = setting(None, 'list only rows of this dataset')
@@ -803,8 +805,9 @@ def _answered(argv: list[str]) -> int:
             warnings.showwarning = _warned
             return _answer(name, rest)
     except KeyboardInterrupt as e:
-        # `run` says what it keeps; elsewhere there is nothing to go on from but sets that are done
-        what = str(e) or 'interrupted; the same command starts anew, but keeps sets that are done'
+        # `run` says what it keeps; else the command does
+        then = COMMANDS.get(name, Command).interrupted
+        what = str(e) or f'interrupted; the same command {then}'
         print(f"\ndd_lit {name}: {what}", file=sys.stderr)
         return 130
     except Exception as e:

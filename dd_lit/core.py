@@ -23,6 +23,7 @@ import os
 import platform
 import random
 import re
+import shlex
 import sys
 import tempfile
 import threading
@@ -461,9 +462,14 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 def _command() -> str:
-    "The command line."
-    name = Path(sys.argv[0]).name.replace('__main__.py', 'python -m dd_lit')
-    return ' '.join([name, *sys.argv[1:]])
+    "The command line, so that it can be typed again where this one was."
+    file = Path(sys.argv[0])
+    words = ['python', '-m', 'dd_lit'] if file.name == '__main__.py' else [file.name]
+    if file.suffix == '.py' and file.name != '__main__.py':
+        with contextlib.suppress(ValueError):                # no folder of the machine
+            words = [file.resolve().relative_to(Path.cwd()).as_posix()]
+        words = ['python', *words]
+    return shlex.join([*words, *sys.argv[1:]])
 
 def provenance() -> dict: # Versions, machine, command and time, all JSON-ready
     "What produced a result: versions of what matters, machine, command line and time (UTC)."

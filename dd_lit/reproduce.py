@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['NEUTRAL', 'ENOUGH', 'Recipe', 'load_recipes', 'get_recipe', 'settings_of', 'Cost', 'cost', 'published',
-           'listing', 'interval', 'spread', 'reached', 'strength', 'check_recipe', 'reproduce', 'line']
+           'listing', 'interval', 'spread', 'reached', 'strength', 'check_recipe', 'command_for', 'reproduce', 'line']
 
 # %% ../nbs/14_reproduce.ipynb #5b22f9eb
 import difflib
 import hashlib
 import json
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -88,14 +89,15 @@ def _content(path: str | Path | None = None) -> dict[str, Any]:
     return json.loads(file.read_text(encoding='utf-8'))
 
 def _over(base: dict, new: dict) -> dict:
-    "`new` over `base`: settings one by one (None takes one out), sentences added."
+    """`new` over `base`: settings one by one (None takes one out), sentences added (None in front:
+    those of `base` are gone)."""
     out = dict(base)
     for k, v in new.items():
         old = base.get(k)
         if isinstance(v, dict):
             v = {a: b for a, b in ((old or {}) | v).items() if b is not None}
         elif isinstance(v, list) and k != 'also':
-            v = list(dict.fromkeys([*(old or []), *v]))
+            v = v[1:] if v[:1] == [None] else list(dict.fromkeys([*(old or []), *v]))
         out[k] = v
     return out
 
@@ -180,8 +182,16 @@ def _asks(r: Recipe, c: dict, images: int) -> tuple[list[str], int]:
     if t:
         return list(t['names']), 0 if 'weights' in t else Squeeze(t.get('epochs')).passes(images)
     names = [own] if isinstance(own, str) else list(own)
+    if any(':weights=' in n for n in names):                 # they come trained
+        return [n.partition(':')[0] for n in names], 0
     how = Squeeze(c.get('squeeze_epochs'), batch_size=c.get('squeeze_batch_size', 64))
     return names, 0 if c.get('teachers') else how.passes(images)
+
+def _unrolled(c: dict, sets: int, n: int, images: int) -> Iterator[_Step]:
+    "Trajectories: experts, and the steps of a student through which the way leads back."
+    expert = c['expert_epochs'] or c['starts'] - 1 + c['span']
+    yield 'train', c['model'], 0, sets*c['experts']*expert*images
+    yield 'match', 'mtt', 0, sets*c['iters']*c['steps']*min(c['batch_size'] or n, n)
 
 _LIKE = dict(cda='sre2l', dwa='sre2l', lpld='sre2l')     # a step is one of SRe2L's
 
@@ -204,8 +214,10 @@ def _work(r: Recipe, about: dict[str, int]) -> Iterator[_Step]:
     made = r.sets*c.get('iters', 0)
     if made and r.method.startswith(('dc', 'dsa', 'dm')):
         # M, D and an augmentation take a percent: not timed apart
-        like = 'dc' if r.method in ('dc_m', 'dc_md', 'dsa') else r.method
-        yield 'match', like, r.ipc, made*about['classes']
+        like = dict(overfit='dc_mdo', adaptive='dc_mda', constant='dc')
+        yield 'match', like.get(str(c.get('schedule')), r.method), r.ipc, made*about['classes']
+    elif 'experts' in c:
+        yield from _unrolled(c, r.sets, n, about['images'])
     elif c.get('iters', 0) > 1:                     # one: it chooses, or cuts crops
         yield 'match', _LIKE.get(r.method, r.method), 0, made*n
 
@@ -516,12 +528,26 @@ class _Run:
         return o
 
 # %% ../nbs/14_reproduce.ipynb #2a85954a
+def command_for(
+    o: dict[str, Any] # A result, as `reproduce` returns and stores it
+) -> str:
+    "The line that makes a result again, where its recipe is in the table."
+    recipe, top1, words = o['recipe'], o['top1'], ['dd_lit', 'reproduce', o['recipe']['name']]
+    said = dict(scale=f"{o['scale']:.12g}", sets=len(top1), networks=len(top1[0]),
+                precision=o.get('precision', 'float32'))
+    usual = dict(scale='1', precision='float32') | {k: recipe[k] for k in ('sets', 'networks')}
+    for k, v in said.items():
+        words += [f'--{k}', str(v)] if v != usual[k] else []
+    of = {k: v for k, v in recipe['settings'].items() if k != 'iters'}    # scale is about these
+    own = [f'{k}={v}' for k, v in o['settings'].items() if k in NEUTRAL and of.get(k) != v]
+    return shlex.join(words + (['--set', *own] if own else []))
+
 def _kept(result: dict[str, Any], file: Path) -> dict[str, Any]:
     "The result, written; one that is there and says the same stays, and keeps what made it."
     if file.exists():
         old = read_record(file, made_with=dict)
         new = json.loads(json.dumps(result)) | dict(made_with=old['made_with'])
-        old = dict(precision='float32') | old
+        old = dict(precision='float32', command=result['command']) | old
         if new == old:
             return result | dict(made_with=old['made_with'])
     if first():
@@ -565,7 +591,9 @@ def reproduce(
     result = dict(recipe=asdict(r), scale=scale, settings=cfg, top1=top1, mean=mean,
                   interval=(lo, hi), strength=letter, substitutes=words,
                   verdict=verdict, seconds=round(seconds, 1), made_with=provenance())
-    return _kept(result | dict(precision=chosen), made.folder/f'result{made.mark}.json')
+    result |= dict(precision=chosen)
+    result |= dict(command=command_for(result))
+    return _kept(result, made.folder/f'result{made.mark}.json')
 
 def line(
     o: dict[str, Any] # From `reproduce`

@@ -2,9 +2,12 @@
 
 And what the scripts of bench/ share: budgets, prepared sets, timing, tables of runs.
 """
+import argparse
 import ast
 import json
 import re
+import runpy
+import shlex
 import statistics
 import subprocess
 import sys
@@ -13,7 +16,10 @@ import pytest
 import torch
 from conftest import ROOT
 
+from dd_lit.cli import COMMANDS, parser
 from dd_lit.method import list_methods
+from dd_lit.reproduce import get_recipe
+from dd_lit.settings import parse
 
 sys.path.insert(0, str(ROOT/'bench'))
 import budgets
@@ -275,3 +281,65 @@ def test_no_folder_of_a_machine_in_a_command():
     "A stored run says how it was made; where its maker kept files is nobody's business, and on no other machine."
     files = (ROOT/'bench'/'results').glob('*.json')
     assert not {f.name for f in files if re.search(r'"command": "[^"]* /\w', f.read_text())}
+
+
+# --- commands of stored runs ---
+
+def commands(o) -> set[str]:
+    "All commands in a file of results."
+    below = o.values() if isinstance(o, dict) else o if isinstance(o, list) else ()
+    own = {o['command']} if isinstance(o, dict) and isinstance(o.get('command'), str) else set()
+    return own.union(*map(commands, below))
+
+
+LATER = ('speed', 'label_tables', 'ogm_cost')              # are being measured again
+STORED = sorted({c for f in (ROOT/'bench'/'results').glob('*.json') if f.stem not in LATER
+                 for c in commands(json.loads(f.read_text()))})
+
+
+class _Understood(Exception):
+    "What was typed can be read."
+
+
+@pytest.fixture
+def read(monkeypatch):
+    "Type a command: its words are read by the parser of its script, and nothing is done."
+    def table(name, what, tasks, run, data=('mnist', 'cifar10'), seeds=3, rows='row', **about):
+        a = harness.arguments(name, data, seeds)
+        known = {t[rows] for t in tasks(a.data, range(a.seeds))}
+        assert set(a.rows or ()) <= known, f'no rows {set(a.rows) - known}'
+        raise _Understood
+    def parsed(self, args=None, namespace=None):
+        assert not self.parse_known_args(args, namespace)[1], 'words that the script does not know'
+        raise _Understood
+    def type_in(command):
+        words = shlex.split(command)
+        if words[0] == 'dd_lit':
+            cls = COMMANDS[words[1]]
+            given = parse(cls, vars(parser(cls, 'dd_lit').parse_args(words[2:])), 'dd_lit')
+            return [get_recipe(n) for n in given.names]
+        assert words[0] == 'python' and words[1].startswith('bench/'), f'{command}: from where?'
+        with monkeypatch.context() as m:
+            m.setattr(sys, 'argv', words[1:])
+            m.setattr(harness, 'run_table', table)
+            if 'run_table' not in (ROOT/words[1]).read_text():
+                m.setattr(argparse.ArgumentParser, 'parse_args', parsed)
+            with pytest.raises(_Understood):
+                runpy.run_path(str(ROOT/words[1]), run_name='__main__')
+    return type_in
+
+
+@pytest.mark.parametrize('command', STORED)
+def test_a_stored_command_can_be_typed(command, read):
+    """At the top of a checkout, as it stands: its script is there, takes these words, and has these rows. (Mend: made
+    before commands were stored so, `harness.typed` writes them so; quote names of rows.)"""
+    assert harness.typed(command) == command
+    read(command)
+
+
+@pytest.mark.parametrize('command', [
+    'python bench/ogm_tables.py --rows ogm, no SVD', 'python bench/nowhere.py', 'ogm_tables.py',
+    'python bench/dc_cost.py --rep 5 --nothing', 'dd_lit reproduce mnist/dc/ipc2', 'dd_lit reproduce --nothing'])
+def test_a_wrong_command_is_seen(command, read):
+    with pytest.raises((AssertionError, FileNotFoundError, ValueError, SystemExit)):
+        read(command)

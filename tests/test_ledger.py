@@ -1,7 +1,9 @@
 """Rows of the ledger that are cheap enough are measured again, each time: the verdict must come out as stored."""
 import re
+import shlex
 import sys
 from functools import partial
+from html import escape
 
 import pytest
 import torch
@@ -12,15 +14,16 @@ from hypothesis import strategies as st
 from dd_lit.data import load_data
 from dd_lit.gradient.schedule import zeta_adaptive, zeta_constant
 from dd_lit.labels.losses import get_loss
-from dd_lit.reproduce import get_recipe, load_recipes
+from dd_lit.reproduce import NEUTRAL, get_recipe, load_recipes
 
 sys.path.insert(0, str(ROOT/'bench'))
 import flow_cost
 import label_cost
 from checks import Finding, by_recipe
-from claims import CLAIMS, Claim
-from ledger import TOGETHER, decided, ledger
-from scores import load_results
+from claims import BECAUSE, CLAIMS, Claim
+from ledger import TOGETHER, contradictory, decided, ledger
+from ledger_page import ledger_html
+from scores import STRENGTH, load_results
 from timing import in_turn, medians, saved_bytes, step
 from verdicts import STRENGTHS, WORDS, apart, summary, tally, together, verdict
 
@@ -124,6 +127,26 @@ def test_all_places_are_asked_at_once(lists, at_least):
     assert v.low <= mean.low + 1e-9 and v.high >= mean.high - 1e-9 and abs(v.diff - mean.diff) < 1e-9
 
 
+def test_contradictions_are_explained():
+    "Where runs speak both for and against a claim, the ledger says in a sentence why."
+    rows = ledger(STORED)
+    for r in [r for r in rows if contradictory(r['places'])]:
+        assert r['because'].endswith('.') and len(r['because'].split()) > 8, f"why both? {r['text']}"
+        assert escape(r['because']) in ledger_html(rows)
+    assert set(BECAUSE) <= {c.text for c in CLAIMS}
+    for words, both in ((['reproduced', 'not reproduced'], True), (['reproduced', 'undecided'], False),
+                        (['out of date', 'not reproduced'], False)):
+        places = [Finding('p', '', w) for w in words]
+        claim = Claim('sfm', '', next(iter(BECAUSE)), '', '', 'file', lambda results, places=places: places)
+        assert bool(decided(claim, {})['because']) == contradictory(places) == both
+
+
+def test_every_row_carries_its_strength():
+    rows = [(name, r) for name, o in STORED.items() for r in o.get('rows', ()) if isinstance(r, dict)]
+    assert len(rows) > 700 and {r['strength'] for _, r in rows} <= set(STRENGTHS)
+    assert all(r['strength'] == STRENGTH[name] for name, r in rows if name in STRENGTH)
+
+
 def test_places_apart():
     "Student's interval for one place; Welch's for the sum of two, whose mean is half of it."
     from scipy import stats
@@ -139,10 +162,12 @@ def test_stored_rows_say_how_they_are_made_again():
     rows = STORED['reproduced']['rows']
     assert rows
     for r in rows:
-        words = r['command'].split()
+        words = shlex.split(r['command'])
         assert words[:3] == ['dd_lit', 'reproduce', r['name']]
         recipe = get_recipe(r['name'])
         assert (recipe.published, recipe.deviation) == (r['published'], r['deviation'])
+        asked = recipe.settings | ({'iters': r['settings'].get('iters')} if r['scale'] != 1 else {})
+        assert {k: v for k, v in r['settings'].items() if k not in NEUTRAL or k in asked} == asked, r['name']
         flat = [v for v in r['top1'] for v in v]
         assert abs(sum(flat)/len(flat) - r['mean']) < .01 or len(r['top1']) > 1
         assert len(flat) == r['sets']*r['networks'] or '--' in r['command']

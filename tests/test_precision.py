@@ -1,10 +1,13 @@
 """bfloat16 where a setting asks for it: the same up to rounding, in float32 where sums need it, stored as what ran."""
+import time
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from dd_lit.core import PRECISIONS, chosen_precision, in_full, rng
 from dd_lit.data import load_data
+from dd_lit.distill import distill
 from dd_lit.labels.soft import LiveLabels, relabel
 from dd_lit.method import get_method, list_methods
 from dd_lit.models import create_model
@@ -64,6 +67,31 @@ def test_what_moves_weights_asks_in_it_too(teacher):
 def test_auto_is_stored_as_what_it_chose(method, teacher):
     made = get_method(method)(DIGITS, 1, seed=0, precision='auto', teachers=teacher, device='cpu')
     assert made.cfg.precision == chosen_precision('auto', 'cpu') in PRECISIONS[:2]
+
+
+@pytest.mark.parametrize(('able', 'chosen'), [
+    ({}, 'float32'), (dict(avx512_f=True, amx_tile=True), 'float32'), (dict(avx512_bf16=True), 'bfloat16'),
+    (dict(amx_bf16=True), 'bfloat16'), (dict(bf16=True), 'bfloat16')])
+def test_auto_asks_what_the_processor_can_and_no_clock(monkeypatch, able, chosen):
+    "So a resumed run and a repeated one take the same."
+    def asked(*a, **kw):
+        raise AssertionError('a clock was asked')
+    clocks = [n for n in dir(time) if n.endswith(('time', 'time_ns', 'counter', 'counter_ns', 'monotonic'))]
+    assert {'time', 'perf_counter', 'process_time', 'monotonic'} <= set(clocks)
+    with monkeypatch.context() as m:
+        m.setattr(torch.cpu, 'get_capabilities', lambda: able, raising=False)
+        for n in clocks:
+            m.setattr(time, n, asked)
+        found = {chosen_precision('auto', 'cpu') for _ in range(20)}
+    assert found == {chosen}
+
+
+def test_a_set_says_in_what_it_was_made_and_goes_on_in_nothing_else(tmp_path, teacher):
+    "Where 'auto' would mean something else by now, the folder is another set's."
+    how = dict(out=tmp_path, teachers=teacher, iters=1)
+    assert distill('sre2l', DIGITS, 1, precision='bfloat16', **how).meta['config']['precision'] == 'bfloat16'
+    with pytest.raises(ValueError, match=r'config\.precision is .*bfloat16.* there'):
+        distill('sre2l', DIGITS, 1, precision='float32', **how)
 
 
 def test_a_teacher_of_another_precision_is_another(tmp_path):

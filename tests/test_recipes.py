@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from cells import READERS, cleaned, in_place
 from conftest import ROOT
 
-from dd_lit.core import seed_of
+from dd_lit.core import provenance, seed_of
 from dd_lit.data import ImageData, load_data
 from dd_lit.evaluate import Scores
 from dd_lit.method import get_method, list_methods
@@ -22,6 +23,7 @@ REGIONS = {
     ('dc', 'Table 2'): ('Distance Function\tTest', 'Table 2: Test'),
     ('dc', 'Table 3'): ('Dataset\tIPC\tRandom\tHerding\tDC Baseline', 'Table 3: Ablation'),
     ('dc', 'Table 4'): ('source\\target\t', 'Table 4: Cross'),
+    ('dc', 'Section 4.4'): ('to 45.7%', 'for 10 images per class'),
     ('dc', 'Section 4.5'): ('tiny ImageNet (200 classes', '- [30]'),
     ('gvbsm', 'Table 1'): ('$\\alpha \\backslash$ Evaluation Model', 'Table 1. ImageNet'),
     ('gvbsm', 'Table 2'): ('Method\tEvaluation Model', 'Table 2. ImageNet'),
@@ -42,6 +44,7 @@ REGIONS = {
     ('gift', 'Table 5'): ('Table 5: Top-1 accuracy on cross-opt', 'Cross-optimizer Generalization.'),
     ('gift', 'Table 6'): ('Table 6: Comparsion', 'Are Both Modules'),
     ('gift', 'Table 7'): ('Table 7: Ablation study', 'Influence of Hyper'),
+    ('gift', 'Table 9'): ('Table 9: Accuracy', 'Baselines.'),
     ('gift', 'Table 12'): ('Table 12: Top-1', 'Influence of Hyper-parameter'),
     ('gift', 'Table 13'): ('Table 13: Ablation', 'Appendix E Pytorch'),
 }
@@ -73,17 +76,20 @@ def places() -> dict[tuple[str, str], list[tuple[float, float | None]]]:
     return out
 
 
-def numbers(paper: str, text: str) -> list[tuple[float, float | None]]:
-    "The results in a piece of text: with deviation, in percent, or bare where a line is nothing else."
-    text = text.replace('±plus-or-minus\\pm±', '±').replace('\\pm', '±').replace('<b>', '').replace('</b>', '')
-    text = re.sub(r'\(\s*\\uparrow[^)]*\)', '', text)
-    found = [(float(a), float(b)) for a, b in re.findall(r'(\d+\.\d+)\s*±\s*(\d+\.?\d*)', text)]
-    if found:
-        return found
-    if '%' in text:
-        return [(float(a), None) for a in re.findall(r'(\d+\.\d+)\s*%', text)]
-    lines = [re.search(r'((?: \d+\.\d)+)$', line) for line in text.splitlines()]
-    return [(float(a), None) for m in lines if m for a in m[1].split()]
+def numbers(text: str) -> list[tuple[float, float | None]]:
+    "The results in a sentence: with deviation, or in percent."
+    found = [(float(a), float(b)) for a, b in re.findall(r'(\d+\.\d+)\s*±\s*(\d+\.?\d*)', cleaned(text))]
+    return found or [(float(a), None) for a in re.findall(r'(\d+\.\d+)\s*%', text)]
+
+
+def cells() -> dict[tuple[str, str], list]:
+    "(paper, table) -> (row, data, images per class, mean, deviation), as the recipes have them."
+    out: dict = {}
+    for r in RECIPES.values():
+        own = [(r.paper, r.table, r.row, r.published, r.deviation)] if r.published is not None else []
+        for paper, table, row, mean, deviation in [*own, *r.also]:
+            out.setdefault((paper, table), []).append((row, r.data, r.ipc, mean, deviation))
+    return out
 
 
 def test_every_place_has_a_region():
@@ -98,14 +104,62 @@ def test_numbers_are_the_releases(where):
 @pytest.mark.skipif(not PAPERS.is_dir(), reason='the papers are not here')
 @pytest.mark.parametrize('where', REGIONS, ids=lambda w: ' '.join(w))
 def test_numbers_are_the_papers(where):
-    "All that a table says is a row, and all that rows say stands in their table."
+    """All that a table says is a row, and all that rows say stands in their table: in that row and column, for that
+    dataset and as many images."""
     begin, end = REGIONS[where]
     text = (PAPERS/f'{where[0]}.txt').read_text(encoding='utf-8')
     at = text.index(begin)
-    there = Counter(numbers(where[0], text[at:text.index(end, at + len(begin))]))
-    here = Counter(places()[where])
-    there -= NOT_ROWS.get(where, Counter())
+    text = text[at:text.index(end, at + len(begin))]
+    if where in READERS:
+        there, here = Counter(in_place(where, text)), Counter(cells()[where])
+    else:
+        there, here = Counter(numbers(text)), Counter(places()[where])
+        there -= NOT_ROWS.get(where, Counter())
     assert here == there, (here - there, there - here)
+
+
+# what a row is called, and what must then stand in its recipe
+MODELS = {'ResNet-18': 'resnet18', 'ResNet-50': 'resnet50', 'ResNet-101': 'resnet101', 'ResNet': 'resnet18',
+          'ConvNet': 'convnet', 'MLP': 'mlp', 'LeNet': 'lenet', 'AlexNet': 'alexnet', 'VGG': 'vgg11',
+          'EfficientNet-B0': 'efficientnet_b0', 'MobileNet-V2': 'mobilenet_v2', 'MobileNetV2': 'mobilenet_v2',
+          'Swin-V2-Tiny': 'swin_v2_t', 'Swin-Tiny': 'swin_t', 'DeiT-Tiny': 'timm:deit_tiny_patch16_224'}
+LOSSES = {'Ours': 'gift', 'GIFT': 'gift', 'Refine and Loss': 'gift', 'Refine + Loss': 'gift', 'Refine': 'refine_kl',
+          'Loss': 'cosine', 'neither': 'kl', 'KD': 'kd', 'WSLD': 'wsld', 'DKD': 'dkd', 'NKD': 'nkd', 'CE': 'ce',
+          'KL': 'kl', 'MSE': 'mse', 'Soft CE': 'soft_ce', 'KL + CE': 'kl_ce', 'MSE + CE': 'mse_ce',
+          'Soft CE + CE': 'soft_ce_ce', 'MSE + 0.1 GT': 'mse_ce', 'hard': 'ce'}
+METHODS = {'SRe2L': 'sre2l', 'RDED': 'rded', 'DATM': 'datm', 'G-VBSM': 'gvbsm', 'OGM': 'ogm', 'Random': 'random',
+           'Herding': 'herding', 'K-Center': 'k_center', 'Forgetting': 'forgetting', 'DC Baseline': 'dc', 'DC': 'dc',
+           'Ours-M': 'dc_m', 'Ours-MD': 'dc_md', 'Ours-MDO': 'dc_mdo', 'Ours-MDA': 'dc_mda', 'DM': 'dm', 'MTT': 'mtt',
+           'CDA': 'cda', 'DWA': 'dwa', 'LPLD': 'lpld', 'DSA': 'dsa', 'Whole Training Set': 'whole',
+           'Whole Dataset': 'whole', 'Teacher': 'whole'}
+
+
+def called(row: str) -> dict[str, str]:
+    "What the words of a row's name say: method, network, loss, optimiser."
+    method, _, more = row.partition(' + ')
+    words = row.split(', ')
+    loss = next((LOSSES[w] for w in [*words, more.split(', ')[0]] if w in LOSSES), None)
+    said = dict(method=METHODS.get(method.split(', ')[0]), loss=loss)
+    said |= dict(opt=words[-1].lower() if words[-1] in ('SGD', 'Adam', 'AdamW') else None)
+    said |= dict(model=next((MODELS[w] for w in words[::-1] if w in MODELS), None))
+    return {k: v for k, v in said.items() if v}
+
+
+def test_a_row_runs_what_it_is_called():
+    "Method, network, loss and optimiser of a recipe are those that its row is named after, in every table."
+    seen = Counter()
+    for name, r in RECIPES.items():
+        loss = r.evaluate.get('loss', 'ce')
+        runs = dict(method=r.method, model=r.evaluate.get('model', 'convnet3'), opt=r.evaluate.get('opt', 'adamw'),
+                    loss=loss[0] if isinstance(loss, list) else loss)
+        for row in [r.row, *(a[2] for a in r.also)]:
+            for k, v in called(row).items():
+                if r.lacks and not r.evaluate and k != 'method':
+                    continue
+                same = runs[k].startswith(v) if v == 'convnet' else runs[k] == v
+                assert same, (name, row, k, runs[k])
+                seen[k] += 1
+    assert min(seen[k] for k in ('method', 'model', 'loss', 'opt')) > 50, seen
 
 
 def test_names():
@@ -159,6 +213,22 @@ def test_real_runs_are_found():
     for name, digest in names.items():
         r = get_recipe(name)
         assert _folder(r, data, r.settings, 'x').name == f"{name.replace('/', '_')}_{digest}"
+
+
+@pytest.mark.slow
+def test_a_network_of_a_stored_row_is_made_again(tmp_path):
+    "The cheapest row at full strength: its first network, from nothing, is the one whose accuracy is stored."
+    rows = json.loads((ROOT/'bench'/'results'/'reproduced.json').read_text())['rows']
+    row = min((r for r in rows if r['strength'] == 'S'), key=lambda r: cost(get_recipe(r['name'])).hours)
+    try:
+        load_data(row['data'])
+    except FileNotFoundError:
+        pytest.skip(f"{row['data']} is not here")
+    here, there = provenance(), row['made_with']
+    o = reproduce(row['name'], tmp_path, sets=1, networks=1)
+    same = all(here[k] == there[k] for k in ('cpu', 'torch', 'threads', 'gpu'))
+    apart = .005 if same else 1.5                          # another order of sums, a thousand steps long
+    assert abs(o['top1'][0][0] - row['top1'][0][0]) <= apart, (row['name'], o['top1'], row['top1'][0])
 
 
 def toy() -> ImageData:
