@@ -15,6 +15,7 @@ import pytest
 from conftest import ROOT, notebooks
 
 from dd_lit import method
+from dd_lit.sets import wall_words
 
 BOOKS = [ROOT/b for b in notebooks()]
 # Pages that have exercises, at least two each: this list only grows
@@ -67,6 +68,46 @@ def test_exercises(book):
         assert number >= 2, f'{name}: {number} exercises'
     elif number >= 2:
         raise AssertionError(f'{name} has exercises: put it on the list of {__name__}')
+
+
+def behind_exercises(page) -> list: # Headings that follow a page's exercises; page: what `cells` gives
+    text = '\n'.join(s for kind, s, _ in page if kind == 'markdown')
+    return re.findall(r'^## .*$', text.partition('\n## Exercises\n')[2], re.M)
+
+
+@pytest.mark.parametrize('book', BOOKS, ids=lambda p: str(p.relative_to(ROOT/'nbs')))
+def test_exercises_end_the_page(book):
+    "Who has come to the exercises has read the page: on two there were photographs behind them."
+    assert not (bad := behind_exercises(cells(book))), bad
+
+
+def test_what_follows_exercises():
+    text = lambda *s: [('markdown', v, []) for v in s]
+    assert behind_exercises(text('# A', '\n## Exercises\n\n**1.** B', '## C', '### D')) == ['## C']
+    assert behind_exercises(text('# A', '## B')) == behind_exercises(text('# A', '\n## Exercises\n', 'Next: b.')) == []
+
+
+def behind_tests(page) -> list: # Headings that follow "## Tests", but photographs and exercises
+    heads = [h for kind, s, _ in page if kind == 'markdown' for h in re.findall(r'^## (.*)$', s, re.M)]
+    after = heads[heads.index('Tests') + 1:] if 'Tests' in heads else []
+    return [h for h in after if h not in ('On photographs', 'Exercises')]
+
+
+# Pages that still have their tests in between: this list only shrinks
+LATE = {'labels/kd', 'statistics/bn_matching'}
+
+
+@pytest.mark.parametrize('book', BOOKS, ids=lambda p: str(p.relative_to(ROOT/'nbs')))
+def test_results_stand_before_tests(book):
+    "Six pages had screens of tests between a method and what comes out of it."
+    assert bool(bad := behind_tests(cells(book))) == (str(book.relative_to(ROOT/'nbs').with_suffix('')) in LATE), bad
+
+
+def test_what_stands_behind_tests():
+    text = lambda *s: [('markdown', v, []) for v in s]
+    assert behind_tests(text('# A', '## Tests\n\nB', '## What it is worth', '## Exercises')) == ['What it is worth']
+    assert behind_tests(text('# A', '## C', '## Tests', '## Exercises')) == []
+    assert behind_tests(text('## Tests: values', '## D')) == []
 
 
 HEAD, SOLUTION = '#| code-fold: true\n#| code-summary: "Solution"\n', 'assert f() == 1'
@@ -183,6 +224,45 @@ WALL = [('markdown', '## On photographs\n\nTwo.', []), ('code', '#| hide\nimport
 @pytest.mark.parametrize('below, many', [('## Exercises', 0), ('Next: more.', 0), ('', 0), ('Time grows.\n\n## E', 1)])
 def test_what_is_cut_off(below, many):
     assert len(cut_off([*WALL, *([('markdown', below, [])] if below else [])])) == many
+
+
+# --- a wall of photographs says in words what it is worth, and says it of the sets that are there now ---
+
+# Pages whose walls still say it by the numbers underneath alone: this list only shrinks
+MUTE = {'distribution/dm', 'statistics/cda', 'statistics/dwa', 'statistics/lpld'}
+SETS = re.compile(r"'(cifar10/\w+/ipc\d+)'|'(\w+)'")
+
+
+def of_wall(code) -> list: # The sets of a wall: random ones first
+    names = re.search(r'show_wall\(\[(.*)\]', code, re.S)[1]
+    return [a or f'cifar10/{b}/ipc10' for a, b in SETS.findall(names.replace("f'cifar10/{m}/ipc10'", ''))]
+
+
+def unsaid(page, words=wall_words) -> list: # What a page's wall does not say, or not as it is today
+    at = next((i for i, (_, s, _) in enumerate(page) if 'show_wall([' in s), None)
+    if at is None:
+        return []
+    said = ''.join(''.join(o.get('data', {}).get('text/markdown', '')) for _, _, outs in page[at:at + 2] for o in outs)
+    first, *rest = of_wall(page[at][1])
+    return [w for w in (words(first, s) for s in rest) if w not in said]
+
+
+@pytest.mark.parametrize('book', [b for b in BOOKS if '## On photographs' in b.read_text()],
+                         ids=lambda p: str(p.relative_to(ROOT/'nbs')))
+def test_a_wall_says_what_it_is_worth(book):
+    "Five methods teach half of what random images do, and no page said so; ten showed scores of sets since replaced."
+    name = str(book.relative_to(ROOT/'nbs').with_suffix(''))
+    assert bool(bad := unsaid(cells(book))) == (name in MUTE), f'{name}: run it again, or take it off the list: {bad}'
+
+
+def test_what_is_unsaid():
+    wall = 'code', "show_wall(['cifar10/random/ipc10', 'cifar10/dc/ipc10']);", []
+    said = lambda text: ('code', 'Markdown()', [dict(data={'text/markdown': [text]})])
+    words = lambda a, b: f'{b} over {a}'
+    assert unsaid([wall, said('cifar10/dc/ipc10 over cifar10/random/ipc10')], words) == [] == unsaid([said('')], words)
+    assert unsaid([wall, said('cifar10/dm over')], words) == ['cifar10/dc/ipc10 over cifar10/random/ipc10']
+    three = "show_wall([f'cifar10/{m}/ipc10' for m in ('random', 'herding')]);"
+    assert of_wall(three) == ['cifar10/random/ipc10', 'cifar10/herding/ipc10']
 
 
 def made(code) -> set: # Functions and classes that a cell defines
@@ -357,3 +437,27 @@ def test_printed_lines_are_counted():
     stream = dict(output_type='stream', text=['a\n', 'b\n'])
     shown = dict(data={'text/plain': ['(1,\n', ' 2)'], 'text/markdown': ['| a |\n']})
     assert (printed([stream]), printed([shown]), printed([dict(data={'text/plain': ['(1,\n', ' 2)']})])) == (2, 0, 1)
+
+
+# Pages whose bare outputs are somebody else's to mend: this list only shrinks
+BARE = {'statistics/lpld'}
+
+
+def bare(outputs) -> list: # Dicts, lists and tensors, as Python writes them
+    rich = {'text/markdown', 'text/html', 'image/png'}
+    plain = lambda o: '' if rich & set(o.get('data', {})) else ''.join(o.get('data', {}).get('text/plain', ''))
+    texts = [''.join(o.get('text', '')) or plain(o) for o in outputs]
+    return [s[:60] for s in texts if re.match(r"[\[{]|tensor\(", s)]
+
+
+@pytest.mark.parametrize('name', EXERCISES)
+def test_a_page_of_theory_prints_no_bare_numbers(name):
+    "A dict of numbers says neither what they are nor how many digits count: a table or a sentence does."
+    bad = [b for _, _, outputs in cells(ROOT/'nbs'/f'{name}.ipynb') for b in bare(outputs)]
+    assert bool(bad) == (name in BARE), bad
+
+
+def test_what_is_bare():
+    text = lambda s: [dict(data={'text/plain': [s]})]
+    assert [len(bare(text(s))) for s in ("{'a': 1}", '[1, 2]', 'tensor([1.])', "'a sentence'", '3')] == [1, 1, 1, 0, 0]
+    assert bare([dict(text=['{1: 2}\n'])]) and not bare([dict(data={'text/plain': ['{}'], 'text/markdown': ['| |']})])
