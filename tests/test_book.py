@@ -93,14 +93,10 @@ def behind_tests(page) -> list: # Headings that follow "## Tests", but photograp
     return [h for h in after if h not in ('On photographs', 'Exercises')]
 
 
-# Pages that still have their tests in between: this list only shrinks
-LATE = {'labels/kd', 'statistics/bn_matching'}
-
-
 @pytest.mark.parametrize('book', BOOKS, ids=lambda p: str(p.relative_to(ROOT/'nbs')))
 def test_results_stand_before_tests(book):
     "Six pages had screens of tests between a method and what comes out of it."
-    assert bool(bad := behind_tests(cells(book))) == (str(book.relative_to(ROOT/'nbs').with_suffix('')) in LATE), bad
+    assert not (bad := behind_tests(cells(book))), bad
 
 
 def test_what_stands_behind_tests():
