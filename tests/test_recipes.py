@@ -337,3 +337,15 @@ def test_a_damaged_network_is_named(tmp_path, monkeypatch, text):
     file.write_text(text)
     with pytest.raises(ValueError, match='network0.json.* is damaged'):
         reproduce(r, tmp_path/'a')
+
+
+@pytest.mark.parametrize(('words', 'then'), [
+    (['reproduce', 'mnist/random/ipc1'], 'goes on: sets and networks that are done stay'),
+    (['list'], 'starts anew, but keeps sets that are done')])
+def test_an_interrupted_command_says_what_it_will_do(call, monkeypatch, words, then):
+    "A row goes on where it was stopped, network by network."
+    def stopped(*a, **kw):
+        raise KeyboardInterrupt
+    monkeypatch.setattr('dd_lit.cli.carry_out', stopped)
+    p = call(*words, check=130)
+    assert p.stderr.strip() == f'dd_lit {words[0]}: interrupted; the same command {then}'
