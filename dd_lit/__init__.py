@@ -6,6 +6,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+__all__ = ['DistilledSet', 'ImageData', 'Method', 'Scores', 'compare', 'create_model', 'distill', 'evaluate',
+           'list_data', 'list_methods', 'list_models', 'load_data', 'register', 'relabel']
 
 _HOME = {
     'data': ('ImageData', 'list_data', 'load_data'),
@@ -45,4 +47,4 @@ def __getattr__(name: str):
 
 
 def __dir__():
-    return sorted([*globals(), *_NAMES])
+    return sorted({*globals(), *_NAMES})

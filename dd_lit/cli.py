@@ -21,7 +21,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import Field, field, fields
 from importlib.metadata import entry_points
 from itertools import takewhile
@@ -123,9 +123,15 @@ def choices(
         out.append((name, own) if own else t)
     return out
 
+def _own_flag(k: str, whose: str) -> ValueError:
+    "The error for what stood behind --set, and is no setting but a flag."
+    flag = f"--{k.replace('_', '-')}"
+    return ValueError(f"{k}: it has a flag of its own, {flag}; --set is for settings of {whose}")
+
 def for_training(
     pairs: list[str] | None, # NAME=VALUE of `--set`
     models: list,            # The networks: names, or (name, settings)
+    flags: Sequence[str] = (), # What the command has flags for
 ) -> dict[str, Any]:         # Settings of `Training`, and `model_kw`
     """Tell settings of the training from those of the networks. ValueError for what is neither the
     training's nor known to every network."""
@@ -137,8 +143,11 @@ def for_training(
     model_kw = {k: v for k, v in given.items() if k not in own}
     for model in models:
         name = named(model)[0]
+        known = model_settings(name)
         for k in model_kw:
-            near = difflib.get_close_matches(k, [*own, *model_settings(name)], 1)
+            if known and k in flags and k not in known:
+                raise _own_flag(k, 'the training and of networks')
+            near = difflib.get_close_matches(k, [*own, *known], 1)
             if near and near[0] in own:               # mistyped, and meant for the training
                 raise unknown(k, own, 'training')
         model_settings(name, **model_kw)
@@ -242,7 +251,11 @@ class Distill(OnData):
         cfg = self.recipe_settings() | read_pairs(self.set)
         if self.iters is not None:
             cfg['iters'] = self.iters
-        parse(get_method(self.method).settings, cfg, self.method)
+        known = get_method(self.method).settings
+        for k in cfg:
+            if k in names_of(self) and k not in names_of(known):
+                raise _own_flag(k, self.method)
+        parse(known, cfg, self.method)
         d = self.load()
         name = safe_name(f'{d.name}_{self.method}_ipc{self.ipc}_seed{self.seed}', 120)
         out = Path(self.out) if self.out else Path('runs')/name
@@ -405,7 +418,7 @@ class Evaluate(OnSets):
         model, loss = choices([self.model], '--model'), choices([self.loss], '--loss')
         opt = choices([self.opt], '--opt') if self.opt else None
         grid = dict(model=model, loss=loss, opt=opt, label_kw=read_pairs(self.labels, '--labels'))
-        return grid, for_training(self.set, model)
+        return grid, for_training(self.set, model, names_of(self))
 
     def tell(self, ds: 'DistilledSet', data: 'ImageData', row: 'Row') -> None:
         "Print the score and keep it."
@@ -473,7 +486,7 @@ class Compare(OnSets):
         losses, opts = choices(self.loss, '--loss') or ['ce'], choices(self.opt, '--opt') or None
         labels = read_pairs(self.labels, '--labels')
         grid = dict(model=models, loss=losses, opt=opts, label_kw=labels)
-        return grid, for_training(self.set, models)
+        return grid, for_training(self.set, models, names_of(self))
 
 # %% ../nbs/15_cli.ipynb #28bb1414
 class Show(Command):

@@ -49,7 +49,7 @@ from .method import get_method, list_methods, plain
 from .models import as_network, model_settings, network_key
 from .parallel import first
 from .sets import DistilledSet, is_set, one_line, safe_name
-from .settings import Settings, explained, parse, setting, sort_out, unknown
+from .settings import Settings, check_function, explained, parse, setting, sort_out, unknown
 from .teachers import as_teachers, by_label
 from .train import Training, settled
 
@@ -175,6 +175,8 @@ def cells(
         model_settings(c.model[0], **c.model[1])
         if isinstance(c.loss[0], str):
             get_loss(c.loss[0], **c.loss[1])
+        else:
+            check_function(c.loss[0], 'loss', 'student', 'teacher', 'hard')
         named_opt = {} if c.opt[0] == '' else dict(opt=c.opt[0])
         sort_out(named_opt | c.opt[1], Training, of=f'optimiser {c.opt[2]!r}')
     return out

@@ -31,7 +31,6 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from PIL import ExifTags, Image, ImageCms, ImageColor, ImageFile, UnidentifiedImageError
-from sklearn.datasets import load_digits
 from torch import Tensor
 
 from .core import (
@@ -45,12 +44,12 @@ from .core import (
     show_images,
 )
 from .ondisk import Images, OnDisk, free_memory, remembered, taken
-from .settings import Settings, merge, parse, setting
+from .settings import Settings, as_python, merge, parse, setting
 
 # %% ../nbs/02_data.ipynb #6d404562
 Norm = tuple[tuple[float, ...], tuple[float, ...]]    # (means, standard deviations), per channel
 
-@dataclass(init=False, repr=False)
+@dataclass(init=False, repr=False, eq=False)
 class ImageData:
     """A labelled image dataset: bytes in memory, or on disk if they are too many, and normalised
     floats on use."""
@@ -88,6 +87,8 @@ class ImageData:
                              f"({self.classes[empty[0]]!r})")
         norm = _norm_of(self.train_x) if norm is None else norm
         self.norm, self.name = check_norm(norm, self.in_chans), name
+        if not isinstance(name, str):
+            raise ValueError(f"name: expected a text, got {name!r}")
 
     @property
     def num_classes(self) -> int:
@@ -283,17 +284,18 @@ def check_ipc(
     ipc: int,        # Images per class
     data: ImageData, # Where they would come from
     selecting: bool = True, # Must every class have that many real images?
-) -> int:            # `ipc`
+) -> int:            # `ipc`, as Python's own number
     "Check images per class at the door: ValueError if there cannot be so many."
-    if isinstance(ipc, bool) or not isinstance(ipc, int):
+    own = as_python(ipc)
+    if isinstance(own, bool) or not isinstance(own, int):
         raise ValueError(f"ipc: expected a whole number of images per class, got {ipc!r}")
-    if ipc < 1:
+    if own < 1:
         raise ValueError(f"ipc: expected at least 1 image per class, got {ipc}")
-    n, c = data.counts().min(0)
-    if selecting and ipc > n:
-        raise ValueError(f"ipc: expected at most {int(n)}, the size of the smallest class "
-                         f"({data.classes[int(c)]!r}), got {ipc}")
-    return ipc
+    n, c = (int(v) for v in data.counts().min(0))
+    if selecting and own > n:
+        raise ValueError(f"ipc: expected at most {n}, the size of the smallest class "
+                         f"({data.classes[c]!r}), got {ipc}")
+    return own
 
 # %% ../nbs/02_data.ipynb #fd1ef1c0
 class Reading(Settings):
@@ -375,6 +377,9 @@ def _split(y, fraction, seed):
     return torch.cat(train), torch.cat(test)
 
 def _digits(size: int | None) -> ImageData:
+    # here, for it takes a second that nobody else needs to wait
+    from sklearn.datasets import load_digits
+
     d: Any = load_digits()
     x = torch.from_numpy(np.rint(d.images*255/16).astype(np.uint8))[:, None]   # 0..16 -> 0..255
     y = torch.from_numpy(d.target).long()
@@ -1185,7 +1190,9 @@ def _parquet(path: Path, how: Reading, name: str, norm: Norm | None = None) -> I
 
 # %% ../nbs/02_data.ipynb #139734cd
 def _is_dataset(o: Any) -> bool:
-    "Something with rows: torch's kind, or the kind that has column names."
+    "Something with rows: torch's kind, the kind that has column names, or a list of them."
+    if isinstance(o, list):
+        return bool(o) and isinstance(o[0], (tuple, list, dict))
     ours = isinstance(o, torch.utils.data.Dataset) or hasattr(o, 'column_names')
     return ours and not isinstance(o, dict) and hasattr(o, '__getitem__')
 
@@ -1277,8 +1284,9 @@ def _from_dataset(data: Any, how: Reading) -> ImageData:
     if isinstance(data, dict) and data and all(map(_is_dataset, data.values())):
         return _from_splits(data, how)
     if not _is_dataset(data):
-        raise ValueError("name: expected a dataset's name, a path, an ImageData, a dataset of "
-                         f"(image, label) or a dict of them, got {type(data).__name__}")
+        raise ValueError("name: expected a dataset's name, a path, an ImageData, a dataset or a "
+                         f"list of (image, label), or a dict of them, got {type(data).__name__}"
+                         "; of arrays, ImageData(train_x, train_y, test_x, test_y) is one")
     return _from_splits(dict(train=data), how)
 
 # %% ../nbs/02_data.ipynb #724731e6

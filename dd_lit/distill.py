@@ -40,6 +40,7 @@ from .core import (
     rng,
     say,
     seed_of,
+    sole_writer,
 )
 from .data import ImageData, fingerprint, load_data
 from .evaluate import train_and_test
@@ -47,6 +48,7 @@ from .method import Method, get_method
 from .ondisk import taken
 from .parallel import first, wait
 from .sets import DistilledSet, one_line
+from .settings import check_function
 
 # %% ../nbs/11_distill.ipynb #6cc369a7
 def _differs(a, b, path='') -> str | None:
@@ -372,18 +374,23 @@ def run(
 ) -> DistilledSet:
     """Run all steps with a progress bar, checkpoints and a record; the same call resumes after an
     interruption, and with another number of iterations, not fewer than are done, goes on if the
-    method can. ValueError if `out` cannot be written to or holds another run, and when the loss is
-    no longer finite."""
+    method can. ValueError if `out` cannot be written to, holds another run or is just written to by
+    one, and when the loss is no longer finite."""
     place = maybe_path(out, 'out')
-    folder = _Folder(method, method.identity(), place)
+    if not isinstance(checkpoint_seconds, (int, float)) or not checkpoint_seconds >= 0:
+        raise ValueError("checkpoint_seconds: expected a number, at least 0, "
+                         f"got {checkpoint_seconds!r}")
+    folder, alone = _Folder(method, method.identity(), place), nullcontext()
     if folder.out:
         check_writable(folder.out)
+        alone = sole_writer(folder.out, repr(folder.who)) if first() else alone
     try:
-        done = folder.look(resume)
-        if done is not None:
-            return done
-        with UnderWay(f'{method.name} ipc {method.ipc}') as now:
-            return _all(method, folder, checkpoint_seconds, on_step, watch, now)
+        with alone:
+            done = folder.look(resume)
+            if done is not None:
+                return done
+            with UnderWay(f'{method.name} ipc {method.ipc}') as now:
+                return _all(method, folder, checkpoint_seconds, on_step, watch, now)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(folder.told(resume)) from None
     finally:
@@ -525,7 +532,7 @@ def _at_least_one(every: Any) -> int:
 # %% ../nbs/11_distill.ipynb #a046a7fd
 class _Board:
     "Write the numbers of each record for TensorBoard."
-    def __init__(self, folder: str | Path):
+    def __init__(self, folder: Path):
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
@@ -585,6 +592,8 @@ def distill(
     `hold_out` does not say another share (0: none): the method does not see them."""
     out = maybe_path(out, 'out')
     maybe_path(tensorboard, 'tensorboard')
+    if callback is not None:
+        check_function(callback, 'callback', 'seen')
     cls, board = get_method(method), _Board(tensorboard) if tensorboard else None
     told: list[Callable[[Method], None]] = [board] if board else []
     watched = validate_every is not None
@@ -598,7 +607,7 @@ def distill(
         if not share:
             raise ValueError("hold_out: expected more than 0 for validate_every, got 0")
         told.insert(0, partial(_validated, every=_at_least_one(validate_every), held=held))
-    if callback:
+    if callback is not None:
         told.append(partial(_called, callback=callback))
     with closing(board) if board else nullcontext():
         return run(made, out, resume, checkpoint_seconds, watch=_all_of(told))

@@ -287,7 +287,8 @@ class Evaluation(Settings):
     repeats: int = setting(5, 'networks', low=1)
     protocol: str = setting('dc', 'how they are trained, see `PROTOCOLS`', among=PROTOCOLS)
     loss: str | Callable = setting(
-        'ce', 'or a function (student_logits, teacher_logits, hard)', among=LOSSES)
+        'ce', 'or a function (student_logits, teacher_logits, hard)', among=LOSSES,
+        takes=('student', 'teacher', 'hard'))
     seed: int = setting(0, 'network r has weights and order from (seed, r)')
     hard: bool | str = setting(
         True, 'if the loss is soft: also train on hard labels (twice the time), for HLR; '

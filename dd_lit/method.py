@@ -20,7 +20,14 @@ from typing import Any, TypeVar
 
 import torch
 
-from .core import counted, default_device, function_text, provenance, rng, short_digest
+from .core import (
+    check_seed,
+    counted,
+    default_device,
+    function_text,
+    provenance,
+    short_digest,
+)
 from .data import ImageData, check_ipc, fingerprint, load_data
 from .evaluate import matched
 from .models import as_network, network_digest, network_key
@@ -91,8 +98,7 @@ class Method:
         self.data, self.device = load_data(data), default_device(device)
         if self.one_class and self.data.num_classes < 2:
             raise ValueError(f"data: expected two classes or more, got 1, {self.one_class}")
-        self.ipc, self.seed = check_ipc(ipc, self.data, selecting=False), seed
-        rng(seed)          # complains about a seed that is no int
+        self.ipc, self.seed = check_ipc(ipc, self.data, selecting=False), check_seed(seed)
         self.cfg: Any = parse(self.settings, settings, self.name or type(self).__name__)
         self.k, self.seconds, self.history = 0, 0., []   # steps done, their time, a record of each
         self.peak_bytes = 0                              # rise of memory
@@ -179,7 +185,7 @@ class StartSettings(MethodSettings):
         init = getattr(self, 'init', None)
         about = [f.metadata for f in fields(self) if f.name == 'init']      # type: ignore[arg-type]
         names = [n for m in about for n in m.get('among') or ()]
-        if isinstance(init, str) and init not in names:
+        if isinstance(init, str) and init and init not in names:
             there = Path(init).expanduser()
             if there.is_dir() or is_set(there):
                 object.__setattr__(self, 'init', there)
@@ -291,6 +297,8 @@ def get_method(
     name: str, # A name from `list_methods()`
 ) -> type[Method]:
     "The class of a method."
+    if not isinstance(name, str):
+        raise ValueError(f"method: expected a name, got {name!r}; list_methods() has them")
     if name not in _METHODS and name in _HOME:
         importlib.import_module(_HOME[name])
     if name not in _METHODS and name in _plugins():

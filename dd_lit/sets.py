@@ -296,9 +296,9 @@ _MEANING = ('norm', 'classes', 'patches', 'soft_kind')
 
 def _path(path: Any) -> Path:
     "Where a set is; whatever else came is named, an `ImageData` for one."
-    if not isinstance(path, (str, os.PathLike)):
-        raise ValueError("path: expected the folder or file of a distilled set, "
-                         f"got {type(path).__name__}")
+    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+        got = repr(path) if path == '' else type(path).__name__
+        raise ValueError(f"path: expected the folder or file of a distilled set, got {got}")
     return Path(path)
 
 def stored_sets() -> list[str]:
@@ -312,6 +312,8 @@ def _stored() -> Path:
 
 def is_set(path: str | Path) -> bool:
     "Does this name a set: a folder with one, a packed file, or a set of the package?"
+    if isinstance(path, str) and not path:
+        return False
     p = as_path(path, 'path')
     packed = p.suffix == '.safetensors' and p.is_file()
     return (p/'meta.json').is_file() or packed or not p.exists() and p.as_posix() in stored_sets()
@@ -507,7 +509,7 @@ def set_to_folder(
                          f"{str(path)!r} has something in it")
     pictures, names, count = _encoded(ds), _folder_names(ds.classes), [0]*ds.num_classes
     for p, c in zip(pictures, ds.labels.tolist(), strict=True):
-        atomic_write(path/names[c]/f'{count[c]:04d}.png', p)
+        atomic_write(path/names[c]/f'{count[c]:04d}.png', p, flush=False)
         count[c] += 1
     about = dict(classes=ds.classes, folders=names, norm=ds.norm)
     atomic_write(path/'classes.json', json.dumps(about, indent=1))

@@ -146,7 +146,8 @@ def cached(
     test: Callable[[nn.Module], float] | None = None, # ... if the file's is another, this measures
 ) -> tuple[nn.Module, float]:              # The model, its accuracy
     """Train a network, or fetch its weights if this very training has been done before. Another
-    `what`, another file; a damaged file is announced and made again."""
+    `what`, another file; a damaged file is announced and made again. A disk that is full at the end
+    is a warning: the network is there."""
     path, what = cache_file(model, what, stem, cache), what | dict(start=weights_digest(model))
     about = _kept(path, model)
     if about is not None:
@@ -157,7 +158,10 @@ def cached(
     acc = train(model)
     weights = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
     meta = dict(test_accuracy=repr(acc), tested=str(tested), what=json.dumps(what))
-    atomic_write(path, safetensors.torch.save(weights, metadata=meta))
+    try:
+        atomic_write(path, safetensors.torch.save(weights, metadata=meta))
+    except OSError as e:                      # what was trained is there, and taken
+        warnings.warn(f"cache: {str(path)!r} is not kept ({e.strerror or e})", stacklevel=2)
     return model, acc
 
 # %% ../nbs/09_teachers.ipynb #nearchan1

@@ -31,7 +31,7 @@ from .labels.losses import HARD_LOSSES, get_loss
 from .models import device_of, predict
 from .ondisk import Images
 from .orthogonal.muon import muon
-from .settings import Settings, parse, setting
+from .settings import Settings, check_function, parse, setting
 
 # %% ../nbs/07_train.ipynb #bb446662
 def accuracy(
@@ -66,7 +66,11 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     "An optimiser by name; ValueError for another, and for 'muon' without `model`."
     if callable(opt):
-        return opt(params)
+        made = opt(params)
+        if not hasattr(made, 'param_groups'):
+            raise ValueError(f"opt: expected a function that makes an optimiser of the parameters, "
+                             f"it made {type(made).__name__}")
+        return made
     if opt == 'sgd':
         return torch.optim.SGD(params, lr, momentum=momentum, weight_decay=weight_decay)
     if opt == 'adam':
@@ -102,7 +106,7 @@ def lr_factor(
 class Training(Settings):
     "How a network is trained."
     opt: str | Callable = setting('sgd', 'sgd, adam, adamw, muon, or a function of the parameters',
-                                  among=OPTIMIZERS)
+                                  among=OPTIMIZERS, takes=('parameters',))
     lr: float = setting(.01, 'learning rate', low=0)
     momentum: float = setting(.9, 'of sgd', low=0, below=1)
     weight_decay: float = setting(5e-4, 'as the optimiser understands it', low=0)
@@ -110,7 +114,8 @@ class Training(Settings):
     batch_size: int = setting(256, 'images a step', low=1)
     schedule: str = setting('step', 'of the learning rate, see `lr_factor`', among=SCHEDULES)
     augment: str | Callable | None = setting(
-        None, 'a name for `make_augment`, or a function (batch, generator) -> batch')
+        None, 'a name for `make_augment`, or a function (batch, generator) -> batch',
+        takes=('batch', 'generator'))
     precision: str = setting('float32', 'or bfloat16, or auto: bfloat16 where there are units',
                              among=PRECISIONS)
 
@@ -151,8 +156,27 @@ def _batches(x, y, soft, batch_size, normalize, augment, gen: Generator) -> _Bat
     for i in torch.randperm(len(x), generator=gen).split(batch_size):
         i = i.to(x.device)
         xb = x[i] if normalize is None else normalize(x[i])
-        xb = xb if augment is None else augment(xb, gen)
+        xb = xb if augment is None else _augmented(augment, xb, gen)
         yield xb, None if soft is None else soft[i], y[i]
+
+def _augmented(augment, x: Tensor, gen: Generator) -> Tensor:
+    "A batch as somebody's function changes it; ValueError if that makes no batch of it."
+    y = augment(x, gen)
+    if not isinstance(y, Tensor) or y.ndim != 4 or len(y) != len(x):
+        got = list(y.shape) if isinstance(y, Tensor) else type(y).__name__
+        raise ValueError(f"augment: expected a function that makes images {list(x.shape)} of "
+                         f"images {list(x.shape)}, it made {got}")
+    return y
+
+def _check_loss(l: Any) -> None:
+    "ValueError for what somebody's function gave and nobody can follow downhill."
+    if not isinstance(l, Tensor) or l.numel() != 1:
+        got = list(l.shape) if isinstance(l, Tensor) else type(l).__name__
+        raise ValueError(f"loss: expected a function that makes one number of a batch, a tensor, "
+                         f"it made {got}")
+    if not l.requires_grad:
+        raise ValueError("loss: expected a function that the student's answer goes through, its "
+                         "number has no gradient")
 
 def _epoch(model, batches: _Batches, loss, optim, precision='float32') -> float:
     "Train on the batches; returns the sum of the losses of all images."
@@ -161,6 +185,7 @@ def _epoch(model, batches: _Batches, loss, optim, precision='float32') -> float:
         with autocast(precision, xb.device):
             out = model(xb)
         l = loss(out.to(xb.dtype), tb, yb)
+        _check_loss(l)
         optim.zero_grad()
         l.backward()
         optim.step()
@@ -193,11 +218,16 @@ def fit(
     """Train `model` on images `x` and labels `y`. ValueError for labels that do not fit images and
     loss, for settings that do not exist, and when the loss is no longer finite."""
     t = parse(Training, training, 'training')
+    if callable(loss):
+        check_function(loss, 'loss', 'student', 'teacher', 'hard')
     lossf = loss if callable(loss) else get_loss(loss)
     aug, device = make_augment(t.augment), device_of(model)
     x, y = x.to(device), y.to(device)
     soft = _labels_for(x, y, soft, soft_kind, loss, aug, t.epochs)
     params = [p for p in model.parameters() if p.requires_grad]
+    if not params:
+        raise ValueError(f"model: expected weights to train, {type(model).__name__} has none that "
+                         "want a gradient")
     optim = make_optimizer(params, t.opt, t.lr, t.momentum, t.weight_decay, model)
     gen, history, epochs = rng(seed, 'fit'), [], _scheduled(optim, t)
     model.train()

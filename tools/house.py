@@ -43,7 +43,7 @@ FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}
 # What is not there in every installation, or slow to import and rarely wanted: may be imported in a function
 # (huggingface_hub comes with timm; resource is not there on Windows; torch.utils.tensorboard needs tensorboard)
 OPTIONAL = {'timm', 'pyarrow', 'accelerate', 'datasets', 'tensorboard', 'matplotlib', 'IPython', 'huggingface_hub',
-            'resource'}
+            'resource', 'sklearn'}
 # Where else a function may import: file -> functions (None: all of them), and why
 LAZY = {
     '__init__.py': ({'__getattr__'}, 'the public names are loaded on first use'),

@@ -75,7 +75,12 @@ class FeatureNet(nn.Module):
         if not self.same:
             x = (x - self.net_mean)/self.net_std
         with borrowed(self.net):
-            return self.net(x).flatten(1)
+            z = self.net(x)
+        if not isinstance(z, Tensor) or z.ndim < 2:
+            got = list(z.shape) if isinstance(z, Tensor) else type(z).__name__
+            raise ValueError(f"net: {self.name} answers {got} for {len(x)} images, expected "
+                             "features [N,D]")
+        return z.flatten(1)
 
 # %% ../../nbs/flow/features.ipynb #28bf8256
 @torch.no_grad()

@@ -335,6 +335,11 @@ class SoftLabels(LabelSource):
         self.path, self.digests = maybe_path(path, 'path'), digests
         self._now: tuple[int | None, dict] = (None, {})
 
+    def __repr__(self):
+        where = '' if self.path is None else f' in {str(self.path)!r}'
+        many = f"{self.epochs} epochs of {self.settings['n']} images"
+        return f'SoftLabels({many}, {self.num_classes} classes{where})'
+
     @classmethod
     def load(cls, path: str | Path) -> 'SoftLabels':
         """Open a folder written by `relabel`; chunks are read, and checked, when training needs
