@@ -605,7 +605,7 @@ def save_figure(
 def _floats(v, name):
     try:
         v = tuple(float(o) for o in v)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):   # RuntimeError: torch, of a tensor without data
         raise ValueError(f"{name}: expected one number per channel, got {v!r}") from None
     if not all(math.isfinite(o) for o in v):
         raise ValueError(f"{name}: expected finite numbers, got {v}")

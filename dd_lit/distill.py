@@ -591,10 +591,10 @@ def distill(
     `tensorboard` without the package. `validate_every` holds out a tenth of the training images, if
     `hold_out` does not say another share (0: none): the method does not see them."""
     out = maybe_path(out, 'out')
-    maybe_path(tensorboard, 'tensorboard')
+    written = maybe_path(tensorboard, 'tensorboard')
     if callback is not None:
         check_function(callback, 'callback', 'seen')
-    cls, board = get_method(method), _Board(tensorboard) if tensorboard else None
+    cls, board = get_method(method), _Board(written) if written else None
     told: list[Callable[[Method], None]] = [board] if board else []
     watched = validate_every is not None
     share = _share(hold_out) if hold_out is not None else .1 if watched else 0.

@@ -678,7 +678,7 @@ def wall_words(
         parts[1:] = [p.removeprefix(f'{more[0]} ') for p in parts[1:]]
     names = [one_line(s.meta.get('method', '?'), 40) for s in (a, b)]
     told = ' and '.join(parts)
-    return f"The {len(b)} images of {names[1]} teach {told} than those of {names[0]}."
+    return f"The {counted(len(b), 'image')} of {names[1]} teach {told} than those of {names[0]}."
 
 # %% ../nbs/03_sets.ipynb #89254a98
 # names under which people keep what a set is made of

@@ -78,8 +78,8 @@ class FeatureNet(nn.Module):
             z = self.net(x)
         if not isinstance(z, Tensor) or z.ndim < 2:
             got = list(z.shape) if isinstance(z, Tensor) else type(z).__name__
-            raise ValueError(f"net: {self.name} answers {got} for {len(x)} images, expected "
-                             "features [N,D]")
+            raise ValueError(f"net: {self.name} answers {got} for {counted(len(x), 'image')}, "
+                             "expected features [N,D]")
         return z.flatten(1)
 
 # %% ../../nbs/flow/features.ipynb #28bf8256

@@ -36,6 +36,7 @@ from ..core import (
     autocast,
     check_soft,
     chosen_precision,
+    counted,
     digest,
     in_full,
     local_seed,
@@ -337,8 +338,8 @@ class SoftLabels(LabelSource):
 
     def __repr__(self):
         where = '' if self.path is None else f' in {str(self.path)!r}'
-        many = f"{self.epochs} epochs of {self.settings['n']} images"
-        return f'SoftLabels({many}, {self.num_classes} classes{where})'
+        many = f"{counted(self.epochs, 'epoch')} of {counted(self.settings['n'], 'image')}"
+        return f"SoftLabels({many}, {counted(self.num_classes, 'class')}{where})"
 
     @classmethod
     def load(cls, path: str | Path) -> 'SoftLabels':
