@@ -224,8 +224,6 @@ def test_what_is_cut_off(below, many):
 
 # --- a wall of photographs says in words what it is worth, and says it of the sets that are there now ---
 
-# Pages whose walls still say it by the numbers underneath alone: this list only shrinks
-MUTE = {'distribution/dm', 'statistics/cda', 'statistics/dwa', 'statistics/lpld'}
 SETS = re.compile(r"'(cifar10/\w+/ipc\d+)'|'(\w+)'")
 
 
@@ -247,8 +245,7 @@ def unsaid(page, words=wall_words) -> list: # What a page's wall does not say, o
                          ids=lambda p: str(p.relative_to(ROOT/'nbs')))
 def test_a_wall_says_what_it_is_worth(book):
     "Five methods teach half of what random images do, and no page said so; ten showed scores of sets since replaced."
-    name = str(book.relative_to(ROOT/'nbs').with_suffix(''))
-    assert bool(bad := unsaid(cells(book))) == (name in MUTE), f'{name}: run it again, or take it off the list: {bad}'
+    assert not (bad := unsaid(cells(book))), f'{book.name}: run it again: {bad}'
 
 
 def test_what_is_unsaid():
