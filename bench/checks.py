@@ -192,12 +192,18 @@ def dropping_is_cheaper(results: dict) -> list[Finding]:
     return [Finding('digits', text, yes_or_no(b['ratio'] < a['ratio']))]
 
 
+OF_OGM = dict(orthogonal_share=lambda s: (s['pseudo'] - s['pseudo, no SVD'])/s['pseudo'],
+              true_over_pseudo=lambda s: s['true']/s['pseudo'])
+
+
 def ogm_cost(key: str, good: Callable[[float], bool]) -> Check:
-    "One number of `ogm_cost.json`, in each place it was measured; a median needs three timings."
+    "One number of `ogm_cost.json` in each place: decided if three rounds or more were timed, and all of them agree."
     def word(r):
         if r.get('outdated'):
             return 'out of date'
-        return yes_or_no(good(r[key])) if r['reps'] >= 3 else 'undecided'
+        each = r.get('each', {})
+        said = {good(OF_OGM[key]({k: v[i] for k, v in each.items()})) for i in range(r['reps'])} if each else set()
+        return yes_or_no(said.pop()) if r['reps'] >= 3 and len(said) == 1 else 'undecided'
     def check(results):
         rows = results.get('ogm_cost', {}).get('rows', [])
         return [Finding(r['place'], f"{r['text'][key]}; {r['reps']} timings", word(r)) for r in rows]

@@ -77,7 +77,8 @@ def place_name(p: dict) -> str:
 def measured(place: dict, reps: int) -> dict:
     "A row of the result file."
     steps = Steps(**place).variants()
-    s = medians(in_turn(steps, reps, clock=time.process_time))
+    each = in_turn(steps, reps, clock=time.process_time)
+    s = medians(each)
     mb = {n: saved_bytes(f)/2**20 for n, f in steps.items()}
     share = (s['pseudo'] - s['pseudo, no SVD'])/s['pseudo']
     ratio, bare = s['true']/s['pseudo'], s['true, no SVD']/s['pseudo, no SVD']
@@ -85,7 +86,7 @@ def measured(place: dict, reps: int) -> dict:
     slower = f'{ratio:.2f}x the time, {memory:.2f}x the memory ({bare:.2f}x without orthogonalising)'
     text = dict(orthogonal_share=f'{100*share:.0f} % of a step', true_over_pseudo=slower)
     print(place_name(place), {n: round(v, 3) for n, v in s.items()}, text, flush=True)
-    return dict(place=place_name(place), reps=reps, made_with=provenance(), seconds=s, saved_mb=mb,
+    return dict(place=place_name(place), reps=reps, made_with=provenance(), seconds=s, each=each, saved_mb=mb,
                 orthogonal_share=share, true_over_pseudo=ratio, true_over_pseudo_no_svd=bare, text=text, **place)
 
 

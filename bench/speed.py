@@ -4,16 +4,16 @@
     ... python bench/speed.py --jobs 'a student' squeezing      # these again; the file's other jobs stay
     python bench/speed.py --data digits --small --reps 1 --out /tmp/x.json
 
-Ours runs in one process, the reference in another, ours without `kept_memory` in a third, each with one thread (how
-large tensors happen to lie differs from process to process: without kept memory DC's step takes up to a quarter
-longer in one than in another); in every round all are asked in turn, so that a drift of the machine hits all alike.
-Ratios are of processor time (`time.process_time`, what the system does for the process included), since other work
-may share the core; wall time is stored beside it. A ratio is that of one round; its median and its extremes are
-stored, and every single time. `result` shows that the same is computed: the loss or accuracy at the end (of DC's step
-the relative error of the gradient in the images is stored, too). Of DC's step one class of ten is measured: a step
-takes its classes one after another, each with as many images. `gflop` is what a job computes; beside the time that a
-product of matrices takes for as much it says how far from the processor's limit we are. Squeezing is compared with
-the field's usual loop; relabelling has no loop to be compared with.
+Ours runs in one process, the reference in another, ours without `kept_memory` in a third, each with one thread (where
+large tensors happen to lie differs from process to process, and so does what kept memory gains); in every round all
+are asked in turn, so that a drift of the machine hits all alike. Ratios are of processor time (`time.process_time`,
+what the system does for the process included), since other work may share the core; wall time is stored beside it. A
+ratio is that of one round; its median and its extremes are stored, and every single time. `result` shows that the
+same is computed: the loss or accuracy at the end (of DC's step the relative error of the gradient in the images is
+stored, too). Of DC's step one class of ten is measured: a step takes its classes one after another, each with as many
+images. `gflop` is what a job computes; beside the time that a product of matrices takes for as much it says how far
+from the processor's limit we are. Squeezing is compared with the field's usual loop; relabelling has no loop to be
+compared with.
 """
 import argparse
 import inspect

@@ -292,8 +292,7 @@ def commands(o) -> set[str]:
     return own.union(*map(commands, below))
 
 
-LATER = ()              # files that are being measured again
-STORED = sorted({c for f in (ROOT/'bench'/'results').glob('*.json') if f.stem not in LATER
+STORED = sorted({c for f in (ROOT/'bench'/'results').glob('*.json')
                  for c in commands(json.loads(f.read_text()))})
 
 
