@@ -19,7 +19,7 @@ from dd_lit.reproduce import NEUTRAL, get_recipe, load_recipes
 sys.path.insert(0, str(ROOT/'bench'))
 import flow_cost
 import label_cost
-from checks import Finding, by_recipe
+from checks import Finding, by_recipe, ogm_cost
 from claims import BECAUSE, CLAIMS, Claim
 from ledger import TOGETHER, contradictory, decided, ledger
 from ledger_page import ledger_html
@@ -75,6 +75,19 @@ def test_adaptive_schedule_saves_updates():
 
 def made_up(name, top1, strength='S', **more):
     return dict(name=name, method=name.split('/')[1], top1=top1, strength=strength) | more
+
+
+@pytest.mark.parametrize(('word', 'pseudo', 'more'), [
+    ('reproduced', [1., 1., 1.], {}), ('not reproduced', [1.3, 1.2, 1.4], {}),
+    ('undecided', [1., 1., 1.2], {}),                                      # one round of three says otherwise
+    ('undecided', [1., 1.], {}), ('undecided', [1., 1., 1.], dict(each={})), # too few; of medians alone
+    ('out of date', [1., 1., 1.], dict(outdated='timed otherwise'))])
+def test_a_cost_is_decided_by_all_rounds(word, pseudo, more):
+    n = len(pseudo)
+    each = {'pseudo': pseudo, 'pseudo, no SVD': [.95]*n, 'true': [1.]*n}
+    row = dict(place='here', reps=n, text=dict(orthogonal_share='some'), each=each, orthogonal_share=.05) | more
+    found, = ogm_cost('orthogonal_share', lambda v: v < .1)(dict(ogm_cost=dict(rows=[row])))
+    assert found.word == word
 
 
 @pytest.mark.parametrize(('word', 'better', 'worse'), [
