@@ -74,6 +74,15 @@ def test_the_index_links_every_page():
     assert [] == [p for _, p in openings.reading_order() if p != 'index' and f'({p}.ipynb)' not in text]
 
 
+def test_nothing_that_running_makes_is_kept():
+    "Under nbs/ lie notebooks, pictures, and what the page that trains wants."
+    kept = subprocess.run(['git', 'ls-files', 'nbs'], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    if not kept:
+        pytest.skip('no checkout')
+    ours = re.compile(r'nbs/(\w+/)?\w+\.ipynb|nbs/images/\w+\.png|nbs/watch/\w+\.(js|css)|nbs/favicon\.svg')
+    assert [] == [f for f in kept.split() if not ours.fullmatch(f)]
+
+
 def test_openings_are_current(copy):
     "Every page opens with its result, a picture of its own, and where it stands in the book."
     subprocess.run([sys.executable, 'tools/openings.py'], cwd=copy, check=True)
