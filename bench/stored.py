@@ -4,7 +4,8 @@
 
 A set of seed 0 is kept as `bench/colour.py` made and scored it, eight bits a pixel; the scores are the means over that
 table's seeds. Of what `dd_lit reproduce` made, the first set of each row is kept, number by number: it was scored with
-pixels that no screen shows. What a set says of its making stays, but for folders of the machine that made it.
+pixels that no screen shows. What a set says of its making stays, but for folders of the machine that made it. A set
+that comes with the package already and lies in no folder here keeps its images, and gets the scores of today's table.
 """
 import argparse
 import json
@@ -64,7 +65,8 @@ def of_colour(sets: Path, folder: str) -> None:
     "Pack the first set of each row of the table in colour."
     table = json.loads((RESULTS/'colour.json').read_text())
     for (method, ipc), own in progress(list(by_set(table['rows']).items()), 'packing'):
-        ds = load_set(sets/f'{method}_ipc{ipc}_seed0.safetensors')
+        made = sets/f'{method}_ipc{ipc}_seed0.safetensors'
+        ds = load_set(made if made.is_file() else f'cifar10/{method}/ipc{ipc}')
         with_what = dict(table['student'], seeds=len(own), table='bench/results/colour.json')
         told = packed(ds, dict(scores=means(own), scored_with=with_what), folder)
         pack_set(told, STORED/'cifar10'/method/f'ipc{ipc}.safetensors')
