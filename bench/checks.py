@@ -14,7 +14,7 @@ class Finding(NamedTuple):
     "What one place says about a claim."
     place: str
     text: str   # our numbers
-    word: str   # reproduced, not reproduced, undecided, out of date
+    word: str   # reproduced, not reproduced, alike, undecided, out of date
     strength: str = 'M'   # of the runs, see `STRENGTHS`
     seeds: int = SEEDS    # that both sides have
     file: str = ''        # of the runs, without .json; '': that of the claim

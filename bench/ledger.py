@@ -13,12 +13,12 @@ PAPERS = dict(
     dc='Delving into Effective Gradient Matching', gvbsm='G-VBSM',
     ogm='Orthogonal gradient matching', sfm='SFM and classifier inheritance', gift='GIFT')
 VERDICTS = {                                     # what can come out, and its colour
-    'holds': 'tab:green', 'mixed': 'tab:olive', 'undecided': 'darkgray',
-    'does not hold': 'salmon', 'out of date': 'lightsteelblue', 'not run': 'lightgray',
-    'not testable here': 'white'}
+    'holds': 'tab:green', 'mixed': 'tab:olive', 'no difference': 'khaki', 'does not hold': 'salmon',
+    'undecided': 'darkgray', 'out of date': 'lightsteelblue', 'not run': 'lightgray', 'not testable here': 'white'}
 
 
-TOGETHER = {'reproduced': 'holds', 'not reproduced': 'does not hold', 'undecided': 'undecided'}
+TOGETHER = {'reproduced': 'holds', 'not reproduced': 'does not hold', 'alike': 'no difference',
+            'undecided': 'undecided'}
 
 
 def strongest(places: list[Finding]) -> str:

@@ -14,7 +14,8 @@ DATASETS = ('mnist', 'cifar10', 'digits')
 KINDS = {'S': "the paper's own", 'R': "the paper's regime", 'M': 'miniature', '': 'no run counts'}
 assert {*STRENGTHS, ''} == set(KINDS)
 INTERVAL = re.compile(r'\s*\(([+-][\d.]+ \[[^]]*\])\)\s*$')
-DECIDED = {'holds': '*Yes*', 'mixed': '*Now yes, now no*', 'does not hold': '*No*'}
+DECIDED = {'holds': '*Yes*', 'mixed': '*Now yes, now no*', 'no difference': '*Neither, within a point*',
+           'does not hold': '*No*'}
 
 SCRIPT = '''<script>(()=>{
 const box=document.currentScript.parentElement,of=(s,e=box)=>[...e.querySelectorAll(s)];

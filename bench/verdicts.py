@@ -13,13 +13,13 @@ from scipy import stats
 MARGIN = 1.   # percentage points that do not matter
 SEEDS = 3     # with fewer, nothing is decided: two that happen to agree have no deviation at all
 STRENGTHS = ('S', 'R', 'M')   # the paper's own configuration, its regime with a substitute, a miniature
-WORDS = ('reproduced', 'not reproduced', 'undecided', 'out of date')
+WORDS = ('reproduced', 'not reproduced', 'alike', 'undecided', 'out of date')
 
 
 @dataclass(frozen=True)
 class Verdict:
     "What the seeds say about one comparison."
-    word: str    # reproduced, not reproduced, undecided
+    word: str    # reproduced, not reproduced, alike, undecided
     diff: float  # mean difference, better minus worse
     low: float   # 95 % interval of the mean difference
     high: float
@@ -47,10 +47,10 @@ def verdict(
     better: dict,            # seed -> score of the row that is claimed to be better
     worse: dict,             # seed -> score of the other row
     at_least: bool = False,  # is the claim "at least as good"? Then a tie is enough
-    margin: float = MARGIN,  # what a tie may cost, in the unit of the scores
+    margin: float = MARGIN,  # what does not matter, in the unit of the scores
     level: float = .95,      # of the interval
 ) -> Verdict:
-    """Is 'better beats worse' (or 'is at least as good') reproduced?
+    """Is 'better beats worse' (or 'is at least as good') reproduced, or are both alike?
     Student's paired interval over the common seeds; fewer than `SEEDS` decide nothing."""
     seeds = common_seeds(better, worse)
     if len(seeds) < 2:
@@ -68,7 +68,9 @@ def _word(low: float, high: float, seeds: int, at_least: bool, margin: float = M
         return 'undecided'
     if low > bar:
         return 'reproduced'
-    return 'not reproduced' if high < bar or high == bar == 0 else 'undecided'
+    if high < bar or high == bar == 0:
+        return 'not reproduced'
+    return 'alike' if -margin < low and high < margin else 'undecided'
 
 
 def apart(places: list[list[float]], level: float = .95) -> tuple[float, float, float]:
@@ -102,27 +104,26 @@ def together(
 # --- many places, one word ---
 
 def tally(words: Iterable[str]) -> dict[str, int]:
-    "How many places speak for a claim, against it, neither, or no longer."
+    "How many places speak for a claim, against it, see no difference, cannot tell, or no longer count."
     words = list(words)
     for w in words:
         if w not in WORDS:
             raise ValueError(f"words: expected some of {', '.join(WORDS)}, got {w!r}")
-    names = ('for', 'against', 'undecided', 'out of date')
+    names = ('for', 'against', 'alike', 'undecided', 'out of date')
     return {n: words.count(w) for n, w in zip(names, WORDS, strict=True)}
 
 
 def summary(words: Iterable[str]) -> str:
-    """One word for a claim tested in several places: holds or does not hold if most places say so,
-    mixed if places speak both for and against, undecided, out of date, or not run."""
+    """One word for a claim tested in several places: holds, does not hold or no difference if most
+    places say so, mixed if places speak both for and against, undecided, out of date, or not run."""
     t = tally(words)
-    live = t['for'] + t['against'] + t['undecided']
+    live = sum(t.values()) - t['out of date']
     if not live:
         return 'out of date' if t['out of date'] else 'not run'
     if t['for'] and t['against']:
         return 'mixed'
-    if t['for'] > live/2:
-        return 'holds'
-    return 'does not hold' if t['against'] > live/2 else 'undecided'
+    most = next((w for w in ('for', 'against', 'alike') if t[w] > live/2), '')
+    return {'for': 'holds', 'against': 'does not hold', 'alike': 'no difference'}.get(most, 'undecided')
 
 
 # --- runs that no longer count ---
