@@ -186,17 +186,17 @@ def _histogram(x: Tensor) -> Tensor: # int64 [C,256]
 def measure_norm(
     x: Images, # uint8 [N,C,H,W]
 ) -> Norm:
-    """Mean and standard deviation per channel, as pixels in [0,1]; exact, from the histogram.
-    A channel of one colour gets the deviation 1."""
-    v = torch.arange(256, dtype=torch.float64)/255
+    """Mean and standard deviation per channel, as pixels in [0,1], from the histogram: sums of whole
+    numbers, the same to the last bit on every machine. A channel of one colour gets the deviation 1."""
     if isinstance(x, Tensor):
-        h = _histogram(x).double()
+        h = _histogram(x)
     else:
         batches = progress(x.split(x.chunk), 'mean and spread of the pixels')
-        h = torch.stack([_histogram(b) for b in batches]).sum(0).double()
-    mean = (h @ v)/h.sum(1)
-    std = ((h @ v**2)/h.sum(1) - mean**2).clamp(min=0).sqrt()
-    return tuple(mean.tolist()), tuple(s if s > 0 else 1. for s in std.tolist())
+        h = torch.stack([_histogram(b) for b in batches]).sum(0)
+    n, v = int(h[0].sum()), torch.arange(256)
+    sums, squares = (h*v).sum(1).tolist(), (h*v**2).sum(1).tolist()
+    spread = [math.sqrt((n*q - s*s)/(n*255)**2) for s, q in zip(sums, squares, strict=True)]
+    return tuple(s/(n*255) for s in sums), tuple(d or 1. for d in spread)
 
 def _norm_of(x: Images) -> Norm:
     "Measured; for images on disk, found again if they have been measured before."

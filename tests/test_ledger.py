@@ -4,6 +4,8 @@ import shlex
 import sys
 from functools import partial
 from html import escape
+from statistics import median
+from time import process_time
 
 import pytest
 import torch
@@ -52,7 +54,8 @@ def test_theorem_of_gift():
 def test_time_and_memory_of_flow_matching():
     d = load_data('digits')
     steps = {n: partial(step, flow_cost.make(n, d, 'convnet3', 32, 1)) for n in ('sfm', 'lgm, 10 augmentations')}
-    sfm, lgm = (min(v) for v in in_turn(steps, 3).values())
+    # of the processor, and nine of each: other work on the machine must not decide
+    sfm, lgm = (median(v) for v in in_turn(steps, 9, clock=process_time).values())
     kept = [saved_bytes(f) for f in steps.values()]
     assert verdict_of('a step of SFM takes a quarter') == 'holds' and lgm > 4*sfm
     assert kept[1] > 8*kept[0]

