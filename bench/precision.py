@@ -12,6 +12,7 @@ by several.
 import os
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from budgets import BUDGET, GVBSM, TWO, squeezing
@@ -23,6 +24,7 @@ from dd_lit.sets import read_sets
 from dd_lit.teachers import squeeze_all
 from harness import run_table
 from prepared import data_of, distilled, whole_data
+from verdicts import interval
 
 PEERS = {'dc_mnist_ipc1.pt': 'mnist', 'dc_cifar10_ipc1.pt': 'cifar10', 'dc_cifar10_ipc10.pt': 'cifar10'}
 PAIRS = {'dc_mnist_ipc1.pt': 10, 'dc_cifar10_ipc1.pt': 10, 'dc_cifar10_ipc10.pt': 3}       # networks in both precisions
@@ -67,6 +69,41 @@ def run(data: str, row: str, file: str, seed: int) -> dict:
         out['accuracy'][precision] = KINDS[row](data, file, seed, precision)
         out['took'][precision] = round(time.perf_counter() - t, 2)
     return out | dict(lost=out['accuracy']['float32'] - out['accuracy']['bfloat16'])
+
+
+# --- what came out ---
+
+NAMES = {'dc_mnist_ipc1.pt': 'scoring ten images of MNIST', 'dc_cifar10_ipc1.pt': 'scoring ten images of CIFAR-10',
+         'dc_cifar10_ipc10.pt': 'scoring a hundred images of CIFAR-10', 'dc': 'making ten images by DC',
+         'gvbsm': 'a committee: trained, matched, asked'}
+HALF_A_POINT = .5                    # what `precision='auto'` may cost
+
+
+@dataclass(frozen=True)
+class Cost:
+    "What bfloat16 costs in one place, and what it saves."
+    place: str
+    pairs: int      # of runs with the same seed
+    lost: float     # percentage points, float32 minus bfloat16
+    low: float      # 95 % interval of the mean
+    high: float
+    times: float    # so many times as fast
+
+    @property
+    def too_much(self) -> bool:
+        "Is more than half a point lost, for sure?"
+        return self.low > HALF_A_POINT
+
+
+def _cost(place: str, rows: list[dict]) -> Cost:
+    took = [sum(r['took'][p] for r in rows) for p in BOTH]
+    return Cost(place, len(rows), *interval([r['lost'] for r in rows]), took[0]/took[1])
+
+
+def costs(rows: list[dict]) -> list[Cost]:
+    "Place by place, and at the end all of them together: every pair is a draw."
+    places = {name: [r for r in rows if key in (r['file'], r['row'])] for key, name in NAMES.items()}
+    return [_cost(n, own) for n, own in places.items() if len(own) > 1] + [_cost('all pairs', rows)]
 
 
 def tasks(data, seeds) -> list[dict]:
