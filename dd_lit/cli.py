@@ -300,6 +300,9 @@ class OnSets(OnData):
     def check(self) -> None:
         if self.labels and not self.teacher:
             raise ValueError("labels: expected --teacher as well, whose labels are they?")
+        if self.teacher_epochs is not None and all(':weights=' in t for t in self.teacher or ()):
+            raise ValueError("teacher_epochs: expected a --teacher that is trained here, "
+                             "one without weights")
         if self.hard and self.teacher:
             raise ValueError("teacher: expected none with --hard, hard labels ask nobody")
         if self.teacher or self.hard:
@@ -372,9 +375,9 @@ class Evaluate(OnSets):
         "Where what takes long is kept; nowhere if that cannot be written to."
         if not self.ddranking:
             return None
-        from dd_lit.core import atomic_write, cache_dir
+        from dd_lit.core import cache_dir, try_writing
         try:
-            atomic_write(cache_dir()/'.write-test', b'').unlink()
+            try_writing(cache_dir())
             return cache_dir()
         except OSError:
             print(f"not kept: cannot write to {str(cache_dir())!r}; DD_LIT_CACHE says where",
@@ -466,6 +469,7 @@ class Compare(OnSets):
 
     def run(self) -> None:
         from dd_lit.compare import Grid, cells, check_items, compare
+        from dd_lit.core import sole_writer
         from dd_lit.distill import check_writable
         from dd_lit.report import report
         _import(self.plugin)
@@ -476,9 +480,10 @@ class Compare(OnSets):
         check_writable(out)
         made = out/f'{d.name}_ipc{self.ipc}_seed{self.seed}'
         how = self.scored | dict(fair=self.fair, full=self.full or None)
-        rows = compare(self.items, d, self.ipc, made, not self.fresh, teacher=self.teachers(d),
-                       **how, **grid, **training)
-        report(rows, out, 'compare')
+        with sole_writer(out):
+            rows = compare(self.items, d, self.ipc, made, not self.fresh, **how, **grid,
+                           teacher=self.teachers(d), **training)
+            report(rows, out, 'compare')
 
     def asked(self) -> tuple[dict[str, Any], dict[str, Any]]:
         "(networks, losses, optimisers and labels; training), as `compare` takes them."
@@ -528,20 +533,22 @@ class Import(OnData):
                              "(dd_lit import FILE DATA); the file is read as it is")
 
     def run(self) -> None:
+        from dd_lit.core import sole_writer
         from dd_lit.sets import read_sets, safe_name
         data = self.load() if self.data else None
         how: dict[str, Any] = dict(space=self.space, norm=self.norm, soft_kind=self.soft_kind)
         sets = read_sets(self.file, data, **how)
         name = Path(self.file).resolve()
         out = Path(self.out) if self.out else Path('runs')/safe_name(name.stem)
-        for k, ds in enumerate(sets):
-            source = getattr(data, 'source', None)
-            ds.meta |= dict(data_source=source) if source else {}
-            ds.save(out/str(k))
-            m = ds.meta
-            told = f"; {m['space']} ({m['space_from']})" if 'space' in m else ''
-            beyond = f", {m['outside']:.1%} beyond black and white" if m.get('outside') else ''
-            print(f"{out/str(k)}: {ds}{told}{beyond}")
+        source = getattr(data, 'source', None)
+        with sole_writer(out):
+            for k, ds in enumerate(sets):
+                ds.meta |= dict(data_source=source) if source else {}
+                ds.save(out/str(k))
+                m = ds.meta
+                told = f"; {m['space']} ({m['space_from']})" if 'space' in m else ''
+                beyond = f", {m['outside']:.1%} beyond black and white" if m.get('outside') else ''
+                print(f"{out/str(k)}: {ds}{told}{beyond}")
 
 class Export(Command):
     "Write a distilled set for other programs: tensors, a table, or a folder of pictures."
@@ -570,8 +577,8 @@ class Reproduce(Command):
     networks: int | None = setting(None, 'networks to train on each, if not as many', low=1)
     device: str | None = setting(None, 'cpu, cuda, ...')
     precision: str = setting(
-        'float32', 'of the networks that are scored; or bfloat16, or auto: bfloat16 where there '
-        'are units', among=('float32', 'bfloat16', 'auto'))
+        'float32', 'of squeezing, recovering, labelling and scoring, where there is a choice; or '
+        'bfloat16, or auto: bfloat16 where there are units', among=('float32', 'bfloat16', 'auto'))
     set: list | None = setting(
         None, 'what does not change the meaning: real_dtype, slice_size, recompute')
 
@@ -679,10 +686,16 @@ class Demo(OnData):
     fresh: bool = setting(False, 'start anew even if the folder holds results')
 
     def run(self) -> None:
+        from dd_lit.core import sole_writer
         from dd_lit.distill import check_writable
-        from dd_lit.report import report
         t0, d, out = time.perf_counter(), self.load(), Path(self.out)
         check_writable(out)
+        with sole_writer(out):
+            self.show(d, out, t0)
+
+    def show(self, d: 'ImageData', out: Path, t0: float) -> None:
+        "A table for each number of images per class, said as soon as it is there."
+        from dd_lit.report import report
         print(f"{d}\nDistilling to 1 and 10 images per class; this takes about a minute "
               "on two cores,\nand a quarter of one until the first picture.\n")
         spent = lambda: round(time.perf_counter() - t0)

@@ -85,7 +85,8 @@ def random_like(
     """Random real images, as many of every class as `distilled` has; where all classes have the
     same number, the draw of the method 'random'. ValueError if the data has too few."""
     g, picked = rng(seed, 'random'), []
-    counts = torch.bincount(distilled.labels, minlength=data.num_classes).tolist()
+    labels = matched(distilled, data).labels
+    counts = torch.bincount(labels, minlength=data.num_classes).tolist()
     for c, n in enumerate(counts):
         i = (data.train_y == c).nonzero().flatten()
         if n > len(i):
@@ -395,12 +396,17 @@ class _Item:
     draws: list
     is_random: bool   # The method 'random': a draw for every network
 
+def _is_method(item) -> bool:
+    return isinstance(item, str) and not is_set(item)
+
+def _given(item, data) -> _Item:
+    "A set, or the folder of one, as an item of `compare`."
+    ds = item if isinstance(item, DistilledSet) else DistilledSet.load(item)
+    name = ds.meta.get('method') or Path(str(item)).name
+    return _Item(name, [matched(ds, data)], False)
+
 def _made(item, data, ipc, repeats, out, **kw) -> _Item:
-    "An item of `compare`, distilled if it is a method's name."
-    if not isinstance(item, str) or is_set(item):
-        ds = item if isinstance(item, DistilledSet) else DistilledSet.load(item)
-        name = ds.meta.get('method') or Path(str(item)).name
-        return _Item(name, [matched(ds, data)], False)
+    "A method's name as an item of `compare`: distilled."
     seed, is_random = kw.pop('seed'), item == 'random'
     draws = [distill(item, data, ipc, out=out/item if out else None, seed=seed, **kw)]
     for r in range(1, repeats if is_random else 1):
@@ -486,6 +492,13 @@ def _brought(item: _Item, cells: list[Cell], teachers: list) -> None:
         raise ValueError(f"teacher: loss {loss!r} needs soft labels, {item.name} brings none; "
                          "give a trained network that labels it (--teacher NAME)")
 
+def _there(items: list, data: ImageData, cells: list[Cell], teachers: list) -> dict[int, _Item]:
+    "Place among the items -> a set that need not be made; ValueError if it does not fit."
+    found = {k: _given(o, data) for k, o in enumerate(items) if not _is_method(o)}
+    for i in found.values():
+        _brought(i, cells, teachers)
+    return found
+
 # %% ../nbs/12_compare.ipynb #4e11f492
 def _taught(asked, data, seed, device) -> list[nn.Module]:
     "The teachers; a module is asked as it is."
@@ -507,22 +520,23 @@ def compare(
     """Distil where needed and score all by one protocol, over losses, optimisers and networks.
 
     Without `teacher` a soft loss needs sets that bring labels of their own. ValueError for items,
-    settings and names that are not there, before anything is made."""
+    settings and names that are not there, and sets that do not fit, before anything is made."""
     out = maybe_path(out, 'out')
     own, how, training = sort_out(settings, Grid, Evaluation, Training, of='compare')
     items, grid, hard = check_items(items), Grid(**own), how.pop('hard', True)
     hard = Evaluation(hard=hard).hard
     places, data = cells(grid), load_data(data)
     _check_settings(items, grid)
-    asked = [] if teacher is None else by_label(teacher).values()
-    _check_hard(hard, places, list(asked))
+    asked = [] if teacher is None else list(by_label(teacher).values())
+    _check_hard(hard, places, asked)
     _check_known(grid.full, how, places)
+    there = _there(items, data, places, asked)
     teachers = _taught(asked, data, how.get('seed', 0), device)
     scorer = Scorer(data, teachers, how, training, grid.label_kw, out, resume, device)
     kw, found = dict(seed=scorer.e.seed, device=device, resume=resume), []
-    for item in progress(items, 'comparing'):
-        own = (grid.methods_kw or {}).get(item, {}) if isinstance(item, str) else {}
-        i = _made(item, data, ipc, scorer.e.repeats, out, **kw, **own)
+    for k, item in enumerate(progress(items, 'comparing')):
+        own = {} if k in there else (grid.methods_kw or {}).get(item, {})
+        i = there.get(k) or _made(item, data, ipc, scorer.e.repeats, out, **kw, **own)
         _brought(i, places, teachers)
         found += [(i, c, _row(i, c, scorer, grid, hard)) for c in places]
     rows = [(i, r) for i, _, r in found]

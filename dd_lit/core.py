@@ -6,9 +6,9 @@
 __all__ = ['PRECISIONS', 'check_seed', 'seed_of', 'rng', 'local_seed', 'default_device', 'counted', 'duration',
            'progress', 'has_bfloat16', 'chosen_precision', 'autocast', 'in_full', 'as_path', 'maybe_path',
            'atomic_write', 'remove_leftovers', 'read_record', 'digest', 'short_digest', 'of_library', 'function_text',
-           'sole_writer', 'cache_dir', 'provenance', 'as_numbers', 'show_images', 'save_figure', 'check_norm',
-           'check_soft', 'check_labels', 'callable_module', 'import_here', 'say', 'UnderWay', 'PeakMemory',
-           'kept_memory']
+           'in_turn', 'try_writing', 'sole_writer', 'cache_dir', 'provenance', 'as_numbers', 'show_images',
+           'save_figure', 'check_norm', 'check_soft', 'check_labels', 'callable_module', 'import_here', 'say',
+           'UnderWay', 'PeakMemory', 'kept_memory']
 
 # %% ../nbs/00_core.ipynb #76f2112b
 import contextlib
@@ -18,6 +18,7 @@ import hashlib
 import importlib
 import inspect
 import io
+import itertools
 import json
 import math
 import os
@@ -43,6 +44,7 @@ from tqdm.std import tqdm
 
 import dd_lit
 
+from .parallel import first
 from .settings import as_python
 
 # %% ../nbs/00_core.ipynb #2d1afe6a
@@ -461,37 +463,75 @@ def function_text(
     does = (_steps(f.__code__), held, found) + ((named,) if named else ())
     return f'{f.__name__} {short_digest(*does)}'
 
+# %% ../nbs/00_core.ipynb #inturn01
+_fcntl: Any = importlib.import_module('fcntl') if os.name == 'posix' else None
+
+@contextlib.contextmanager
+def in_turn(
+    folder: str | Path, # Made if it is not there
+) -> Iterator[None]:
+    """One process after the other is inside, for the same folder; for what takes a moment. Windows,
+    and file systems that know no locks, let everybody in."""
+    os.makedirs(folder, exist_ok=True)
+    with contextlib.ExitStack() as now:
+        with contextlib.suppress(OSError, AttributeError):
+            f = os.open(folder, os.O_RDONLY)
+            now.callback(os.close, f)
+            _fcntl.flock(f, _fcntl.LOCK_EX)
+        yield
+
+def try_writing(
+    folder: str | Path, # Made if it is not there
+) -> None:
+    "Write a file into a folder, and remove it. OSError if that cannot be done."
+    test = atomic_write(as_path(folder, 'folder')/'.write-test', b'')
+    test.unlink(missing_ok=True)               # another one, who tried too, may have been faster
+
 # %% ../nbs/00_core.ipynb #solewri1
+_MARKS = itertools.count()
+
 @contextlib.contextmanager
 def sole_writer(
-    folder: Path, # It is there, and can be written to
-    what: str,    # What will be in it: those who write the same do not disturb each other
+    folder: Path,            # Made if it is not there
+    what: str | None = None, # What will be in it: who writes the same is let in; None: nobody is
+    name: str = 'out',       # What the argument is called
 ) -> Iterator[None]:
-    """Inside, no other process of this machine writes something else to the folder, if it asks as
-    well. ValueError while one does."""
-    key = short_digest(what)[:8]
-    mine = folder/f'.writing.tmp-{_writer()}-{key}'
-    mine.touch()
+    """Inside, nobody writes something else to the folder, if they ask as well; of several processes
+    of a launcher the first asks for all. ValueError while somebody does. Where `in_turn` lets
+    everybody in, so does this."""
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{name}: expected a folder, {str(folder)!r} is a file")
+    if _fcntl is None or not first():
+        yield
+        return
+    key = short_digest(os.urandom(8) if what is None else what)[:8]
+    mine = folder/f'.writing-{key}-{_writer()}-{next(_MARKS)}'
+    with in_turn(folder):
+        for mark in folder.glob('.writing-*-*-*-*'):
+            _, other, pid, *_ = mark.name.split('-')
+            if _held(mark) and other != key:
+                raise ValueError(f"{name}: another run (process {pid}) is writing to "
+                                 f"{str(folder)!r}; choose another folder, or wait for it")
+        f = mine.open('w')
+        with contextlib.suppress(OSError):                     # no locks here
+            _fcntl.flock(f, _fcntl.LOCK_EX)
     try:
-        order = mine.stat().st_mtime_ns, mine.name
-        for other in folder.glob('.writing.tmp-*'):
-            pid = _writes_there(other, key)
-            with contextlib.suppress(FileNotFoundError):     # it has just ended
-                if pid and (other.stat().st_mtime_ns, other.name) < order:
-                    raise ValueError(f"out: another run (process {pid}) is writing to "
-                                     f"{str(folder)!r}; choose another folder, or wait for it")
         yield
     finally:
         mine.unlink(missing_ok=True)
+        f.close()
 
-def _writes_there(mark: Path, key: str) -> int | None:
-    "The process whose mark this is, if it lives on this machine and writes something else."
-    m = _TEMPORARY.search(mark.name)
-    if m is None or os.name != 'posix' or mark.name.endswith(f'-{key}'):
-        return None
-    pid, machine = int(m[1] or 0), m[2]
-    here = machine == _writer().partition('-')[2] and pid not in (0, os.getpid())
-    return pid if here and _alive(pid) else None
+def _held(mark: Path) -> bool:
+    "Does the process live that has made this mark? If not, the mark goes."
+    try:
+        with mark.open() as f:
+            _fcntl.flock(f, _fcntl.LOCK_SH | _fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:                                # it has just ended, or there are no locks here
+        return False
+    mark.unlink(missing_ok=True)
+    return False
 
 # %% ../nbs/00_core.ipynb #1880e1e8
 def cache_dir() -> Path:

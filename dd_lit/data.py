@@ -853,15 +853,19 @@ def _splits(path: Path) -> tuple[Path | None, Path | None]:
         _tell(f"{str(path)!r}: read {train.name} and {test.name}, passed over {', '.join(left)}")
     return train, test
 
+def _places(names: list[str]) -> dict[str, int]:
+    "Where each name stands; a list would be searched anew for every file."
+    return {n: i for i, n in enumerate(names)}
+
 def _noted(test: Path, classes: list[str]) -> _Files:
     "What Tiny-ImageNet's table says about its validation pictures."
     lines = (test/_NOTES).read_text(errors='replace').splitlines()
-    rows = [l.split('\t') for l in lines if l.strip()]
+    rows, place = [l.split('\t') for l in lines if l.strip()], _places(classes)
     for r in rows:
-        if len(r) < 2 or r[1] not in classes:
+        if len(r) < 2 or r[1] not in place:
             raise ValueError(f"{str(test/_NOTES)!r}: expected lines of a file and its class, "
                              f"got {' '.join(r)[:60]!r}")
-    return [(test/'images'/r[0], classes.index(r[1])) for r in rows]
+    return [(test/'images'/r[0], place[r[1]]) for r in rows]
 
 def _test_files(train: Path, test: Path, classes: list[str], over: Counter) -> _Files:
     "The files of a test folder, whose classes are those of the training folder."
@@ -873,7 +877,8 @@ def _test_files(train: Path, test: Path, classes: list[str], over: Counter) -> _
         raise ValueError(f"{str(test)!r} has a class that {str(train)!r} lacks: {strange[0]!r}")
     if not files:
         raise ValueError(f"{str(test)!r} holds no images")
-    return [(p, classes.index(own[i])) for p, i in files]
+    place = _places(classes)
+    return [(p, place[own[i]]) for p, i in files]
 
 # %% ../nbs/02_data.ipynb #f4d21418
 def _raw(files: _Files) -> _Raw:

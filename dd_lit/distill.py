@@ -41,9 +41,10 @@ from .core import (
     say,
     seed_of,
     sole_writer,
+    try_writing,
 )
 from .data import ImageData, fingerprint, load_data
-from .evaluate import train_and_test
+from .evaluate import matched, train_and_test
 from .method import Method, get_method
 from .ondisk import taken
 from .parallel import first, wait
@@ -72,7 +73,7 @@ def check_writable(
     if path.exists() and not path.is_dir():
         raise ValueError(f"out: expected a folder, {str(path)!r} is a file")
     try:
-        atomic_write(path/'.write-test', b'').unlink()
+        try_writing(path)
     except OSError as e:
         raise ValueError(f"out: cannot write to {str(path)!r}: {e.strerror or e}; "
                          "--out says where else") from None
@@ -293,7 +294,8 @@ class _Folder:
 
     def finish(self, ds: DistilledSet) -> None:
         """The set, its record, and what it needs to go on to more iterations. Until the last of
-        these writes there is a checkpoint, from which all of them are made again."""
+        these writes there is a checkpoint, from which all of them are made again. The same run in
+        another process may have been faster."""
         if not self.out or not first():
             return
         ds.save(self.out)
@@ -302,9 +304,10 @@ class _Folder:
         (self.out/'history.jsonl').unlink(missing_ok=True)
         if self.method.fixed_iters:
             (self.out/'state.pt').unlink(missing_ok=True)
-            (self.out/'checkpoint.pt').unlink()
+            (self.out/'checkpoint.pt').unlink(missing_ok=True)
         else:
-            os.replace(self.out/'checkpoint.pt', self.out/'state.pt')
+            with suppress(FileNotFoundError):
+                os.replace(self.out/'checkpoint.pt', self.out/'state.pt')
 
     def told(self, resume: bool) -> str:
         "What somebody who interrupts the run has to know."
@@ -383,7 +386,7 @@ def run(
     folder, alone = _Folder(method, method.identity(), place), nullcontext()
     if folder.out:
         check_writable(folder.out)
-        alone = sole_writer(folder.out, repr(folder.who)) if first() else alone
+        alone = sole_writer(folder.out, repr(folder.who))
     try:
         with alone:
             done = folder.look(resume)
@@ -503,7 +506,7 @@ def validate(
 ) -> float:          # Percent
     """What a narrow ConvNet, trained on the set for some 300 steps, gets right of at most 5000 of
     the held-out images; a quick look, not a score."""
-    side, n = max(ds.images.shape[-2:]), len(held.test_x)
+    ds, side, n = matched(ds, held), max(ds.images.shape[-2:]), len(held.test_x)
     if n > 5000:
         held = copy.copy(held)
         i = torch.randperm(n, generator=rng(seed, 'validate'))[:5000].sort().values

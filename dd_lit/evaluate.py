@@ -392,11 +392,17 @@ def _about(e, ds, data, cfg, soft) -> dict:
     how |= dict(data=data.name, patches=ds.patches, recipe=RECIPE_VERSION)
     return how | {k: _says(v) for k, v in cfg.items()} | labels
 
-def _soft_for(ds, soft, soft_kind) -> Any:
-    "The labels that were given, or the set's own."
-    if soft is None:
-        return ds.soft
-    return soft if hasattr(soft, 'epoch') else check_soft(soft, len(ds), ds.num_classes, soft_kind)
+def _soft_for(ds, soft, soft_kind, loss) -> Any:
+    "The labels that were given, or the set's own. ValueError for what would not be looked at."
+    if soft is not None and loss in HARD_LOSSES:
+        raise ValueError(f"soft: expected None with loss {loss!r}, which looks at no soft labels; "
+                         "give a loss that does (loss='kl', ...)")
+    if soft_kind is not None and (soft is None or hasattr(soft, 'epoch')):
+        raise ValueError("soft_kind: expected None, it is about rows of labels given as soft, "
+                         f"got {soft_kind!r}")
+    if soft is None or hasattr(soft, 'epoch'):
+        return ds.soft if soft is None else soft
+    return check_soft(soft, len(ds), ds.num_classes, soft_kind)
 
 def evaluate(
     distilled: DistilledSet | str | Path,    # Or the folder of one
@@ -417,7 +423,7 @@ def evaluate(
     ds = matched(ds, data, soft)
     if e.hard == 'only' and soft is not None:
         raise ValueError("soft: expected None with hard='only', which looks at no soft labels")
-    soft = _soft_for(ds, soft, soft_kind)
+    soft = _soft_for(ds, soft, soft_kind, e.loss)
     model_kw, hard_loss = dict(e.model_kw or {}), e.loss in HARD_LOSSES
     n = as_network(model, **model_kw)
     if hasattr(soft, 'epoch'):

@@ -6,7 +6,7 @@
 __all__ = ['relu_pool', 'ReluPool', 'ConvNet', 'MLP', 'LeNet', 'AlexNet', 'VGG11', 'WideResNet', 'CifarResNet',
            'list_models', 'Network', 'as_network', 'named_networks', 'BlocksSettings', 'ConvNetSettings', 'MLPSettings',
            'VGGSettings', 'WideSettings', 'NoSettings', 'network_settings', 'model_settings', 'read_weights',
-           'load_weights', 'Adapted', 'offline', 'imagenet_weights', 'create_model', 'device_of', 'borrowed',
+           'load_weights', 'OwnView', 'Adapted', 'offline', 'imagenet_weights', 'create_model', 'device_of', 'borrowed',
            'weights_digest', 'forward_code', 'network_digest', 'trained_network', 'ask_blank', 'check_answers',
            'network_key', 'last_linear', 'predict', 'embed']
 
@@ -782,14 +782,42 @@ def load_weights(
     net.load_state_dict(state, strict=False)
 
 # %% ../nbs/04_models.ipynb #netadapt2
-class Adapted(nn.Module):
-    """A network that sees and is read in its own way: images in its own normalisation and size,
-    some of its outputs."""
+class OwnView(nn.Module):
+    "A network that sees images in its own way: another normalisation, another size."
     data_mean: Tensor
     data_std: Tensor
     net_mean: Tensor
     net_std: Tensor
 
+    def __init__(self,
+        net: nn.Module,           # What is asked
+        norms: dict[str, Any],    # (mean, std) per channel: 'data', of the images that come in,
+                                  # and 'net', that it wants; none of them, if they are not needed
+        size: int | None = None,  # Side of the images that it wants; None: as they come
+        same: bool = False,       # Are the two normalisations one?
+    ):
+        super().__init__()
+        self.net, self.size, self.same = net, size, same
+        for n, (mean, std) in norms.items():
+            self.register_buffer(f'{n}_mean', torch.tensor(mean).view(1, -1, 1, 1))
+            self.register_buffer(f'{n}_std', torch.tensor(std).view(1, -1, 1, 1))
+
+    def seen(self,
+        x: Tensor  # [N,C,H,W] in the model space of the data
+    ) -> Tensor:   # As the network wants it
+        "Images as the network knew them; all of it is differentiable."
+        if not self.same:
+            x = x*self.data_std + self.data_mean
+            if x.shape[1] == 1:
+                x = x.expand(-1, self.net_mean.shape[1], -1, -1)     # grey as three equal colours
+        if self.size is not None and x.shape[-2:] != (self.size, self.size):
+            x = F.interpolate(x, (self.size, self.size), mode='bicubic', align_corners=False,
+                              antialias=True)
+        return x if self.same else (x - self.net_mean)/self.net_std
+
+class Adapted(OwnView):
+    """A network that sees and is read in its own way: images in its own normalisation and size,
+    some of its outputs."""
     def __init__(self,
         net: nn.Module,           # Images in its own way -> logits [N,outputs]
         data_norm: Any = None,    # (mean, std) per channel of the images that come in
@@ -797,30 +825,19 @@ class Adapted(nn.Module):
         size: int | None = None,  # Side of the images that it wants; None: as they come
         classes: Any = None,      # Outputs that are the classes, in their order; None: all
     ):
-        super().__init__()
-        self.net, self.size = net, size
-        self.classes = None if classes is None else tuple(int(c) for c in classes)
-        self.same = net_norm is None
         if net_norm is not None and data_norm is None:
             raise ValueError("data_norm: expected the normalisation of the images that come in; "
                              f"{type(net).__name__} has one of its own")
         norms = {} if net_norm is None else dict(data=data_norm, net=net_norm)
-        for n, (mean, std) in norms.items():
-            self.register_buffer(f'{n}_mean', torch.tensor(mean).view(1, -1, 1, 1))
-            self.register_buffer(f'{n}_std', torch.tensor(std).view(1, -1, 1, 1))
+        super().__init__(net, norms, size, same=not norms)
+        self.classes = None if classes is None else tuple(int(c) for c in classes)
         if norms and self.data_mean.shape[1] not in (1, self.net_mean.shape[1]):
             wanted = counted(self.net_mean.shape[1], 'channel')
             raise ValueError(f"input_norm: {type(net).__name__} wants {wanted}, the images have "
                              f"{self.data_mean.shape[1]}")
 
     def forward(self, x: Tensor) -> Tensor: # [N,classes]
-        if not self.same:
-            x = x*self.data_std + self.data_mean
-            x = x.expand(-1, self.net_mean.shape[1], -1, -1)         # grey as three equal colours
-        if self.size is not None and x.shape[-2:] != (self.size, self.size):
-            x = F.interpolate(x, (self.size, self.size), mode='bicubic', align_corners=False,
-                              antialias=True)
-        z = self.net(x if self.same else (x - self.net_mean)/self.net_std)
+        z = self.net(self.seen(x))
         if self.classes is None:
             return z
         if max(self.classes) >= z.shape[1]:

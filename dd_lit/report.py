@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from .compare import Row
-from .core import as_path, atomic_write, provenance, save_figure
+from .core import as_path, atomic_write, in_turn, provenance, save_figure
 from .evaluate import mean_std
 from .sets import DistilledSet, drawn_text, one_line
 
@@ -199,8 +199,10 @@ def report(
     t = '\n\n'.join(filter(None, (table(rows), about_full(rows))))
     print(t)
     numbers = dict(rows=[r.to_dict() for r in rows], made_with=provenance(), **extra)
-    atomic_write(out/f'{name}.json', json.dumps(numbers, indent=1))
-    atomic_write(out/f'{name}.md', t + '\n')
-    save_figure(compare_figure(rows), out/f'{name}.png')
+    figure = compare_figure(rows)
+    with in_turn(out):                                    # three files of one comparison
+        atomic_write(out/f'{name}.json', json.dumps(numbers, indent=1))
+        atomic_write(out/f'{name}.md', t + '\n')
+        save_figure(figure, out/f'{name}.png')
     print(f"\ntable {out/name}.md, numbers {out/name}.json, picture {out/name}.png")
     return out/f'{name}.png'

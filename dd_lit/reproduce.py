@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['NEUTRAL', 'ENOUGH', 'Recipe', 'load_recipes', 'get_recipe', 'settings_of', 'Cost', 'cost', 'published',
-           'listing', 'interval', 'spread', 'reached', 'strength', 'check_recipe', 'command_for', 'reproduce', 'line']
+           'listing', 'interval', 'spread', 'reached', 'strength', 'in_precision', 'check_recipe', 'command_for',
+           'reproduce', 'line']
 
 # %% ../nbs/14_reproduce.ipynb #5b22f9eb
 import difflib
@@ -33,6 +34,7 @@ from .core import (
     provenance,
     read_record,
     seed_of,
+    sole_writer,
 )
 from .data import ImageData, fingerprint, load_data
 from .distill import distill
@@ -49,7 +51,7 @@ from .labels.soft import LabelSource, LiveLabels, SoftLabels, relabel
 from .method import get_method
 from .parallel import first
 from .sets import DistilledSet
-from .settings import parse, sort_out
+from .settings import names_of, parse, sort_out
 from .statistics.lpld import PrunedLabels, prune_labels
 from .teachers import Squeeze, imagenet_backbones, squeeze_all
 from .train import Training
@@ -376,7 +378,7 @@ def strength(
             continue                                         # more than the paper is no less
         words.append(f'{k} {ours} instead of {"its own" if theirs is None else theirs}')
         small |= _little(k, theirs, ours)
-    return 'M' if small else 'R' if words else 'S', words
+    return 'M' if small else 'R' if words else 'S', list(dict.fromkeys(words))
 
 # %% ../nbs/14_reproduce.ipynb #504bc59a
 def _scaled(r: Recipe, scale: float) -> dict[str, Any]:
@@ -386,6 +388,21 @@ def _scaled(r: Recipe, scale: float) -> dict[str, Any]:
     if 'iters' not in r.settings:
         raise ValueError(f"scale: {r.name} has no iterations to take {scale:g} of")
     return r.settings | dict(iters=max(1, round(r.settings['iters']*scale)))
+
+def in_precision(
+    r: Recipe,
+    precision: str, # 'float32', which leaves it as it is, or 'bfloat16'
+) -> Recipe:
+    """The recipe with its method, the training of its teachers and their labels in this precision,
+    as far as they have the setting; how its networks are scored stays as it is."""
+    if precision == 'float32':
+        return r
+    own = dict(precision=precision)
+    method = r.method != 'whole' and 'precision' in names_of(get_method(r.method).settings)
+    trained = r.teachers and 'weights' not in r.teachers
+    return replace(r, settings=r.settings | own if method else r.settings,
+                   teachers={**(r.teachers or {}), **own} if trained else r.teachers,
+                   relabel=r.relabel | own if r.relabel else r.relabel)
 
 def check_recipe(
     r: Recipe
@@ -440,8 +457,9 @@ class _Run:
                  precision: str = 'float32'):
         self.r, self.data, self.cfg, self.device = r, data, cfg, device
         self.precision = precision                           # of the networks that are scored
-        self.folder = _folder(r, data, cfg, out)
-        self.made_in = _folder(get_recipe(r.on), data, cfg, out) if r.on else self.folder
+        self.folder = self.made_in = _folder(r, data, cfg, out)
+        if r.on:
+            self.made_in = _folder(in_precision(get_recipe(r.on), precision), data, cfg, out)
         self.how = _scoring(r)
         self.known: dict[int, list[nn.Module]] = {}          # teachers of a set
 
@@ -527,6 +545,17 @@ class _Run:
             atomic_write(file, json.dumps(o, default=str))
         return o
 
+    def all(self, sets: int, networks: int) -> tuple[list[list[float]], float]:
+        "Accuracies, a list per set, and the seconds of all of it."
+        top1, seconds = [], 0.
+        for s in range(sets):
+            ds = self.set(s)
+            bar = progress(range(networks), f'{self.r.name}, set {s}')
+            runs = [self.network(s, n, ds) for n in bar]
+            top1.append([o['top1'] for o in runs])
+            seconds += (ds.meta['seconds'] if ds else 0) + sum(o['seconds'] for o in runs)
+        return top1, seconds
+
 # %% ../nbs/14_reproduce.ipynb #2a85954a
 def command_for(
     o: dict[str, Any] # A result, as `reproduce` returns and stores it
@@ -562,27 +591,23 @@ def reproduce(
     sets: int | None = None,          # Sets to distil; default: the recipe's
     networks: int | None = None,      # Networks on each; default: the recipe's
     device: str | torch.device | None = None,
-    settings: dict | None = None,     # Of the method, those in `NEUTRAL`; and the `precision` of
-                                      # the networks that are scored, see `autocast`
+    settings: dict | None = None,     # Of the method, those in `NEUTRAL`; and `precision`, of all
+                                      # that has such a setting, see `in_precision`, and of scoring
 ) -> dict[str, Any]:                  # recipe, top1 (a list per set), mean, interval, verdict, ...
     """Run a recipe; resumes, and says how close it came. ValueError for names, counts and settings
-    that do not exist, and for a recipe that dd_lit cannot run."""
+    that do not exist, for a recipe that dd_lit cannot run, and while another process runs it."""
     out, root = as_path(out, 'out'), maybe_path(root, 'root')
     r, own = name if isinstance(name, Recipe) else get_recipe(name), dict(settings or {})
     chosen = chosen_precision(own.pop('precision', 'float32'), default_device(device))
     _asked(r, scale, own, sets=sets, networks=networks)
-    cfg = _scaled(r, scale) | own
-    ran = replace(r, settings=cfg, sets=sets or r.sets, networks=networks or r.networks)
+    rough = in_precision(r, chosen)
+    cfg = _scaled(rough, scale) | own
+    ran = replace(rough, settings=cfg, sets=sets or r.sets, networks=networks or r.networks)
     if chosen != 'float32':
         ran = replace(ran, evaluate=ran.evaluate | dict(precision=chosen))
-    made = _Run(r, _data(r, root), cfg, out, device, chosen)
-    top1, seconds = [], 0.
-    for s in range(ran.sets):
-        ds = made.set(s)
-        bar = progress(range(ran.networks), f'{r.name}, set {s}')
-        runs = [made.network(s, n, ds) for n in bar]
-        top1.append([o['top1'] for o in runs])
-        seconds += (ds.meta['seconds'] if ds else 0) + sum(o['seconds'] for o in runs)
+    made = _Run(rough, _data(r, root), cfg, out, device, chosen)
+    with sole_writer(made.folder):
+        top1, seconds = made.all(ran.sets, ran.networks)
     mean, lo, hi = spread(top1)
     verdict = 'not comparable'
     if r.published is not None and scale == 1. and sum(map(len, top1)) >= ENOUGH:

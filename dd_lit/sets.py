@@ -39,6 +39,7 @@ from .core import (
     check_soft,
     counted,
     digest,
+    in_turn,
     maybe_path,
     save_figure,
     show_images,
@@ -236,9 +237,9 @@ def save_set(
     if path.exists() and not path.is_dir():
         raise ValueError(f"path: expected a folder, {str(path)!r} is a file")
     data, blob = _written(ds, ds.images)
-    path.mkdir(parents=True, exist_ok=True)
-    atomic_write(path/'data.safetensors', data)
-    atomic_write(path/'meta.json', blob)
+    with in_turn(path):
+        atomic_write(path/'data.safetensors', data)
+        atomic_write(path/'meta.json', blob)
     return path
 
 # %% ../nbs/03_sets.ipynb #39cea56d
@@ -503,16 +504,23 @@ def set_to_folder(
     """Write every image as PNG, `path/CLASS/0000.png`, which any tool reads; `classes.json` lists
     the classes in their order. ValueError if the folder has something in it, or for other than 1
     or 3 channels."""
+    path = _new_folder(path)
+    pictures, names, count = _encoded(ds), _folder_names(ds.classes), [0]*ds.num_classes
+    about = dict(classes=ds.classes, folders=names, norm=ds.norm)
+    with in_turn(path):
+        _new_folder(path)                                # still
+        for p, c in zip(pictures, ds.labels.tolist(), strict=True):
+            atomic_write(path/names[c]/f'{count[c]:04d}.png', p, flush=False)
+            count[c] += 1
+        atomic_write(path/'classes.json', json.dumps(about, indent=1))
+    return path
+
+def _new_folder(path: str | Path) -> Path:
+    "A path at which there is nothing, or an empty folder."
     path = as_path(path, 'path')
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise ValueError(f"path: expected a new or empty folder, "
                          f"{str(path)!r} has something in it")
-    pictures, names, count = _encoded(ds), _folder_names(ds.classes), [0]*ds.num_classes
-    for p, c in zip(pictures, ds.labels.tolist(), strict=True):
-        atomic_write(path/names[c]/f'{count[c]:04d}.png', p, flush=False)
-        count[c] += 1
-    about = dict(classes=ds.classes, folders=names, norm=ds.norm)
-    atomic_write(path/'classes.json', json.dumps(about, indent=1))
     return path
 
 def set_bytes(
@@ -584,21 +592,31 @@ def export_set(
         raise ValueError(f"form: expected one of {', '.join(FORMS)}, got {form!r}")
     if form == 'folder':
         return set_to_folder(ds, path)
+    _check_new(path)
+    data = _in_form(ds, form)
+    with in_turn(path.parent):
+        _check_new(path)                                 # still
+        return atomic_write(path, data)
+
+def _check_new(path: Path) -> None:
     if path.exists():
         raise ValueError(f"path: expected a new file, {str(path)!r} is there")
+
+def _in_form(ds: DistilledSet, form: str) -> bytes:
+    "A file's content."
     b, arrays = io.BytesIO(), set_arrays(ds)
     if form == 'parquet':
-        return atomic_write(path, _parquet(ds))
+        return _parquet(ds)
     if form == 'safetensors':
         about = dict(classes=json.dumps(ds.classes), space='model')
-        return atomic_write(path, safetensors.torch.save(arrays, metadata=about))
+        return safetensors.torch.save(arrays, metadata=about)
     if form == 'npz':
         both: dict[str, Any] = {k: t.numpy() for k, t in arrays.items()}
         both |= dict(classes=np.array(ds.classes), space=np.array('model'))
         np.savez(b, **both)
     else:
         torch.save(arrays | dict(classes=ds.classes, space='model'), b)
-    return atomic_write(path, b.getvalue())
+    return b.getvalue()
 
 # %% ../nbs/03_sets.ipynb #wall0002
 def _scores(ds: DistilledSet) -> dict[str, float]:
@@ -790,10 +808,11 @@ def _class_of(folders: list[str], path: Path) -> tuple[list[int], list[str] | No
     if listed.is_file():
         about = _read_twin(listed)
         order, classes = _names(about.get('folders')), _names(about.get('classes'))
-        if len(order) != len(classes) or not set(folders) <= set(order):
+        place = {n: i for i, n in enumerate(order)}
+        if not len(order) == len(place) == len(classes) or not set(folders) <= set(place):
             raise ValueError(f"path: {str(listed)!r} does not list the folders beside it")
         norm = None if about.get('norm') is None else _norm(about['norm'])
-        return [order.index(n) for n in folders], classes, norm
+        return [place[n] for n in folders], classes, norm
     numbered = [re.fullmatch(r'(?:new|class)?_?(\d+)', n) for n in folders]
     if all(numbered):
         return [int(m[1]) for m in numbered if m], None, None

@@ -37,6 +37,7 @@ from .core import (
     rng,
     say,
     seed_of,
+    try_writing,
 )
 from .data import ImageData, digest_of_test, fingerprint, load_data
 from .models import (
@@ -119,7 +120,7 @@ def _kept(path: Path, model: nn.Module) -> dict | None:
 def _check_cache(folder: Path) -> None:
     "Can weights be kept there? Asked before they are trained."
     try:
-        atomic_write(folder/'.write-test', b'').unlink()
+        try_writing(folder)
     except OSError as e:
         raise ValueError(f"cache: cannot write to {str(folder)!r} ({e.strerror or e}); set "
                          "DD_LIT_CACHE to a folder for trained networks") from None

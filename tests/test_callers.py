@@ -16,15 +16,18 @@ from hypothesis import strategies as st
 from torch import nn
 
 import dd_lit
-from dd_lit.compare import compare
+from dd_lit.compare import compare, random_like
 from dd_lit.core import as_path
 from dd_lit.data import ImageData, check_ipc, load_data
-from dd_lit.distill import distill
+from dd_lit.distill import distill, validate
 from dd_lit.evaluate import evaluate
-from dd_lit.labels.soft import relabel
+from dd_lit.flow.inherit import evaluate_inherit
+from dd_lit.labels.soft import LiveLabels, relabel
 from dd_lit.models import create_model
 from dd_lit.sets import DistilledSet
 from dd_lit.settings import check_function
+from dd_lit.study.continual import gdumb
+from dd_lit.study.cross_architecture import cross_architecture
 from dd_lit.train import fit
 
 def stripes(n=12) -> ImageData:
@@ -216,3 +219,59 @@ def test_many_pictures_wait_once(tmp_path, monkeypatch):
     assert len(list((tmp_path/'pictures').rglob('*.png'))) == 4 and len(waited) == 1
     chosen().save(tmp_path/'set')
     assert len(waited) == 3
+
+def named(order=(0, 1)) -> tuple[ImageData, DistilledSet]:
+    "Data whose classes have names, and a set of it that lists them in this order."
+    names, x = ['plain', 'striped'], DATA.normalize(DATA.train_x[:5])
+    data = ImageData(DATA.train_x, DATA.train_y, DATA.test_x, DATA.test_y, classes=names)
+    place = torch.tensor(order).argsort()
+    return data, DistilledSet(x, place[DATA.train_y[:5]], data.norm, [names[i] for i in order])
+
+JUDGES = dict(
+    evaluate=lambda d, s: evaluate(s, d, **SHORT).top1, compare=lambda d, s: compare(s, d, **SHORT)[0].scores.top1,
+    random_like=lambda d, s: random_like(s, d).meta['indices'],
+    gdumb=lambda d, s: gdumb(s, d, 2, model='mlp', epochs=3), validate=lambda d, s: validate(s, d),
+    inherit=lambda d, s: evaluate_inherit(s, d, nn.Flatten(), nn.Flatten(), mode='normal', repeats=1, epochs=5).top1)
+
+@pytest.mark.parametrize('judge', JUDGES)
+def test_classes_in_another_order(judge):
+    "Who made a set may have listed its classes otherwise: they are found by their names."
+    assert JUDGES[judge](*named()) == JUDGES[judge](*named((1, 0)))
+
+@pytest.mark.parametrize('words, own', [
+    ('soft: expected None with loss', dict(soft=torch.randn(4, 2))),
+    ('soft_kind: expected None', dict(soft_kind='logits')),
+    ('soft_kind: expected None', dict(soft_kind='logits', loss='kl')),
+    ('soft_kind: expected None', dict(soft_kind='logits', loss='kl', soft=LiveLabels(
+        chosen(), create_model('mlp', 2, 1, 8), epochs=1)))])
+def test_labels_that_nobody_would_look_at(words, own):
+    with pytest.raises(ValueError, match=f'^{words}'):
+        evaluate(chosen(), DATA, **SHORT | own)
+
+@pytest.mark.parametrize('words, own', [
+    ('lr_imge: ', dict(lr_imge=1.)), ("name: .* 'nett'", dict(targets=('mlp', 'nett'))),
+    ("name: .* 'nett'", dict(sources=('mlp', 'nett'))), ('wide: ', dict(targets=(('mlp', dict(wide=3)),))),
+    ('epoch: evaluate_kw has no such setting', dict(evaluate_kw=dict(epoch=3))),
+    ('lr: expected', dict(evaluate_kw=dict(lr=-1.)))])
+def test_a_matrix_is_wrong_at_once(words, own, monkeypatch):
+    "Not after the first of its networks has distilled for an hour."
+    monkeypatch.setattr(sys.modules['dd_lit.study.cross_architecture'], 'run', lambda *a: pytest.fail('distilled'))
+    with pytest.raises(ValueError, match=f'^{words}'):
+        cross_architecture(DATA, **dict(sources=('mlp',), targets=('mlp',)) | own)
+
+def test_epochs_of_teachers_that_are_not_trained(call, tmp_path):
+    chosen().save(tmp_path/'set')
+    for own in ([], ['--loss', 'kl', '--teacher', 'mlp:weights=there.pt,input_norm=data']):
+        p = call('evaluate', 'set', '--teacher-epochs', '3', *own, check=2)
+        assert 'error: teacher_epochs: expected a --teacher that is trained here' in p.stderr
+
+@pytest.mark.parametrize('words, own', [
+    ('distilled: its images are', {}),
+    ("teacher: loss 'kl' needs soft labels", dict(loss='kl', data=load_data('digits')))])
+def test_a_set_that_does_not_fit_is_said_first(words, own, monkeypatch):
+    "Not after the methods beside it have distilled, nor after teachers were trained."
+    monkeypatch.setattr('dd_lit.compare.distill', lambda *a, **kw: pytest.fail('distilled'))
+    monkeypatch.setattr('dd_lit.compare.as_teachers', lambda given, *a: list(given) and pytest.fail('trained'))
+    other = distill('random', 'digits')
+    with pytest.raises(ValueError, match=f'^{words}'):
+        compare(['random', other], **dict(data=DATA) | SHORT | own)

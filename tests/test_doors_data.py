@@ -2,6 +2,7 @@
 
 Names and paths first, then pictures of every kind, then splits and classes, each first by cases and then by drawn ones.
 """
+import ast
 import json
 import os
 import struct
@@ -14,13 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from dd_lit.core import show_images
 from dd_lit.data import ImageData, load_data
-from dd_lit.sets import DistilledSet
+from dd_lit.sets import DistilledSet, read_sets
 from dd_lit.train import fit
 
 def picture(value=100, mode='L', size=8) -> Image.Image:
@@ -584,3 +586,35 @@ def test_what_holds_no_numbers_is_named(wrong):
         with pytest.raises(ValueError, match=name.strip()) as e:
             door()
         assert '\n' not in str(e.value)
+
+def test_no_list_is_searched_for_every_file():
+    "With a thousand classes a folder of a million pictures would take hours."
+    loops = ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.For, ast.While
+    for name in ('data', 'ondisk', 'sets'):
+        tree = ast.parse((ROOT/'dd_lit'/f'{name}.py').read_text())
+        within = [n for loop in ast.walk(tree) if isinstance(loop, loops) for n in ast.walk(loop)]
+        assert [ast.unparse(n) for n in within if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)
+                and n.func.attr == 'index' and n.args != [] and not isinstance(n.args[0], ast.Constant)] == [], name
+
+def test_many_classes(tmp_path):
+    "Each of a test folder's pictures finds its class, also by Tiny-ImageNet's table; so does a set's."
+    names = [f'n{i:03}' for i in range(60)]
+    for n in names:
+        put(tmp_path/'data'/'train'/n, 1)
+        put(tmp_path/'data'/'test'/n, 1)
+    assert load_data(tmp_path/'data').test_y.tolist() == list(range(60))
+    noted = tmp_path/'data'/'test'
+    for n in names:
+        (noted/n).rename(tmp_path/n)
+    put(noted/'images', 60)
+    rows = [f'{i}.png\t{n}\t0' for i, n in enumerate(reversed(names))]
+    (noted/'val_annotations.txt').write_text('\n'.join(rows))
+    assert sorted(load_data(tmp_path/'data').test_y.tolist()) == list(range(60))
+    ds = DistilledSet(torch.randn(60, 1, 4, 4), torch.arange(60).flip(0), ((.5,), (.5,)), names)
+    back, = read_sets(ds.to_folder(tmp_path/'set'))
+    assert back.labels.tolist() == list(range(60)) and back.classes == names
+    listed = tmp_path/'set'/'classes.json'
+    about = json.loads(listed.read_text())
+    listed.write_text(json.dumps(about | dict(folders=about['folders'][:1]*60)))
+    with pytest.raises(ValueError, match='does not list the folders beside it'):
+        read_sets(tmp_path/'set')

@@ -8,11 +8,13 @@ import torch.nn.functional as F
 from dd_lit.core import PRECISIONS, chosen_precision, in_full, rng
 from dd_lit.data import load_data
 from dd_lit.distill import distill
-from dd_lit.labels.soft import LiveLabels, relabel
+from dd_lit.labels.soft import LabelSettings, LiveLabels, relabel
 from dd_lit.method import get_method, list_methods
 from dd_lit.models import create_model
-from dd_lit.settings import names_of
-from dd_lit.teachers import squeeze
+from dd_lit.reproduce import in_precision, load_recipes
+from dd_lit.settings import Settings, names_of, parse
+from dd_lit.teachers import Squeeze, squeeze
+from dd_lit.train import Training
 
 DIGITS = load_data('digits')
 ASK = [m for m in list_methods() if 'precision' in names_of(get_method(m).settings)]
@@ -129,3 +131,34 @@ def test_labels(tmp_path):
 def test_another_word(call):
     with pytest.raises(ValueError, match='precision: expected one of float32, bfloat16, auto'):
         call()
+
+
+def all_settings(cls=Settings):
+    "Every class of settings of the library."
+    for c in cls.__subclasses__():
+        yield c
+        yield from all_settings(c)
+
+
+def test_reproduce_reaches_all_that_have_a_precision():
+    "Of every row of the tables: its method, the training of its teachers, their labels. Nothing else is told of it."
+    [get_method(m) for m in list_methods()]
+    mine = [c for c in all_settings() if c.__module__.startswith('dd_lit') and c.__module__ != 'dd_lit.cli']
+    known = {c for c in mine if 'precision' in names_of(c)}
+    reached = {get_method(m).settings for m in ASK} | {Squeeze, LabelSettings, Training}
+    assert {c for c in known if not any(issubclass(r, c) or issubclass(c, r) for r in reached)} == set()
+    for r in (r for r in load_recipes().values() if not r.lacks):
+        made = in_precision(r, 'bfloat16')
+        assert (made.name, made.evaluate, made.sets, made.on) == (r.name, r.evaluate, r.sets, r.on)
+        assert in_precision(r, 'float32') == r
+        assert (made.settings.get('precision') == 'bfloat16') == (r.method in ASK)
+        if r.method != 'whole':
+            parse(get_method(r.method).settings, made.settings)
+        if r.relabel:
+            own = {k: v for k, v in made.relabel.items() if k not in ('live', 'prune')}
+            assert parse(LabelSettings, own).precision == 'bfloat16'
+        if r.teachers and 'weights' not in r.teachers:
+            own = {k: v for k, v in made.teachers.items() if k not in ('names', 'cache')}
+            assert parse(Squeeze, own).precision == 'bfloat16'
+        else:
+            assert made.teachers == r.teachers

@@ -20,6 +20,7 @@ from ..augment import crop_resize, draw_boxes
 from ..core import counted, default_device, local_seed, maybe_path, progress, rng, seed_of
 from ..data import ImageData, fingerprint, load_data
 from ..models import (
+    OwnView,
     as_network,
     borrowed,
     create_model,
@@ -36,12 +37,8 @@ from ..teachers import IMAGENET_NORM, cached
 # %% ../../nbs/flow/features.ipynb #74436efc
 _Norm = tuple[Sequence[float], Sequence[float]]      # mean and standard deviation of each channel
 
-class FeatureNet(nn.Module):
+class FeatureNet(OwnView):
     "A frozen network as a function from a dataset's images to features [N,D]."
-    data_mean: Tensor
-    data_std: Tensor
-    net_mean: Tensor
-    net_std: Tensor
     linear_accuracy: float         # of a linear head, in percent, where `pretrain` has measured it
 
     def __init__(self,
@@ -51,12 +48,9 @@ class FeatureNet(nn.Module):
         size: int | None = None,      # Side of the images that it wants; None: as they come
         name: str = 'custom',         # What to call it
     ):
-        super().__init__()
-        self.net, self.size, self.name, self.training = net, size, name, False
-        self.same = net_norm is None
-        for n, (mean, std) in dict(data=data_norm, net=net_norm or data_norm).items():
-            self.register_buffer(f'{n}_mean', torch.tensor(mean).view(1, -1, 1, 1))
-            self.register_buffer(f'{n}_std', torch.tensor(std).view(1, -1, 1, 1))
+        norms = dict(data=data_norm, net=net_norm or data_norm)
+        super().__init__(net, norms, size, same=net_norm is None)
+        self.name, self.training = name, False
 
     def train(self, mode: bool = True) -> 'FeatureNet':
         return self          # frozen means frozen; and the network's own mode is its owner's
@@ -65,17 +59,8 @@ class FeatureNet(nn.Module):
         return f'FeatureNet({self.name})'
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.same:
-            x = x*self.data_std + self.data_mean
-            if x.shape[1] == 1 and self.net_mean.shape[1] == 3:
-                x = x.expand(-1, 3, -1, -1)
-        if self.size is not None and x.shape[-2:] != (self.size, self.size):
-            x = F.interpolate(x, (self.size, self.size), mode='bicubic', align_corners=False,
-                              antialias=True)
-        if not self.same:
-            x = (x - self.net_mean)/self.net_std
         with borrowed(self.net):
-            z = self.net(x)
+            z = self.net(self.seen(x))
         if not isinstance(z, Tensor) or z.ndim < 2:
             got = list(z.shape) if isinstance(z, Tensor) else type(z).__name__
             raise ValueError(f"net: {self.name} answers {got} for {counted(len(x), 'image')}, "

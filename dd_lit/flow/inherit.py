@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..augment import crop_resize, draw_boxes
 from ..core import counted, local_seed, progress, rng, seed_of
 from ..data import ImageData, load_data
-from ..evaluate import Scores
+from ..evaluate import Scores, matched
 from ..models import borrowed, device_of, weights_digest
 from ..sets import DistilledSet
 from ..settings import Settings, parse, setting
@@ -270,10 +270,8 @@ def evaluate_inherit(
         if m not in INHERIT_MODES:
             raise ValueError(f"mode: expected one of {', '.join(INHERIT_MODES)}, got {m!r}")
     s, data = parse(InheritSettings, settings, 'evaluate_inherit'), load_data(data)
+    distilled = matched(distilled, data)
     device, C = device_of(eval_net), distilled.num_classes
-    if C != data.num_classes:
-        raise ValueError(f"distilled: it has {counted(C, 'class')}, "
-                         f"{data.name} has {data.num_classes}")
     x, y = _model_space(distilled, data), distilled.labels.to(device)
     D_e, D_d = (features(n, x[:1]).shape[1] for n in (eval_net, distill_net))
     dims, golden = (D_e, D_d, C), _lent(golden, modes, C, D_d, device)

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..augment import DSA
-from ..core import autocast, kept_memory, local_seed, rng, seed_of
+from ..core import autocast, local_seed, rng, seed_of
 from ..data import ImageData
 from ..method import Method, StartSettings, register, start_images, with_start
 from ..models import as_network, create_model, model_settings, network_key, predict
@@ -155,7 +155,6 @@ def _class_by_class(sides: _Sides, reals, **kw) -> tuple[Tensor, Tensor]:
     return reduce(add, losses), torch.cat(grads)
 
 # %% ../../nbs/gradient/dc.ipynb #22370f12
-@kept_memory()
 def match_step(
     model: nn.Module,        # Images must not influence each other in it (batch norm frozen)
     images: Tensor,          # [C*ipc,C,H,W] synthetic images, class by class, requiring gradients

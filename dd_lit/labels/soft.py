@@ -44,6 +44,7 @@ from ..core import (
     progress,
     read_record,
     rng,
+    sole_writer,
 )
 from ..models import (
     borrowed,
@@ -514,7 +515,8 @@ def relabel(
                                   seen=_seen(live, x))
     x, keep = x.to(device_of(live.teachers[0])), partial(_keep, topk=s.topk, dtype=s.dtype)
     if path is not None:
-        _write(path, live, x, s.chunk, keep, record)
-        return SoftLabels.load(path)
+        with sole_writer(path, name='path'):
+            _write(path, live, x, s.chunk, keep, record)
+            return SoftLabels.load(path)
     chunks = [c for _, c in _chunks(live, x, s.chunk, keep)]
     return SoftLabels(live.images_digest, record, live.num_classes or 0, chunks, s.chunk)

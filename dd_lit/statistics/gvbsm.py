@@ -82,7 +82,7 @@ class GVBSM(SRe2L):
             if not path.exists():
                 raise
             warnings.warn(f"{path} is measured again ({e})", stacklevel=2)
-            path.unlink()
+            path.unlink(missing_ok=True)
             return conv_statistics(net, self.data, self.cfg.patch, path)
     def matchers(self, name: str, net: nn.Module) -> dict[str, Any]:
         c, out = self.cfg, {}

@@ -9,6 +9,7 @@ __all__ = ['merge_moments', 'class_statistics', 'LPLDSettings', 'LPLD', 'PrunedL
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,17 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ..core import as_path, atomic_write, local_seed, maybe_path, progress, read_record, rng
+from ..core import (
+    as_path,
+    atomic_write,
+    in_turn,
+    local_seed,
+    maybe_path,
+    progress,
+    read_record,
+    rng,
+    sole_writer,
+)
 from ..data import ImageData
 from ..labels.soft import LabelSource
 from ..method import register
@@ -162,10 +173,11 @@ class PrunedLabels(LabelSource):
         "Write the labels, the index last."
         folder = as_path(path, 'path')
         blob = safetensors.torch.save(self.kept)
-        atomic_write(folder/'pruned.safetensors', blob)
         about = dict(format=_PRUNED, images=self.images_digest, settings=self.settings,
                      sha256=hashlib.sha256(blob).hexdigest())
-        return atomic_write(folder/'labels.json', json.dumps(about, indent=1).encode())
+        with in_turn(folder):
+            atomic_write(folder/'pruned.safetensors', blob)
+            return atomic_write(folder/'labels.json', json.dumps(about, indent=1).encode())
     @classmethod
     def load(cls, path: str | Path) -> 'PrunedLabels':
         "Read what `save` wrote. ValueError for a folder of something else, and for damaged files."
@@ -210,6 +222,13 @@ def prune_labels(
     path = maybe_path(path, 'path')
     x = images.images if isinstance(images, DistilledSet) else images
     source.check(x, 1)
+    with nullcontext() if path is None else sole_writer(path, name='path'):
+        out = _pruned(x, source, prune, seed)
+        if path is not None:
+            out.save(path)
+    return out
+
+def _pruned(x, source, prune, seed) -> PrunedLabels:
     keep, per = _chosen(source, prune, seed)
     kept = []
     for e in progress(range(source.epochs), 'labels'):
@@ -220,7 +239,4 @@ def prune_labels(
                     raise ValueError("source: the teacher's logits do not fit into float16")
                 kept.append(b | dict(logits=z))
     settings = source.settings | dict(prune=prune, per_epoch=per, prune_seed=seed)
-    out = PrunedLabels(source.images_digest, settings, _packed(kept))
-    if path is not None:
-        out.save(path)
-    return out
+    return PrunedLabels(source.images_digest, settings, _packed(kept))

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..core import counted, default_device, local_seed, progress, rng, seed_of
+from ..core import default_device, local_seed, progress, rng, seed_of
 from ..data import ImageData, load_data, to_model_space
-from ..evaluate import patch_views
+from ..evaluate import matched, patch_views
 from ..labels.soft import LiveLabels
 from ..models import create_model
 from ..ondisk import taken
@@ -106,9 +106,7 @@ def gdumb(
     (GDumb, Prabhu et al. 2020). ValueError for groups, classes and settings that do not fit."""
     data, device = load_data(data), default_device(device)
     own, training = sort_out(settings, Rehearsal, Training, of='gdumb')
-    if distilled.num_classes != data.num_classes:
-        raise ValueError(f"distilled: it has {counted(distilled.num_classes, 'class')}, "
-                         f"{data.name} has {data.num_classes}")
+    distilled = matched(distilled, data)
     if own.get('factor') is None:
         own['factor'] = distilled.patches
     c = Rehearsal(**own)

@@ -17,9 +17,11 @@ from ..compare import score_name
 from ..core import atomic_write, default_device, maybe_path, progress, provenance, read_record
 from ..data import ImageData, fingerprint, load_data
 from ..distill import run
-from ..evaluate import RECIPE_VERSION, evaluate, named
+from ..evaluate import RECIPE_VERSION, Evaluation, evaluate, named
 from ..method import get_method, plain
-from ..settings import Settings, names_of, setting
+from ..models import model_settings
+from ..settings import Settings, names_of, setting, sort_out
+from ..train import Training
 
 # %% ../../nbs/study/cross_architecture.ipynb #dbe7774e
 # the networks of Table 4
@@ -64,6 +66,11 @@ class Matrix(Settings):
         if 'model' not in names_of(get_method(self.method).settings):
             raise ValueError("method: expected one that distils with a network, "
                              f"{self.method!r} has no setting 'model'")
+        others = 'soft', 'soft_kind', 'device'
+        scoring = {k: v for k, v in (self.evaluate_kw or {}).items() if k not in others}
+        sort_out(scoring, Evaluation, Training, of='evaluate_kw')
+        for name, own, _ in map(named, self.targets):
+            model_settings(name, **own)
         for s in self.settings or {}:
             if s not in [named(o)[0] for o in self.sources]:
                 raise ValueError(f"settings: expected names of sources, got {s!r}")
@@ -84,11 +91,11 @@ def cross_architecture(
     cfg = {k: v for k, v in settings.items() if k not in own}
     m, make = Matrix(**own), get_method(own.get('method', 'dc_md'))
     how = (m.evaluate_kw or {}) | dict(repeats=m.repeats, seed=m.seed, device=device)
-    found = []
-    for s in progress(m.sources, 'sources'):
-        name, kw, label = named(s)
-        special = (m.settings or {}).get(name, {})
-        source = make(data, ipc, seed=m.seed, device=device, model=name, **cfg | kw | special)
+    def made(name, kw, label):
+        own = cfg | kw | (m.settings or {}).get(name, {})
+        return label, make(data, ipc, seed=m.seed, device=device, model=name, **own)
+    found, sources = [], [made(*named(s)) for s in m.sources]     # what is wrong is wrong now
+    for label, source in progress(sources, 'sources'):
         who = score_name([], [], identity=source.identity())
         folder = out/_file(label, who) if out else None
         ds = run(source, folder)
