@@ -432,10 +432,6 @@ def test_printed_lines_are_counted():
     assert (printed([stream]), printed([shown]), printed([dict(data={'text/plain': ['(1,\n', ' 2)']})])) == (2, 0, 1)
 
 
-# Pages whose bare outputs are somebody else's to mend: this list only shrinks
-BARE = {'statistics/lpld'}
-
-
 def bare(outputs) -> list: # Dicts, lists and tensors, as Python writes them
     rich = {'text/markdown', 'text/html', 'image/png'}
     plain = lambda o: '' if rich & set(o.get('data', {})) else ''.join(o.get('data', {}).get('text/plain', ''))
@@ -447,7 +443,7 @@ def bare(outputs) -> list: # Dicts, lists and tensors, as Python writes them
 def test_a_page_of_theory_prints_no_bare_numbers(name):
     "A dict of numbers says neither what they are nor how many digits count: a table or a sentence does."
     bad = [b for _, _, outputs in cells(ROOT/'nbs'/f'{name}.ipynb') for b in bare(outputs)]
-    assert bool(bad) == (name in BARE), bad
+    assert not bad, bad
 
 
 def test_what_is_bare():
