@@ -60,9 +60,9 @@ def seeds(rows: list[dict]) -> list[int]:
 
 
 def machine(rows: list[dict]) -> str:
-    "What the first of the runs was made with."
-    m = rows[0]['made_with']
-    return f"torch {m['torch']}, one thread of {m['cpu']}"
+    "What the runs were made with: versions and processors, each once."
+    of = lambda k: ', '.join(sorted({r['made_with'][k] for r in rows}))
+    return f"torch {of('torch')}, one thread of {of('cpu')}"
 
 
 def named(settings: dict) -> str:

@@ -17,11 +17,13 @@ import inspect
 import io
 import os
 import select
+import signal
 import sys
+import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import Field, field, fields
 from importlib.metadata import entry_points
 from itertools import takewhile
@@ -813,7 +815,8 @@ def _unread() -> bool:
 
 def main(
     argv: list[str] | None = None # Arguments; default: the process's
-) -> int:                         # 0 fine, 2 wrong input, 130 interrupted, 141 nobody reads
+) -> int:                         # 0 fine, 2 wrong input, 130 interrupted, 141 nobody reads,
+                                  # 143 asked to end
     "The command line: `dd_lit COMMAND ...`, the same as `python -m dd_lit COMMAND ...`."
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)      # a log shows every line at once
@@ -822,12 +825,31 @@ def main(
     except BrokenPipeError:                              # while an error was told
         return 141 if _unread() else 2
 
+@contextlib.contextmanager
+def _heard_as_interruption() -> Iterator[list[int]]:
+    """A request to end (SIGTERM: `kill`, a batch system, another process of the same run that
+    failed) interrupts as Ctrl-C does, once, so that what is done is kept; the list then has it."""
+    came: list[int] = []
+    def hear(number: int, frame: Any) -> None:
+        if not came:
+            came.append(number)
+            raise KeyboardInterrupt
+    if threading.current_thread() is not threading.main_thread():      # Python lets no other listen
+        yield came
+        return
+    before = signal.signal(signal.SIGTERM, hear)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
 def _answered(argv: list[str]) -> int:
     "What the words ask for, or one line that says what is wrong with them."
     debug = '--debug' in argv
     name, *rest = [a for a in argv if a != '--debug'] or ['--help']
+    ended: list[int] = []
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _heard_as_interruption() as ended:
             warnings.showwarning = _warned
             return _answer(name, rest)
     except KeyboardInterrupt as e:
@@ -835,7 +857,7 @@ def _answered(argv: list[str]) -> int:
         then = COMMANDS.get(name, Command).interrupted
         what = str(e) or f'interrupted; the same command {then}'
         print(f"\ndd_lit {name}: {what}", file=sys.stderr)
-        return 130
+        return 128 + (ended or [signal.SIGINT])[0]
     except Exception as e:
         if isinstance(e, BrokenPipeError) and _unread():
             return 141                     # what a shell says of who wrote into a closed pipe

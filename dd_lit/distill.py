@@ -268,6 +268,14 @@ class _Folder:
             _save_state(self.who, self.out/'checkpoint.pt', state)
             self.kept = state['k']
 
+    def save_surely(self, state: dict | None) -> None:
+        "The same on the way out: if somebody interrupts the writing, it is written once more."
+        try:
+            self.save(state)
+        except KeyboardInterrupt:
+            self.save(state)
+            raise
+
     def open_record(self) -> None:
         "history.jsonl as far as the run has come: lines of steps that are to be made again go."
         if self.out and first():
@@ -363,7 +371,7 @@ def _steps(method: Method, folder: _Folder, every: float, on_step: Callable | No
                 if on_step:
                     on_step(method)
         except BaseException:
-            folder.save(before)
+            folder.save_surely(before)
             raise
     folder.save()
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+import nbformat
 import openings
 import pytest
 import yaml
@@ -81,6 +82,16 @@ def test_nothing_that_running_makes_is_kept():
         pytest.skip('no checkout')
     ours = re.compile(r'nbs/(\w+/)?\w+\.ipynb|nbs/images/\w+\.png|nbs/watch/\w+\.(js|css)|nbs/favicon\.svg')
     assert [] == [f for f in kept.split() if not ours.fullmatch(f)]
+
+
+def test_notebooks_that_are_run_keep_their_pictures(tmp_path):
+    "`make notebooks` says MPLBACKEND=Agg, with which a figure never reaches the page."
+    book = tmp_path/'a.ipynb'
+    code = nbformat.v4.new_code_cell('import matplotlib.pyplot as plt\nplt.plot([1, 2]);')
+    nbformat.write(nbformat.v4.new_notebook(cells=[code]), book)
+    env = os.environ | dict(MPLBACKEND='Agg')
+    subprocess.run([sys.executable, ROOT/'tools'/'run_notebooks.py', book], env=env, check=True, capture_output=True)
+    assert any('image/png' in o.get('data', {}) for o in json.loads(book.read_text())['cells'][0]['outputs'])
 
 
 def test_openings_are_current(copy):

@@ -11,6 +11,7 @@ import nbformat
 from nbclient import NotebookClient
 
 os.environ.setdefault('DD_LIT_PROGRESS', '0')   # no progress bars in committed outputs
+os.environ.pop('MPLBACKEND', None)              # figures go into the page, also where make says Agg
 failed = []
 for name in sys.argv[1:]:
     path, t = Path(name), time.perf_counter()
