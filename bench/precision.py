@@ -24,7 +24,7 @@ from dd_lit.sets import read_sets
 from dd_lit.teachers import squeeze_all
 from harness import run_table
 from prepared import data_of, distilled, whole_data
-from verdicts import interval
+from verdicts import SEEDS, interval
 
 PEERS = {'dc_mnist_ipc1.pt': 'mnist', 'dc_cifar10_ipc1.pt': 'cifar10', 'dc_cifar10_ipc10.pt': 'cifar10'}
 PAIRS = {'dc_mnist_ipc1.pt': 10, 'dc_cifar10_ipc1.pt': 10, 'dc_cifar10_ipc10.pt': 3}       # networks in both precisions
@@ -81,13 +81,12 @@ HALF_A_POINT = .5                    # what `precision='auto'` may cost
 
 @dataclass(frozen=True)
 class Cost:
-    "What bfloat16 costs in one place, and what it saves."
+    "What bfloat16 costs in one place."
     place: str
     pairs: int      # of runs with the same seed
     lost: float     # percentage points, float32 minus bfloat16
     low: float      # 95 % interval of the mean
     high: float
-    times: float    # so many times as fast
 
     @property
     def too_much(self) -> bool:
@@ -95,15 +94,12 @@ class Cost:
         return self.low > HALF_A_POINT
 
 
-def _cost(place: str, rows: list[dict]) -> Cost:
-    took = [sum(r['took'][p] for r in rows) for p in BOTH]
-    return Cost(place, len(rows), *interval([r['lost'] for r in rows]), took[0]/took[1])
-
-
 def costs(rows: list[dict]) -> list[Cost]:
-    "Place by place, and at the end all of them together: every pair is a draw."
-    places = {name: [r for r in rows if key in (r['file'], r['row'])] for key, name in NAMES.items()}
-    return [_cost(n, own) for n, own in places.items() if len(own) > 1] + [_cost('all pairs', rows)]
+    "Place by place, and at the end all of them together: every pair is a draw. Few pairs say nothing and are left out."
+    places = {name: [r['lost'] for r in rows if key in (r['file'], r['row'])] for key, name in NAMES.items()}
+    places = {n: lost for n, lost in places.items() if len(lost) >= SEEDS}
+    together = {'all pairs': [v for lost in places.values() for v in lost]} if len(places) > 1 else {}
+    return [Cost(n, len(lost), *interval(lost)) for n, lost in (places | together).items()]
 
 
 def tasks(data, seeds) -> list[dict]:

@@ -186,8 +186,8 @@ def _histogram(x: Tensor) -> Tensor: # int64 [C,256]
 def measure_norm(
     x: Images, # uint8 [N,C,H,W]
 ) -> Norm:
-    """Mean and standard deviation per channel, as pixels in [0,1], from the histogram: sums of whole
-    numbers, the same to the last bit on every machine. A channel of one colour gets the deviation 1."""
+    """Mean and standard deviation per channel, as pixels in [0,1]. From sums of whole numbers: the
+    same to the last bit on every machine. A channel of one colour gets the deviation 1."""
     if isinstance(x, Tensor):
         h = _histogram(x)
     else:

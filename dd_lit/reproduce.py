@@ -348,6 +348,7 @@ def _plan(r: Recipe) -> dict[str, Any]:
     o = {k: getattr(r, k) for k in ('data', 'size', 'method', 'ipc', 'sets', 'networks')}
     o |= {k: getattr(r, k) or {} for k in ('settings', 'teachers', 'relabel', 'evaluate')}
     o['settings'] = {k: v for k, v in r.settings.items() if k not in NEUTRAL}
+    o['evaluate'] = {k: v for k, v in r.evaluate.items() if k != 'precision'}
     return json.loads(json.dumps(o, default=str))
 
 def _unlike(a: dict, b: dict) -> Iterator[tuple[str, Any, Any]]:

@@ -1,9 +1,12 @@
 """bfloat16 where a setting asks for it: the same up to rounding, in float32 where sums need it, stored as what ran."""
+import json
+import sys
 import time
 
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import ROOT
 
 from dd_lit.core import PRECISIONS, chosen_precision, in_full, rng
 from dd_lit.data import load_data
@@ -15,6 +18,9 @@ from dd_lit.reproduce import in_precision, load_recipes
 from dd_lit.settings import Settings, names_of, parse
 from dd_lit.teachers import Squeeze, squeeze
 from dd_lit.train import Training
+
+sys.path.insert(0, str(ROOT/'bench'))
+from precision import HALF_A_POINT, costs
 
 DIGITS = load_data('digits')
 ASK = [m for m in list_methods() if 'precision' in names_of(get_method(m).settings)]
@@ -162,3 +168,19 @@ def test_reproduce_reaches_all_that_have_a_precision():
             assert parse(Squeeze, own).precision == 'bfloat16'
         else:
             assert made.teachers == r.teachers
+
+
+def test_auto_costs_no_half_point():
+    "Where bfloat16 is shown to lose more, `auto` may not take it; and it was asked of scoring, which counts in either."
+    found = costs(json.loads((ROOT/'bench'/'results'/'precision.json').read_text())['rows'])
+    assert len(found) >= 4 and not [c for c in found if c.too_much]
+    assert all(c.high < HALF_A_POINT for c in found if c.place.startswith('scoring'))
+
+
+def test_what_a_place_loses():
+    row = dict(row='dc', file='', lost=1.)
+    assert costs([row, row]) == []                                                        # two pairs say nothing
+    lossy, = costs([dict(row, lost=v) for v in (1., 1.1, 1.2)])
+    assert lossy.too_much and (lossy.pairs, round(lossy.lost, 6)) == (3, 1.1)
+    fine = costs([dict(row, lost=v) for v in (.1, -.1, .2)] + [dict(row, row='gvbsm', lost=v) for v in (0., .2, .1)])
+    assert [c.pairs for c in fine] == [3, 3, 6] and not any(c.too_much for c in fine)
