@@ -466,12 +466,15 @@ def function_text(
 # %% ../nbs/00_core.ipynb #inturn01
 _fcntl: Any = importlib.import_module('fcntl') if os.name == 'posix' else None
 
-@contextlib.contextmanager
 def in_turn(
     folder: str | Path, # Made if it is not there
-) -> Iterator[None]:
-    """One process after the other is inside, for the same folder; for what takes a moment. Windows,
-    and file systems that know no locks, let everybody in."""
+) -> contextlib.AbstractContextManager[None]:
+    """Inside of the context, one process after the other, for the same folder; for what takes a
+    moment. Windows, and file systems that know no locks, let everybody in."""
+    return _locked(as_path(folder, 'folder'))
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
     os.makedirs(folder, exist_ok=True)
     with contextlib.ExitStack() as now:
         with contextlib.suppress(OSError, AttributeError):

@@ -90,7 +90,8 @@ class SRe2LSettings(StartSettings):
         ('resnet18',), 'networks to ask, trained on the data: names, classes, functions')
     teachers: Any = setting(
         None, "trained networks to ask instead, one or several: modules, NAME:weights=FILE, "
-        "my_module:function, see `Network`; 'torchvision': its weights of `backbones`")
+        "my_module:function, see `Network`; 'torchvision': its weights of `backbones`; none is "
+        "trained then, and the settings of training and width are not used")
     pick: str = setting(
         'uniform', 'one of them per batch and step', among=('uniform', 'round_robin'))
     squeeze_epochs: int | None = setting(
@@ -158,9 +159,10 @@ class SRe2L(Method):
         super().__init__(*args, **kw)
         c, t = with_start(self.cfg), self.cfg.teachers
         how = Squeeze(epochs=c.squeeze_epochs, batch_size=c.squeeze_batch_size)
-        own = dict(squeeze_epochs=how.passes(len(self.data.train_x)),   # what will be done
-                   precision=chosen_precision(c.precision, self.device))
-        if t is not None and not (isinstance(t, str) and t == 'torchvision'):
+        own = dict(precision=chosen_precision(c.precision, self.device))
+        if t is None:                                                   # what will be done
+            own |= dict(squeeze_epochs=how.passes(len(self.data.train_x)))
+        elif not (isinstance(t, str) and t == 'torchvision'):
             own |= dict(teachers=committee(t, self.data).models)
         self.cfg = merge(c, own)
 
