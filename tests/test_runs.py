@@ -699,3 +699,21 @@ def test_it_says_so_once(walk, heard, tmp_path, monkeypatch):
 def test_how_often_to_validate(every):
     with pytest.raises(ValueError, match='validate_every: expected a whole number, at least 1'):
         distill('random', 'digits', 1, device='cpu', validate_every=every)
+
+
+def test_a_checkpoint_whose_writing_is_interrupted_is_written_again(tmp_path, monkeypatch):
+    "A step fails, and while the last steps are kept somebody asks the program to end."
+    came, write = [], loop._save_state
+    def interrupted(*args):
+        came.append(args)
+        if len(came) == 1:
+            raise KeyboardInterrupt
+        write(*args)
+    monkeypatch.setattr(loop, '_save_state', interrupted)
+    def end(method):
+        if method.k == 2:
+            raise ValueError('the end')
+    method = get_method('dm')(load_data('digits'), 1, iters=5, width=8, batch_real=8, device='cpu')
+    with pytest.raises(KeyboardInterrupt):
+        run(method, tmp_path, on_step=end)
+    assert len(came) == 2 and load_checkpoint(tmp_path/'checkpoint.pt')['state']['k'] == 2
