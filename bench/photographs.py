@@ -2,6 +2,8 @@
 import os
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
 from dd_lit.distill import distill
 from dd_lit.sets import DistilledSet, load_set, pack_set
@@ -14,6 +16,7 @@ FAST = dict(precision='bfloat16')
 ASK = dict(teachers=TEACHER, iters=300, **FAST)
 FLOW = dict(backbone=TEACHER, iters=300, lr=.02, grow_every=40, flip=True)
 GRADIENT = dict(iters=3, real_dtype='bfloat16')
+EXPERTS = dict(width=32, experts=5, expert_epochs=6, starts=5, span=2, steps=20, batch_size=100, iters=100, lr_lr=1e-5)
 METHODS = dict(   # settings on top of the methods' own
     random={}, herding=dict(model=TEACHER, epochs=0), k_center=dict(model=TEACHER, epochs=0),
     rded=dict(backbone=TEACHER, factor=1),
@@ -22,7 +25,8 @@ METHODS = dict(   # settings on top of the methods' own
     gvbsm=ASK | dict(teachers=(TEACHER, OTHER), lr=.1),
     ogm=ASK | dict(factor=1, patch=False),
     sfm=FLOW, lgm=FLOW | dict(augs=2),
-    dm=dict(iters=100, batch_real=64), dc=GRADIENT, dsa=GRADIENT)
+    dm=dict(iters=100, batch_real=64), dc=GRADIENT, dsa=GRADIENT,
+    mtt=EXPERTS, datm=EXPERTS | dict(lr_label=2., opening=2, widen=50))
 STUDENT = dict(model='convnet3', model_kw=dict(width=64), repeats=1, epochs=300, **FAST)
 
 
@@ -40,7 +44,9 @@ def made(method: str, ipc: int, seed: int) -> DistilledSet:
     where = SETS/f'{method}_ipc{ipc}_seed{seed}.safetensors'
     if not where.is_file():
         d, since = whole_data('cifar10'), time.process_time()
-        ds = distill(method, d, ipc, seed=seed, **expanded(METHODS[method]))
+        # what a method trains for itself counts: nothing is there before
+        with TemporaryDirectory() as folder, patch.dict(os.environ, DD_LIT_CACHE=folder):
+            ds = distill(method, d, ipc, seed=seed, **expanded(METHODS[method]))
         ds.meta['processor_seconds'] = round(time.process_time() - since, 2)    # whatever else ran beside it
         ds.soft = None                                                  # one teacher labels all
         pack_set(ds, where)

@@ -216,14 +216,14 @@ def _sealed(about: dict) -> dict:
     text = json.dumps(json.loads(json.dumps(about)), sort_keys=True)    # as it will be read
     return about | dict(checksum=hashlib.sha256(text.encode()).hexdigest())
 
-def _written(ds: DistilledSet, images: Tensor) -> tuple[bytes, str]:
+def _written(ds: DistilledSet, images: Tensor, **more: Any) -> tuple[bytes, str]:
     "The file of a set's numbers, which holds its description too, and the description."
     tensors = dict(images=images, labels=ds.labels)
     if ds.soft is not None:
         tensors['soft'] = ds.soft
     kind = None if ds.soft is None else 'logits'
     meta = _sealed(dict(format=_FORMAT, digest=digest(tensors), norm=ds.norm, classes=ds.classes,
-                        soft_kind=kind, patches=ds.patches, meta=ds.meta))
+                        soft_kind=kind, patches=ds.patches, meta=ds.meta, **more))
     blob = json.dumps(meta, indent=1)
     return safetensors.torch.save(tensors, metadata=dict(dd_lit=blob)), blob
 
@@ -294,6 +294,7 @@ def _described(header: str, broken: Callable) -> dict:
 
 # %% ../nbs/03_sets.ipynb #73047149
 _MEANING = ('norm', 'classes', 'patches', 'soft_kind')
+_MODES = {1: 'L', 3: 'RGB'}   # Pillow's names by the number of channels
 
 def _path(path: Any) -> Path:
     "Where a set is; whatever else came is named, an `ImageData` for one."
@@ -365,6 +366,20 @@ def _from_pixels(images: Tensor, norm: Any) -> Tensor:
     mean, std = (torch.tensor(o).view(1, -1, 1, 1) for o in check_norm(norm, images.shape[1]))
     return (images/255 - mean)/std
 
+def _from_sheet(sheet: Tensor, shape: Any) -> Tensor:
+    "The images of a sheet of `pack_set`, uint8 [N,C,H,W]; no more is decoded than it promises."
+    if not isinstance(shape, list) or len(shape) != 4 or not all(_typed(v, int) for v in shape):
+        raise ValueError(f"shape: expected [N,C,H,W], got {_short(shape)}")
+    N, C, H, W = shape
+    try:
+        with Image.open(io.BytesIO(sheet.numpy().tobytes()), formats=['PNG']) as im:
+            if (im.size, im.mode) != ((W, N*H), _MODES.get(C)):
+                raise ValueError(f"{im.mode} {im.size[0]} x {im.size[1]}")
+            pixels = torch.from_numpy(np.array(im))
+    except Exception as e:           # Pillow has many
+        raise ValueError(f"images: expected a PNG of {_short(shape)} ({one_line(e)})") from None
+    return pixels.view(N, H, W, C).permute(0, 3, 1, 2).contiguous()
+
 def _set_of(tensors: dict[str, Tensor], about: dict, where: Path) -> DistilledSet:
     "A set from the numbers and the description of a file."
     try:
@@ -374,6 +389,8 @@ def _set_of(tensors: dict[str, Tensor], about: dict, where: Path) -> DistilledSe
         patches = about.get('patches', meta.get('patches', 1))   # where older sets have it
         kind, norm = about.get('soft_kind') or 'logits', _norm(about.get('norm'))
         images = tensors['images']
+        if images.ndim == 1:
+            images = _from_sheet(images, about.get('shape'))
         if images.dtype == torch.uint8:
             images = _from_pixels(images, norm)
         return DistilledSet(images, tensors['labels'], norm, _names(about.get('classes')),
@@ -405,6 +422,14 @@ def load_set(
     return _set_of(tensors, own | dict(meta=twin.get('meta')), side)
 
 # %% ../nbs/03_sets.ipynb #pack0002
+_SHEET = 50_000_000   # numbers; more are not made a PNG, which readers may refuse
+
+def _as_sheet(images: Tensor) -> Tensor:
+    "Images uint8 [N,C,H,W] one below the other, as the bytes of a PNG."
+    pixels, out = images.permute(0, 2, 3, 1).flatten(0, 1), io.BytesIO()
+    Image.fromarray(pixels.squeeze(2).numpy()).save(out, 'PNG', compress_level=9)
+    return torch.tensor(bytearray(out.getvalue()), dtype=torch.uint8)
+
 def pack_set(
     ds: DistilledSet,
     path: str | Path,    # The file, NAME.safetensors; written anew if it is there
@@ -415,8 +440,12 @@ def pack_set(
     path = as_path(path, 'path')
     if path.suffix != '.safetensors':
         raise ValueError(f"path: expected a file NAME.safetensors, got {str(path)!r}")
-    images = ds.images if exact else (ds.pixels()*255).round().byte()
-    return atomic_write(path, _written(ds, images)[0])
+    if exact:
+        return atomic_write(path, _written(ds, ds.images)[0])
+    images, shape = (ds.pixels()*255).round().byte(), list(ds.images.shape)
+    if shape[1] not in _MODES or images.numel() > _SHEET:
+        return atomic_write(path, _written(ds, images)[0])
+    return atomic_write(path, _written(ds, _as_sheet(images), shape=shape)[0])
 
 # %% ../nbs/03_sets.ipynb #e6e9a0bb
 def _key(name: str) -> str:
@@ -979,6 +1008,16 @@ def _measured(x: Tensor) -> Any:
     std = [s if s > 0 else 1. for s in flat.std(1, correction=0).tolist()]
     return flat.mean(1).tolist(), std
 
+def _ours(path: Path) -> bool:
+    "Is it a folder of `save_set` or a file of `pack_set`?"
+    if path.suffix == '.safetensors' and path.is_file():
+        try:
+            with safetensors.safe_open(path, framework='pt') as f:
+                return 'dd_lit' in (f.metadata() or {})
+        except (OSError, safetensors.SafetensorError):
+            return False
+    return (path/'meta.json').is_file() and (path/'data.safetensors').is_file()
+
 def read_sets(
     path: str | Path, # .pt, .npz, .safetensors, .parquet; a folder of pictures or arrays; or ours
     data: str | Path | ImageData | None = None, # What was distilled, or its name for `load_data`
@@ -989,7 +1028,7 @@ def read_sets(
     """Read sets that other people distilled: numbers and pictures only, nothing is executed.
     `meta['space_from']` says how the space is known. ValueError that says what is wrong, where."""
     path, data = _path(path), None if data is None else load_data(data)
-    if (path/'meta.json').is_file() and (path/'data.safetensors').is_file():
+    if _ours(path):
         ds = load_set(path)
         return [with_classes(ds, data.classes, data.name) if data else ds]
     sets = []

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import ROOT
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from dd_lit.cli import beside, main
 from dd_lit.compare import check_items
 from dd_lit.method import get_method, with_start
-from dd_lit.sets import DistilledSet, load_set, pack_set, show_wall, stored_sets
+from dd_lit.sets import DistilledSet, _sealed, load_set, pack_set, read_sets, show_wall, stored_sets
 
 sys.path.insert(0, str(ROOT/'bench'))
 import stored
@@ -101,3 +103,24 @@ def test_a_name_does_wherever_a_folder_does(tmp_path, monkeypatch, capsys):
     assert check_items([packed]) == [packed] and beside(packed) == tmp_path
     assert len(with_start(get_method('dm').settings(init=packed)).init) == len(load_set(name))
     assert main(['show', f'{name}0']) == 2 and f'the package has a set {name}' in capsys.readouterr().err
+
+
+def test_a_packed_set_comes_back_as_it_is(tmp_path):
+    "`import` knows a packed set for one of ours: names and description are kept."
+    name = NAMES[0]
+    ours, f = load_set(name), pack_set(load_set(name), tmp_path/'own.safetensors')
+    read, = read_sets(f)
+    assert torch.equal(read.images, ours.images) and (read.classes, read.meta) == (ours.classes, ours.meta)
+
+
+@pytest.mark.parametrize('shape', [None, [1], ['a', 1, 2, 3], [100, 3, 32, 31], [10**6, 3, 10**6, 32], [1, 2, 3, 4]])
+def test_a_sheet_that_promises_something_else(tmp_path, shape):
+    "What is decoded is what the header says, or nothing."
+    f = pack_set(load_set('cifar10/random/ipc10'), tmp_path/'own.safetensors')
+    with safe_open(f, framework='pt') as o:
+        tensors, own = {k: o.get_tensor(k) for k in o.keys()}, json.loads(o.metadata()['dd_lit'])
+    assert tensors['images'].ndim == 1
+    told = _sealed(own | dict(shape=shape))
+    save_file(tensors, f, metadata=dict(dd_lit=json.dumps(told)))
+    with pytest.raises(ValueError, match=r'is damaged: (shape: expected|images: expected a PNG of)'):
+        load_set(f)
