@@ -538,8 +538,15 @@ def _held(mark: Path) -> bool:
 
 # %% ../nbs/00_core.ipynb #1880e1e8
 def cache_dir() -> Path:
-    "Where things are kept for the next time: $DD_LIT_CACHE, or ~/.cache/dd_lit."
-    return Path(os.environ.get('DD_LIT_CACHE') or Path.home()/'.cache'/'dd_lit')
+    """Where things are kept for the next time: $DD_LIT_CACHE, or ~/.cache/dd_lit. ValueError where
+    nobody has a home."""
+    if os.environ.get('DD_LIT_CACHE'):
+        return Path(os.environ['DD_LIT_CACHE'])
+    try:
+        return Path.home()/'.cache'/'dd_lit'
+    except RuntimeError as e:
+        raise ValueError(f"DD_LIT_CACHE: expected a folder for what is kept, it is not set, and "
+                         f"there is no home folder ({e})") from None
 
 # %% ../nbs/00_core.ipynb #53ff7c46
 def _processor() -> str:

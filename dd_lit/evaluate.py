@@ -274,6 +274,11 @@ def recipe(
     cfg = protocol_settings(protocol, len(distilled), data, net, **overrides)
     if views:
         cfg['augment'] = None              # such labels belong to views that are augmented already
+        theirs = getattr(soft, 'settings', {}).get('batch_size', cfg['batch_size'])
+        if overrides.get('batch_size') not in (None, theirs):
+            raise ValueError(f"batch_size: the labels come in batches of {theirs}, "
+                             f"got {overrides['batch_size']}; leave it out, or label anew")
+        cfg['batch_size'] = theirs
     elif soft is None and 'augment' not in overrides:
         cfg['augment'] = patch_views(distilled.patches, cfg['augment'])
     return cfg

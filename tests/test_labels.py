@@ -356,3 +356,33 @@ def test_a_damaged_part_is_named(tmp_path, monkeypatch):
         with pytest.raises(ValueError, match=r"part_0.json' is damaged: .*; delete it") as e:
             relabel(x, t, path=tmp_path/'b', **RELABEL)
         assert '\n' not in str(e.value)
+
+
+@pytest.mark.parametrize('soft', (None, 'rows', 'views'))
+def test_the_batch_that_a_score_names_is_the_one_that_ran(soft):
+    "With hard labels and rows the training's, with labels of views the labels' own."
+    from dd_lit.data import ImageData
+    from dd_lit.evaluate import evaluate
+    from dd_lit.labels.soft import LiveLabels
+    from dd_lit.sets import DistilledSet
+    seen = []
+
+    class Watched(torch.nn.Module):
+        def __init__(self, num_classes, in_chans, size):
+            super().__init__()
+            self.net = tiny()
+
+        def forward(self, x):
+            seen.append(len(x) if self.training else 0)
+            return self.net(x)
+
+    x, y = images(), torch.arange(6) % 3
+    pixels = (60*images(6) + 128).clamp(0, 255).byte()
+    data = ImageData(pixels, y, pixels, y, ((.5,), (.2,)), list('abc'), 'toy')
+    given = dict(views=LiveLabels(x, tiny().eval(), epochs=2, batch_size=4, crop=.5), rows=torch.randn(6, 3))
+    loss = dict(loss='kl', hard=False, soft=given[soft]) if soft else dict(hard=False)
+    if soft == 'rows':
+        loss |= dict(soft_kind='logits')
+    own = {} if soft == 'views' else dict(batch_size=5)
+    scores = evaluate(DistilledSet(x, y, data.norm, data.classes), data, Watched, repeats=1, epochs=2, **own, **loss)
+    assert max(seen) == scores.config['batch_size'] == (4 if soft == 'views' else 5)
