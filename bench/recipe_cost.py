@@ -26,7 +26,7 @@ NETS = {('convnet3', 28): 1, ('mlp', 28): 1, ('lenet', 28): 1, ('alexnet', 28): 
         ('shufflenet_v2_x0_5', 224): 3, ('convnet3:norm=batch', 32): 3, ('convnet4:norm=batch', 64): 3,
         ('timm:deit_tiny_patch16_224', 224): 3, ('convnet5', 128): 3}
 NETS |= {(n, 32): 3 for n in FIVE}
-METHODS = [('dc', 28, 1, {}), ('dc', 32, 1, {}), ('dc', 32, 10, {}), ('dc_mdo', 32, 10, {}), ('dc_mda', 32, 10, {}),
+METHODS = [('dc', 28, 1, {}), ('dc', 32, 1, {}), ('dc', 32, 10, {}), ('dc_mda', 32, 10, {}),
            ('dm', 32, 1, {}), ('dm', 32, 10, {}), ('dm', 32, 50, {}),
            ('gvbsm', 32, 10, dict(backbones=FIVE)), ('sre2l', 32, 10, dict(backbones=('resnet18',))),
            ('ogm', 32, 10, dict(backbones=('resnet18',), factor=1)),

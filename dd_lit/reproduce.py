@@ -46,6 +46,7 @@ from .evaluate import (
     mean_std,
     protocol_settings,
 )
+from .gradient.schedule import zeta_constant
 from .labels.losses import HARD_LOSSES, get_loss
 from .labels.soft import LabelSource, LiveLabels, SoftLabels, relabel
 from .method import get_method
@@ -167,8 +168,9 @@ class Cost:
     hours: float
     machine: str
     estimated: bool # Is a step's time scaled from other sizes, or other images per class?
+    at_most: bool = False # Does it stop by itself, before or when all epochs are done?
     def __str__(self):
-        about = '~' if self.estimated else ''
+        about = '<' if self.at_most else '~' if self.estimated else ''
         return f'{about}{self.hours:.1f} h' if self.hours < 100 else f'{about}{self.hours:,.0f} h'
 
 _Step = tuple[str, str, int, float]       # stage, network or method, images per class, how often
@@ -195,6 +197,10 @@ def _unrolled(c: dict, sets: int, n: int, images: int) -> Iterator[_Step]:
     yield 'train', c['model'], 0, sets*c['experts']*expert*images
     yield 'match', 'mtt', 0, sets*c['iters']*c['steps']*min(c['batch_size'] or n, n)
 
+def _stops(c: dict) -> bool:
+    "Is a network trained until it overfits?"
+    return c.get('schedule') == 'overfit'
+
 _LIKE = dict(cda='sre2l', dwa='sre2l', lpld='sre2l')     # a step is one of SRe2L's
 
 def _work(r: Recipe, about: dict[str, int]) -> Iterator[_Step]:
@@ -216,7 +222,10 @@ def _work(r: Recipe, about: dict[str, int]) -> Iterator[_Step]:
     made = r.sets*c.get('iters', 0)
     if made and r.method.startswith(('dc', 'dsa', 'dm')):
         # M, D and an augmentation take a percent: not timed apart
-        like = dict(overfit='dc_mdo', adaptive='dc_mda', constant='dc')
+        if _stops(c):                                        # as if it never did, and looked on
+            T, epochs = zeta_constant(r.ipc)
+            yield 'ask', c['model'], 0, made*(T - 1)*(epochs + 1)*c['batch_net']
+        like = dict(overfit='dc', adaptive='dc_mda', constant='dc')
         yield 'match', like.get(str(c.get('schedule')), r.method), r.ipc, made*about['classes']
     elif 'experts' in c:
         yield from _unrolled(c, r.sets, n, about['images'])
@@ -248,7 +257,7 @@ def _cost(r: Recipe, machine: str | None, o: dict[str, Any]) -> Cost | None:
         if all(each):
             known = [v for v in each if v is not None]
             hours = sum(s[3]*v[0] for s, v in zip(todo, known, strict=True))/3600
-            return Cost(hours, m, any(v[1] for v in known))
+            return Cost(hours, m, any(v[1] for v in known), _stops(_settings(r)))
     return None
 
 def cost(
@@ -305,8 +314,8 @@ def listing(
                            f'{r.row}{marks}')
         out += [f'  [{k}] {s}' for k, s in enumerate(notes, 1)]
     machines = ', '.join(dict.fromkeys(s['machine'] for s in table_of['steps']))
-    return '\n'.join([*out, f'hours: of {machines}; ~ scaled from other images, ? not timed, '
-                            '- cannot be run'])
+    return '\n'.join([*out, f'hours: of {machines}; ~ scaled from other images, < at most, '
+                            '? not timed, - cannot be run'])
 
 # %% ../nbs/14_reproduce.ipynb #fa10d3e1
 _Interval = tuple[float, float | None, float | None]

@@ -349,3 +349,12 @@ def test_an_interrupted_command_says_what_it_will_do(call, monkeypatch, words, t
     monkeypatch.setattr('dd_lit.cli.carry_out', stopped)
     p = call(*words, check=130)
     assert p.stderr.strip() == f'dd_lit {words[0]}: interrupted; the same command {then}'
+
+
+def test_every_row_that_can_run_says_what_it_costs():
+    "A bound where a network stops by itself."
+    rows = list(load_recipes().values())
+    unknown = [r.name for r in rows if not r.lacks and cost(r) is None]
+    assert not unknown
+    assert [r.name for r in rows if (c := cost(r)) and c.at_most] == \
+           [r.name for r in rows if r.method == 'dc_mdo' or r.settings.get('schedule') == 'overfit']
