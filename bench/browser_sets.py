@@ -1,4 +1,4 @@
-"""The sets of the page that trains while you watch: digits of 8x8 pixels, chosen and made by seven methods.
+"""The sets of the page that trains while you watch: digits of 8x8 pixels, some chosen, some made.
 
     python bench/browser_sets.py            # runs are kept under runs/browser_sets
     python bench/browser_sets.py --merge    # -> bench/results/browser_sets.json
