@@ -44,11 +44,14 @@ class Notes:
         self.asked.append((words,))
 
 
-def brought(code, monkeypatch, there) -> list:
-    "What a cell does, in a place where all is there or nothing."
+NEEDS = 'dd_lit', 'fastcore', 'timm', 'pyarrow'
+
+
+def brought(code, monkeypatch, there=()) -> list:
+    "What a cell does, in a place where these packages are there and no others."
     notes, spec = Notes(), importlib.util.find_spec
     with monkeypatch.context() as m:
-        m.setattr(importlib.util, 'find_spec', lambda name: spec(name) if there else None)
+        m.setattr(importlib.util, 'find_spec', lambda name: spec(name) if name in there else None)
         exec(code, dict(get_ipython=lambda: notes))
     return notes.asked
 
@@ -56,20 +59,27 @@ def brought(code, monkeypatch, there) -> list:
 def test_nothing_is_brought_where_all_is_there(monkeypatch, tmp_path):
     for book in ('nbs/05_augment.ipynb', 'nbs/study/orthogonal.ipynb', 'nbs/index.ipynb'):
         monkeypatch.chdir((ROOT/book).parent)
-        assert brought(bringing(book), monkeypatch, True) == []
+        assert brought(bringing(book), monkeypatch, NEEDS) == []
 
 
 def test_what_is_missing_is_brought(monkeypatch, tmp_path):
     "A package that pip understands, with an extra that there is; a repository, and the way into it."
     monkeypatch.chdir(tmp_path)
-    (pip, line), = brought(bringing('nbs/05_augment.ipynb'), monkeypatch, False)
+    (pip, line), = brought(bringing('nbs/05_augment.ipynb'), monkeypatch)
     wanted = Requirement(line.removeprefix('install -q ').strip('"'))
     said = website.settings()
     assert pip == 'pip' and wanted.name == said['lib_name'] and wanted.url == f"git+{said['git_url']}"
     assert all(f'{e}_requirements' in said for e in wanted.extras)
-    clone, (_, line), (cd, to) = brought(bringing('nbs/study/orthogonal.ipynb'), monkeypatch, False)
+    clone, (_, line), (cd, to) = brought(bringing('nbs/study/orthogonal.ipynb'), monkeypatch)
     assert clone == (f"git clone -q --depth 1 {said['git_url']}",) and line == 'install -q "./dd_lit[notebooks]"'
     assert (cd, to) == ('cd', '-q dd_lit/nbs/study')
+
+
+@pytest.mark.parametrize('missing', NEEDS)
+def test_one_thing_that_is_missing_is_enough(monkeypatch, missing):
+    "The package without what its pages import is not enough."
+    there = [n for n in NEEDS if n != missing]
+    assert len(brought(bringing('nbs/05_augment.ipynb'), monkeypatch, there)) == 1
 
 
 def test_pages_follow_the_settings(monkeypatch):

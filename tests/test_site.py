@@ -514,3 +514,23 @@ def test_quarto_is_pinned():
     steps = yaml.safe_load((ROOT/'.github'/'workflows'/'docs.yml').read_text())['jobs']['build']['steps']
     quarto, = [s for s in steps if 'quarto-actions/setup' in s.get('uses', '')]
     assert re.fullmatch(r'\d+\.\d+\.\d+', quarto.get('with', {}).get('version', ''))
+
+
+def pictures_of(cells_) -> list: # The pictures below cells of code
+    return [o['data']['image/png'] for c in cells_ for o in c.get('outputs', []) if 'image/png' in o.get('data', {})]
+
+
+def test_the_opening_picture_is_shown_once():
+    "Where it was drawn a line says that it stands above; the notebook itself keeps it, and every other picture."
+    found = {}
+    for book in BOOKS:
+        page, before = str(book.relative_to(ROOT/'nbs')), cells(book)
+        after = json.loads(json.dumps(before))
+        found[page] = website.once(after, page)
+        assert len(pictures_of(before)) == len(pictures_of(after)) + found[page], page
+        assert json.dumps(after).count(website.SEEN) == found[page], page
+        again = website.finished(dict(cells=json.loads(json.dumps(before))), page)['cells']
+        assert pictures_of(again) == pictures_of(after), page
+        assert website.once(after, page) == 0
+    opened = [p for p in found if (ROOT/'nbs'/'images'/(p[:-6].replace('/', '_') + '.png')).is_file()]
+    assert len(opened) > 70 and {p for p in opened if found[p] != 1} == set()

@@ -19,8 +19,10 @@ ID, BRING = '0pening0', '0bring00'
 # is installed. No import in them: the site's maker would run it.
 PACKAGE = """#| hide
 #| eval: false
-# elsewhere than in its repository (Colab, a download) this page brings dd_lit, if it is missing
-if not __import__('importlib').util.find_spec('dd_lit'):
+# elsewhere than in its repository (Colab, a download) this page brings dd_lit and what pages use,
+# if they are missing
+needs = {needs}
+if not all(map(__import__('importlib').util.find_spec, needs)):
     wanted = '"{notebook_install}"'
     get_ipython().run_line_magic('pip', f'install -q {{wanted}}')"""
 STORED = """#| hide
@@ -70,10 +72,16 @@ def opening(page, result, alt, order) -> str: # Markdown of the cell
     return f"**{result}**\n\n![{alt}]({to(f'images/{image(page)}')})\n\n*{where}*"
 
 
+def needs() -> str: # The package, and what its pages import beside it
+    said = website.settings()
+    extra = re.split(r'\s+', said['notebooks_requirements'].strip())
+    return ', '.join(repr(re.match(r'[\w-]+', w)[0]) for w in [said['lib_name'], *extra])
+
+
 def bringing(page, nb) -> str: # Source of the cell that brings what the page needs
     code = ''.join(''.join(c['source']) for c in nb['cells'] if c['cell_type'] == 'code' and c.get('id') != BRING)
     folder = Path('nbs', page).parent
-    where = dict(up='../'*len(folder.parts), folder=folder.as_posix())
+    where = dict(up='../'*len(folder.parts), folder=folder.as_posix(), needs=needs())
     return (STORED if re.search(r'settings\.ini|\bbench/', code) else PACKAGE).format(**website.settings() | where)
 
 

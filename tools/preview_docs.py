@@ -121,6 +121,7 @@ def prepared(path) -> tuple:
     "A notebook as pandoc should see it, and (alternative text, is it a chart) of its pictures in order."
     nb, cells, pictures = numbered.marked(nbformat.read(source(path), 4)), [], []
     led = website.leads(nb.cells) if path.endswith('.ipynb') else None
+    website.once(nb.cells, path)
     for c in nb.cells:
         if c.cell_type == 'raw':
             continue

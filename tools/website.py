@@ -82,6 +82,21 @@ def described(text, folder) -> str:
     return PICTURE.sub(one, text)
 
 
+SEEN = '*The picture at the head of the page.*'
+
+
+def once(cells, page) -> int: # How often it would have been shown again
+    "The picture that opens a page is not shown a second time further down: a line says where it stands."
+    head = root/'nbs'/'images'/f"{Path(page).with_suffix('').as_posix().replace('/', '_')}.png"
+    first, again = head.read_bytes() if head.is_file() else b'', 0
+    for o in [o for c in cells for o in c.get('outputs', []) if 'image/png' in o.get('data', {})]:
+        if base64.b64decode(''.join(o['data']['image/png'])) == first:
+            again += 1
+            o['data'].clear()
+            o['data']['text/markdown'] = SEEN
+    return again
+
+
 def charts(cell) -> bool: # Does a cell show a chart?
     pngs = [o['data']['image/png'] for o in cell.get('outputs', []) if 'image/png' in o.get('data', {})]
     return bool(pngs) and all(is_chart(base64.b64decode(''.join(p))) for p in pngs)
@@ -116,6 +131,7 @@ def leads(cells) -> 'dict | None': # The cell below which a page says where else
 def finished(nb, page) -> dict:
     "A processed notebook: pictures with their words, charts marked, and where the page leads."
     folder, led = (root/'nbs'/page).parent, leads(nb['cells'])
+    once(nb['cells'], page)
     for c in nb['cells']:
         text = ''.join(c['source'])
         if c['cell_type'] == 'markdown':
