@@ -66,7 +66,7 @@ def ledger(
 
 def ledger_figure(rows: list[dict]) -> Figure:
     "Stacked bars: the verdicts of each paper's claims."
-    fig, ax = plt.subplots(figsize=(8, 3), layout='constrained')
+    fig, ax = plt.subplots(figsize=(8, 2.4), layout='constrained')
     for j, p in enumerate(PAPERS):
         left = 0
         for word, color in VERDICTS.items():
