@@ -248,6 +248,13 @@ def test_a_wall_says_what_it_is_worth(book):
     assert not (bad := unsaid(cells(book))), f'{book.name}: run it again: {bad}'
 
 
+@pytest.mark.parametrize('name', method.list_methods())
+def test_every_method_shows_photographs(name):
+    "On the page that defines it."
+    home = method.get_method(name).__module__.removeprefix('dd_lit.').replace('.', '/')
+    assert any('show_wall([' in s for kind, s, _ in cells(ROOT/'nbs'/f'{home}.ipynb') if kind == 'code'), home
+
+
 def test_what_is_unsaid():
     wall = 'code', "show_wall(['cifar10/random/ipc10', 'cifar10/dc/ipc10']);", []
     said = lambda text: ('code', 'Markdown()', [dict(data={'text/markdown': [text]})])
