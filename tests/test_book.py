@@ -358,14 +358,22 @@ def library(page) -> list: # Exported cells below a page's forty lines that defi
 
 @pytest.mark.parametrize('book', BOOKS, ids=lambda p: str(p.relative_to(ROOT/'nbs')))
 def test_the_library_is_folded(book, tmp_path, monkeypatch):
-    "Below the forty lines, under a line that says what it is: in the notebook, and in the preview, code and all."
+    "Below the forty lines, under a line that says what it is; and what is folded is in the preview, code and all."
     code = library(cells(book))
-    said = [m and m[1] for m in map(FOLD.match, code)]
-    bad = [s[:90] for s, m in zip(code, said, strict=True) if not m]
+    bad = [s[:90] for s in code if not FOLD.match(s)]
     assert not bad, f'{book.stem}: expected "exports", "code-fold: true", "code-summary: "In the library: ..."": {bad}'
-    if code:
-        want = [(m, FOLD.sub('', s)) for m, s in zip(said, code, strict=True)]
+    want = folded(cells(book))
+    if want:
         assert shown_folds(book, tmp_path, monkeypatch) == want
+
+
+def folded(page) -> list: # (summary, code) of what a page folds, but solutions
+    code = [s for kind, s, _ in page if kind == 'code' and re.search(r'^#\| code-fold: true$', s, re.M)]
+    said = [numbered.SUMMARY.search(s) for s in code]
+    names = [m[1] if m else 'Code' for m in said]             # as Quarto calls what has no name
+    assert not re.search('[`<>&]', ''.join(names)), 'a summary is text, in which Quarto reads no markup'
+    text = [re.sub(r'^#\|.*\n', '', s, flags=re.M).strip() for s in code]
+    return [pair for pair in zip(names, text, strict=True) if pair[0] != 'Solution']
 
 
 def shown_folds(book, tmp, monkeypatch) -> list: # (summary, code) of what the preview of a page folds, but solutions
@@ -374,6 +382,27 @@ def shown_folds(book, tmp, monkeypatch) -> list: # (summary, code) of what the p
     folds = re.findall(r'<details class="fold"><summary>(.*?)</summary>(.*?)</details>', page, re.S)
     text = lambda s: unescape(re.sub(r'<[^>]+>', '', s)).strip()
     return [(text(name), text(code)) for name, code in folds if name != 'Solution']
+
+
+LONGEST = 60 # Lines of a cell that stands open
+
+
+def too_long(page) -> list: # Code cells that stand open and are longer than that; page: what `cells` gives
+    code = [s for kind, s, _ in page if kind == 'code' and len(s.splitlines()) > LONGEST]
+    return [s[:90] for s in code if not re.search(r'^#\| code-fold: true$', s, re.M)]
+
+
+@pytest.mark.parametrize('book', BOOKS, ids=lambda p: str(p.relative_to(ROOT/'nbs')))
+def test_no_long_cell_stands_open(book):
+    "Five screens of one cell stood between a sentence and the next: what is longer is folded, and says what it is."
+    assert not (bad := too_long(cells(book))), f'more than {LONGEST} lines: fold it (code-fold, code-summary): {bad}'
+
+
+def test_what_is_too_long():
+    code = lambda n, head='': ('code', head + '\n'.join(['x = 1']*n), [])
+    fold = '#| exports\n#| code-fold: true\n#| code-summary: "The code: x"\n'
+    assert too_long([code(61)]) and too_long([code(60, '#| exports\n')])
+    assert too_long([code(60), code(300, fold), ('markdown', 'a\n'*99, [])]) == []
 
 
 LIBRARY = '#| exports\n#| code-fold: true\n#| code-summary: "In the library: fast"\ndef fast():\n    return 1'

@@ -60,6 +60,7 @@ def wsld_loss(
         w = 1 - (-ours/theirs.clamp_min(1e-7)).exp()
     return F.cross_entropy(s, hard) + alpha*T*T*(w*_kl_rows(s/T, t/T)).mean()
 
+# %% ../../nbs/labels/kd.ipynb #dkdnkd00
 def dkd_parts(
     s: Tensor,     # [N,C] the student's logits
     t: Tensor,     # [N,C] the teacher's
