@@ -133,6 +133,27 @@ def test_formulas_and_citations_exist(book):
     assert not (lost := said - keys - set(named)), f'neither a formula of this page nor in references.bib: {lost}'
 
 
+def unnamed(text) -> list: # Displayed formulas of a text that have no name, outside of code
+    bare = re.sub(r'```.*?```|`[^`]*`', '', text, flags=re.S)
+    shown = re.findall(r'\$\$(.+?)\$\$(?:\s*\{#(eq-[\w-]+)\})?', bare, re.S)
+    return [' '.join(formula.split())[:80] for formula, name in shown if not name]
+
+
+@pytest.mark.parametrize('book', BOOKS, ids=lambda p: str(p.relative_to(ROOT/'nbs')))
+def test_every_display_has_a_name(book):
+    "What is shown on a line of its own gets a number, so that anybody can speak of it: eleven had none."
+    bad = [f for kind, s, _ in cells(book) if kind == 'markdown' for f in unnamed(s)]
+    assert not bad, f'{book.relative_to(ROOT)}: expected "$$ ... $$ {{#eq-name}}": {bad}'
+
+
+@pytest.mark.parametrize('text, bad', [
+    ('Let\n\n$$x$$ {#eq-x}\n\nbe', []), ('Let $x$ be `$$x$$`.\n\n```\n$$y$$\n```', []), ('Let\n\n$$x$$\n\nbe', ['x']),
+    ('$$x$$,\n$$y$$ {#eq-y}\n$$\nz\n$$', ['x', 'z']), ('$$x \\tag{1}$$', ['x \\tag{1}']), ('$$x$$ {#sec-x}', ['x']),
+    ('$$x$$ {#eq-x}, $$y$$', ['y'])])
+def test_what_has_no_name(text, bad):
+    assert unnamed(text) == bad
+
+
 # --- the index: every page once, in the parts that the pages count; and a course with every page of exercises ---
 
 HREF = re.compile(r'\]\(([\w/]+)\.ipynb\)')

@@ -102,7 +102,7 @@ def mean_gradient(
     slice_size: int | None = None, # Images at a time; None: 32 of 32 px on a CPU, else all
     dtype: str | None = None,      # 'bfloat16': autocast; sums and result stay float32
 ) -> list[Tensor]:    # One tensor per parameter
-    """Gradient of the mean cross-entropy, accumulated over slices of the batch (Eq. 5).
+    """Gradient of the mean cross-entropy, slice by slice (Jiang et al. 2022, Eq. 5).
 
     The same number, a fraction of the memory."""
     n, total = slice_size or _slice(x), []

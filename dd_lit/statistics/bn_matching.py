@@ -135,7 +135,7 @@ def _running(m: nn.Module) -> tuple[Tensor, Tensor]:
 class BNMatcher(StatMatcher):
     """Statistics of every batch norm's input against its running ones.
 
-    `L_BN` (SRe2L; G-VBSM Eq. 1) or, with alpha > 0, `L'_BN` (Eq. 6)."""
+    `L_BN` (SRe2L; G-VBSM Eq. 1) or, with alpha > 0, `L'_BN` (its Eq. 6)."""
     def __init__(self,
         model: nn.Module,        # A trained network with batch norm, in evaluation mode
         alpha: float = 0.,       # Memory of past batches, in [0,1)

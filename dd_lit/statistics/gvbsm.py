@@ -131,7 +131,7 @@ def preset(
         raise ValueError(f"part: expected one of {', '.join(PRESETS[name])}, got {part!r}")
     out = dict(PRESETS[name][part])
     if part == 'evaluate':
-        name_of, own = out['loss']                   # Eq. 11: MSE and gamma times the true label
+        name_of, own = out['loss']                   # the paper's Eq. 11: MSE and gamma times GT
         out |= dict(loss=get_loss(name_of, **own), hard=False)
     if part != 'distill' and name.startswith('cifar') and n is not None and n <= 100:
         out['batch_size'] = n

@@ -33,8 +33,8 @@ def trajectory_loss(
     start: Tensor,  # [P] where both began
     target: Tensor, # [P] where the expert ended
 ) -> Tensor:        # A number; 1: as far away as at the beginning
-    """Squared distance to the expert, in units of what the expert walked (Eq. 2). ValueError for an
-    expert that did not move."""
+    """Squared distance to the expert, in units of what the expert walked (eq-share). ValueError for
+    an expert that did not move."""
     walked = (target - start).square().sum()
     if not walked > 0:
         raise ValueError("experts: expected weights that differ between the epochs that are "
@@ -68,8 +68,8 @@ def match_trajectory(
     steps: int,               # N
     leaves: Sequence[Tensor], # What `loss` depends on besides: images, labels
 ) -> tuple[Tensor, list[Tensor]]: # (`trajectory_loss`, its gradients: of each leaf, of lr)
-    """The same as `unrolled_match` with one step's graph at a time (Eqs. 3 to 5): forward only the
-    weights are kept, backward each step is made again."""
+    """The same as `unrolled_match` with one step's graph at a time: forward only the weights are
+    kept, backward each step is made again (eq-back to eq-trick)."""
     a, path = lr.detach(), [start.detach()]
     for n in range(steps):
         theta = path[-1].clone().requires_grad_()
