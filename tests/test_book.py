@@ -70,6 +70,21 @@ def test_exercises(book):
         raise AssertionError(f'{name} has exercises: put it on the list of {__name__}')
 
 
+ASKS = re.compile(r'^\*\*(\d+)\.\*\* (?!\*(?:Predict|Change|Break|Extend)\.\* )', re.M)
+
+
+@pytest.mark.parametrize('book', BOOKS, ids=lambda p: str(p.relative_to(ROOT/'nbs')))
+def test_an_exercise_says_what_to_do(book):
+    "Predict, change, break or extend something: thirteen began without the word."
+    bad = [n for kind, s, _ in cells(book) if kind == 'markdown' for n in ASKS.findall(s)]
+    assert not bad, f'{book.relative_to(ROOT)}: begin with *Predict.*, *Change.*, *Break.* or *Extend.*: {bad}'
+
+
+def test_which_word_is_missing():
+    assert ASKS.findall('**1.** *Break.* A\n\n**2.** Why?\n\n**3.** *Show.* B\n\n**4.** *Predict* C') == ['2', '3', '4']
+    assert not ASKS.findall('## Exercises\n\n**1.** *Predict.* A\n\nSee **5.** there.')
+
+
 def behind_exercises(page) -> list: # Headings that follow a page's exercises; page: what `cells` gives
     text = '\n'.join(s for kind, s, _ in page if kind == 'markdown')
     return re.findall(r'^## .*$', text.partition('\n## Exercises\n')[2], re.M)
