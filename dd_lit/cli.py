@@ -159,7 +159,7 @@ def for_training(
 def source_of(
     name: str,        # As it was typed
     root: str | None, # Likewise
-    size: int | None,
+    size: int | None, # Side of an image in pixels
 ) -> dict[str, Any]:  # name, root and size, good in any folder
     "Where a dataset was read, for `dd_lit evaluate` in some other folder."
     here = Path(name).expanduser()

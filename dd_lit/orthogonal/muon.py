@@ -19,7 +19,7 @@ from .polar import MUON, _quintic
 # %% ../../nbs/orthogonal/muon.ipynb #b06221c2
 def newton_schulz5(
     G: Tensor,         # [...,m,n]
-    steps: int = 5
+    steps: int = 5     # Iterations
 ) -> Tensor:           # [...,m,n], singular values roughly 1
     """Muon's approximate polar factor: `steps` times the quintic 3.4445, -4.7750, 2.0315.
 
@@ -141,7 +141,7 @@ class MuonAdamW(torch.optim.Optimizer):
 def muon(
     model: nn.Module,         # A network
     lr: float = .02,          # Of Muon
-    adamw_lr: float = .001,
+    adamw_lr: float = .001,   # Learning rate of AdamW
     weight_decay: float = 0., # Of both
     momentum: float = .95     # Of Muon
 ) -> MuonAdamW:

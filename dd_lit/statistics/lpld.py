@@ -57,8 +57,8 @@ def _counted(x: Tensor) -> tuple[Tensor, ...]:
 @torch.no_grad()
 def class_statistics(
     net: nn.Module,       # A trained network with batch norm
-    data: ImageData,
-    batch_size: int = 256,
+    data: ImageData,      # The real images and their classes
+    batch_size: int = 256, # Images at a time
 ) -> list[dict[str, tuple[Tensor, Tensor]]]: # A class: layer -> (mean [C], variance [C], by n)
     """Exact moments of every batch norm's input over the training images of each class (LPLD).
 
