@@ -163,7 +163,7 @@ class Cell:
 _CE = ('ce', {}, 'ce')
 
 def cells(
-    grid: Grid,
+    grid: Grid, # What is crossed
 ) -> list[Cell]: # Networks outside, then optimisers, then losses
     "All places of a grid; ValueError for a network, a loss or an optimiser that is not there."
     def several(o):

@@ -41,7 +41,7 @@ def _tensor(v: torch.Tensor) -> str:
     return f'tensor {list(v.shape)} {short_digest(str(v.dtype), raw)}'
 
 def plain(
-    v: Any
+    v: Any # Any value
 ) -> Any:
     """A value as JSON can hold it, equal for equal values only: networks, tensors and the caller's
     functions by digest."""

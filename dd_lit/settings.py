@@ -306,7 +306,7 @@ def parse(
     return cls(**given)
 
 def merge(
-    settings: T,
+    settings: T,           # What holds where nothing is given
     given: dict[str, Any], # name -> value: what differs
     of: str | None = None, # Whose settings, for the error
 ) -> T:
@@ -408,7 +408,7 @@ def _short(v) -> str:
 
 def explained(
     cls: type[Settings],
-    indent: str = '    ',
+    indent: str = '    ', # Before each line
 ) -> str:
     "`explain` as text, a line for each setting."
     rows = [(f'{k}={d}', line) for k, d, line in explain(cls)]

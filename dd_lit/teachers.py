@@ -85,7 +85,7 @@ def untrained(
 _SGD: dict[str, Any] = dict(opt='sgd', momentum=.9, weight_decay=5e-4, schedule='cosine')
 
 def training_digest(
-    augment: DSA | None,
+    augment: DSA | None, # What the training augments by; None: nothing
     **how: Any  # Of `Training`, but for epochs, batch_size and lr
 ) -> str:       # 16 hex digits
     "What such a training does: the weights of a toy network trained by the same calls, in short."
@@ -404,10 +404,10 @@ def as_teacher(
 
 def as_teachers(
     given: Iterable[tuple[Any, dict]], # (a network, its settings) of each, as for `as_teacher`
-    data: str | Path | ImageData,
+    data: str | Path | ImageData,      # The real images, or where they are
     seed: int = 0,                     # Of all that is drawn
     device: str | torch.device | None = None, # Where it runs
-    cache: str | Path | None = None,
+    cache: str | Path | None = None,   # Folder of trained networks; None: the usual one
 ) -> list[nn.Module]:
     "Several, one after the other. ValueError for what does not fit, before one is trained."
     cache, data, found = maybe_path(cache, 'cache'), load_data(data), {}

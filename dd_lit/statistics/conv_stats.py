@@ -81,7 +81,7 @@ class ConvStats(dict):
         super().__init__(items)
         self.key, self.patch, self.batch_size, self.unused = key, patch, batch_size, tuple(unused)
     def save(self,
-        path: str | Path
+        path: str | Path # The file
     ) -> Path:
         "Write one safetensors file, atomically."
         path = as_path(path, 'path')
@@ -91,7 +91,7 @@ class ConvStats(dict):
         return atomic_write(path, safetensors.torch.save(blob, metadata=meta))
     @classmethod
     def load(cls,
-        path: str | Path
+        path: str | Path # The file
     ) -> 'ConvStats':
         "Read what `save` wrote; a `ValueError` for a damaged file and for one of another kind."
         path = as_path(path, 'path')

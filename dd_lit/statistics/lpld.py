@@ -42,7 +42,7 @@ _Moments = tuple[float, Tensor, Tensor]      # how many, mean [C], sum of square
 
 def merge_moments(
     a: _Moments | None, # None: nothing yet
-    b: _Moments
+    b: _Moments         # Of the other part
 ) -> _Moments:
     "Moments of two parts of the data together."
     if a is None:
@@ -143,7 +143,7 @@ class PrunedLabels(LabelSource):
     def __len__(self) -> int: # Batches that are kept
         return len(self.kept['sizes'])
     def batch(self,
-        i: int
+        i: int # Which of them, from 0
     ) -> dict: # As `LabelSource.batches` yields it
         "One of the batches that are kept."
         c, rows = self.kept, slice(self.start[i], self.start[i + 1])

@@ -127,7 +127,7 @@ def train_expert(
 class Experts:
     "Trajectories of several networks, read from their files one row at a time."
     def __init__(self,
-        files: list[Path],
+        files: list[Path],       # One for each expert
         accuracies: list[float], # Of each on the test images, percent
         net: nn.Module,          # A network of their kind
     ):
