@@ -159,7 +159,7 @@ def for_training(
 def source_of(
     name: str,        # As it was typed
     root: str | None, # Likewise
-    size: int | None,
+    size: int | None, # Side of an image in pixels
 ) -> dict[str, Any]:  # name, root and size, good in any folder
     "Where a dataset was read, for `dd_lit evaluate` in some other folder."
     here = Path(name).expanduser()
@@ -343,7 +343,7 @@ class OnSets(OnData):
         return same | dict(hard='only' if self.hard else True) | self.run_on
 
 def json_of(
-    o: Any,
+    o: Any, # Any value
 ) -> str:
     "JSON, for a person to read; what JSON does not know as text."
     import json
@@ -891,7 +891,7 @@ def _answer(name: str, rest: list[str]) -> int:
     return 0
 
 def carry_out(
-    command: Command,
+    command: Command, # What is to be done
 ) -> None:
     "A command, in each of the processes that a launcher may have started; the first one speaks."
     if isinstance(command, List):

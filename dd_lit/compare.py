@@ -78,9 +78,9 @@ def check_items(
 
 # %% ../nbs/12_compare.ipynb #d5f6a30c
 def random_like(
-    distilled: DistilledSet,
-    data: ImageData,
-    seed: int = 0,
+    distilled: DistilledSet, # The distilled set
+    data: ImageData, # The real images and their classes
+    seed: int = 0, # Of all that is drawn
 ) -> DistilledSet: # Whole real images; without soft labels
     """Random real images, as many of every class as `distilled` has; where all classes have the
     same number, the draw of the method 'random'. ValueError if the data has too few."""
@@ -100,10 +100,10 @@ def random_like(
 
 # %% ../nbs/12_compare.ipynb #cmplab01
 def teach(
-    ds: DistilledSet,
+    ds: DistilledSet,           # The distilled set
     teachers: nn.Module | list, # A trained network, or several
     cfg: dict[str, Any], # Settings of `Training`: epochs, batch_size, augment
-    seed: int = 0,
+    seed: int = 0,              # Of all that is drawn
     **views: Any         # Of `LabelSettings`, where they differ: crop, flip, mix, ..., topk
 ) -> SoftLabels:
     "The teachers' labels for every view of `ds` that a training with the settings `cfg` will show."
@@ -163,7 +163,7 @@ class Cell:
 _CE = ('ce', {}, 'ce')
 
 def cells(
-    grid: Grid,
+    grid: Grid, # What is crossed
 ) -> list[Cell]: # Networks outside, then optimisers, then losses
     "All places of a grid; ValueError for a network, a loss or an optimiser that is not there."
     def several(o):
@@ -247,14 +247,14 @@ _AS_THEY_ARE = dict(crop=1., flip=False, mix=False, augment=None, factor=1) # of
 class Scorer:
     "Scores of sets in the cells of a grid, each computed once; with a folder, also kept there."
     def __init__(self,
-        data: ImageData,
+        data: ImageData,              # The real images and their classes
         teachers: list,               # Networks that label every set for the soft losses
         how: dict[str, Any],          # Of `Evaluation`: repeats, protocol, seed, model_kw
         training: dict[str, Any],     # Of `Training`, where it differs from the protocol's
         label_kw: dict | None = None, # For `relabel`
         out: Path | None = None,      # Folder of the scores
         resume: bool = True,          # Take scores that are there
-        device: str | torch.device | None = None,
+        device: str | torch.device | None = None, # Where it runs
     ):
         self.data, self.teachers, self.training = data, teachers, training
         self.e, self.label_kw = Evaluation(**how), label_kw or {}

@@ -127,7 +127,7 @@ def _known_device(device) -> torch.device:
 
 # %% ../nbs/00_core.ipynb #countpy1
 def counted(
-    n: int,
+    n: int,    # How many
     what: str, # The word for one: 'network', 'class', 'test image'
 ) -> str:      # '1 network', '3 networks', '2 classes'
     "A number and its word, in the plural where there is not just one."
@@ -136,7 +136,7 @@ def counted(
 
 # %% ../nbs/00_core.ipynb #c98f8644
 def duration(
-    seconds: float
+    seconds: float # How long, in seconds
 ) -> str:
     "A time for people: 4 s, 12 min, 3.5 h, 2.1 days."
     for limit, unit, name in ((100, 1, 's'), (6000, 60, 'min'), (48*3600, 3600, 'h')):
@@ -269,7 +269,7 @@ def autocast(
     return torch.autocast(torch.device(device).type, torch.bfloat16)
 
 def in_full(
-    x: Tensor
+    x: Tensor # Of any shape
 ) -> Tensor:
     "A tensor of 16 bits as float32, any other as it is: for sums, which need the bits."
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
@@ -682,7 +682,7 @@ def check_norm(
 def check_soft(
     soft: Any,               # Numbers [n,num_classes]
     n: int,                  # How many images there are
-    num_classes: int,
+    num_classes: int,        # Number of classes
     kind: str | None = None, # 'logits', 'probabilities'; None: logits, if they cannot be the other
     name: str = 'soft',      # What the argument is called where it came in
 ) -> Tensor:                 # float32 [n,num_classes], logits

@@ -215,7 +215,7 @@ def to_model_space(
 
 # %% ../nbs/02_data.ipynb #b6257e5b
 def images_of(
-    data: ImageData,
+    data: ImageData, # The real images and their classes
     c: int,    # 0..num_classes-1
 ) -> Tensor:   # uint8 [n,C,H,W]
     "The training images of class `c`, in their order. ValueError for a class that is not there."
@@ -224,9 +224,9 @@ def images_of(
     return data.train_x[data.train_y == c]
 
 def sample_images(
-    data: ImageData,
+    data: ImageData,       # The real images and their classes
     n: int,                # How many, at most all; ValueError for more
-    seed: int = 0,
+    seed: int = 0,         # Of all that is drawn
 ) -> tuple[Tensor, Tensor]: # uint8 [n,C,H,W], int64 [n]
     "`n` different training images and their labels, drawn from all classes, in random order."
     total = len(data.train_x)
@@ -250,7 +250,7 @@ def _update(h: Any, x: Images, y: Tensor) -> None:
     h.update(y.numpy().tobytes())
 
 def fingerprint(
-    data: ImageData,
+    data: ImageData,   # The real images and their classes
     test: bool = False # Also of the test images: what a score depends on
 ) -> str:              # 16 hex digits
     """Short digest of a dataset's training images, labels and normalisation. Of more than 2 GB of
@@ -268,7 +268,7 @@ def fingerprint(
     return known[key]
 
 def digest_of_test(
-    data: ImageData
+    data: ImageData # The real images and their classes
 ) -> str:          # 16 hex digits
     "Short digest of the test images and labels alone, by the same rule."
     key = 'digest_of_test', hashlib.sha256(data.test_y.numpy().tobytes()).digest()
@@ -1419,7 +1419,7 @@ def _shown(per_class: Any, classes: Any) -> None:
             raise ValueError(f"{name}: expected a whole number, at least 1, got {n!r}")
 
 def show_data(
-    data: ImageData,
+    data: ImageData,     # The real images and their classes
     per_class: int = 5,  # Images per class
     classes: int = 10,   # At most so many classes
     seed: int = 0,       # Which ones

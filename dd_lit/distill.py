@@ -479,7 +479,7 @@ def _share(given: Any) -> float:
                          f"got {given!r}") from None
 
 def split_off(
-    data: ImageData,
+    data: ImageData, # The real images and their classes
     share: float,    # Of the training images of each class, more than 0 and less than 1
     seed: int = 0,   # Which ones
 ) -> tuple[ImageData, ImageData]: # (what a method may see; the same, with the others as test set)
@@ -507,10 +507,10 @@ def split_off(
 
 # %% ../nbs/11_distill.ipynb #14f513f5
 def validate(
-    ds: DistilledSet,
+    ds: DistilledSet, # The distilled set
     held: ImageData, # From `split_off`: its test images are the ones held out
-    seed: int = 0,
-    device: str | torch.device = 'cpu',
+    seed: int = 0,   # Of all that is drawn
+    device: str | torch.device = 'cpu', # Where it runs
 ) -> float:          # Percent
     """What a narrow ConvNet, trained on the set for some 300 steps, gets right of at most 5000 of
     the held-out images; a quick look, not a score."""

@@ -159,7 +159,7 @@ def named(
     return n, dict(k), ' '.join([name, *words])
 
 def mean_std(
-    v: Sequence[float],
+    v: Sequence[float], # Numbers
 ) -> tuple[float, float]: # (mean, sample standard deviation; 0 for a single number)
     "Mean and standard deviation of a list of numbers."
     t = torch.tensor(v, dtype=torch.float64)
@@ -258,7 +258,7 @@ def patch_views(
     return both
 
 def recipe(
-    distilled: DistilledSet,
+    distilled: DistilledSet, # The distilled set
     data: ImageData | str, # Or a dataset's name
     protocol: str = 'dc',  # See `PROTOCOLS`
     net: nn.Module | None = None, # The network to be trained
@@ -331,8 +331,8 @@ def probe(
         return make()      # one that computes while it is built
 
 def check_match(
-    distilled: DistilledSet,
-    data: ImageData,
+    distilled: DistilledSet, # The distilled set
+    data: ImageData, # The real images and their classes
 ) -> None:
     "Can networks trained on the set be tested on the data? ValueError if shapes or classes differ."
     ours, theirs = list(distilled.images.shape[1:]), list(data.train_x.shape[1:])
@@ -343,8 +343,8 @@ def check_match(
                          f"{data.name} has {data.num_classes}")
 
 def matched(
-    distilled: DistilledSet,
-    data: ImageData,
+    distilled: DistilledSet, # The distilled set
+    data: ImageData,  # The real images and their classes
     soft: Any = None, # Soft labels given beside the set
 ) -> DistilledSet:    # With the classes in the data's order
     """The set as the data numbers its classes, by their names (`with_classes`). ValueError if
@@ -363,11 +363,11 @@ def _says(v):
 
 # %% ../nbs/08_evaluate.ipynb #e86d309a
 def train_and_test(
-    distilled: DistilledSet,
-    data: ImageData,
+    distilled: DistilledSet, # The distilled set
+    data: ImageData,      # The real images and their classes
     model: Any,           # A network for `create_model`
     seed: int,            # Of its weights, its order and whatever it draws
-    device: torch.device,
+    device: torch.device, # Where it runs
     model_kw: dict[str, Any], # For `create_model`
     **fit_kw: Any         # For `fit`: soft, loss, and the settings of `Training`
 ) -> tuple[float, float]: # Top-1 and top-5 in percent
@@ -455,7 +455,7 @@ if evaluate.__doc__ is not None:               # python -OO has none
 FULL_PASSES = 20 # over the full data are enough, if they are also enough steps
 
 def full_recipe(
-    data: ImageData,
+    data: ImageData,              # The real images and their classes
     protocol: str = 'dc',         # See `PROTOCOLS`
     net: nn.Module | None = None, # The network to be trained
     **overrides: Any              # Settings of `Training` that differ from the protocol's
@@ -473,7 +473,7 @@ def full_recipe(
 def full_accuracy(
     data: ImageData | str | Path = 'digits', # Or a name or path for `load_data`
     model: Any = 'convnet3',      # A network for `create_model`: a name, or one of yours
-    seed: int = 0,
+    seed: int = 0,                            # Of all that is drawn
     device: str | torch.device | None = None, # Default: the GPU if there is one
     model_kw: dict[str, Any] | None = None,   # For `create_model`
     **training: Any               # Of `Training`: those of `full_recipe`, for a fair HLR; without

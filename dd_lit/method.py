@@ -41,7 +41,7 @@ def _tensor(v: torch.Tensor) -> str:
     return f'tensor {list(v.shape)} {short_digest(str(v.dtype), raw)}'
 
 def plain(
-    v: Any
+    v: Any # Any value
 ) -> Any:
     """A value as JSON can hold it, equal for equal values only: networks, tensors and the caller's
     functions by digest."""
@@ -203,8 +203,8 @@ def with_start(
         raise ValueError(f"init: {e}") from e
 
 def start_images(
-    ds: DistilledSet,
-    data: ImageData,
+    ds: DistilledSet, # The distilled set
+    data: ImageData, # The real images and their classes
     ipc: int,        # How many of each class there must be
 ) -> torch.Tensor:   # float32 [C*ipc,C,H,W] in the data's model space, class by class
     """The images of a set, as a method starts from them; its classes are found by name. ValueError

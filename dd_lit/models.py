@@ -1205,7 +1205,7 @@ def _own_code(m: nn.Module) -> list:
     return _of_class(type(m)) + [(k, _value(v)) for k, v in hung]
 
 def forward_code(
-    model: nn.Module
+    model: nn.Module # A network
 ) -> list[tuple[str, tuple[str, tuple[str, ...]]]]: # (class, (what it does, names)), sorted
     """What the classes of a network do: two of one name may do different things. Of a library's
     the bytecode of `forward` and the names it uses; of others a digest of all they do."""
@@ -1229,9 +1229,9 @@ def network_digest(
 # %% ../nbs/04_models.ipynb #nettrain1
 def trained_network(
     given: Any,        # As for `as_network`, with weights
-    num_classes: int,
-    in_chans: int,
-    size: int | tuple[int, int],
+    num_classes: int,  # Number of classes
+    in_chans: int,     # Channels of an image
+    size: int | tuple[int, int], # Side of an image in pixels, or both
     data_norm: Any,    # (mean, std) of the images it will be asked about
 ) -> nn.Module:
     """A network that has been trained elsewhere, for images of this kind. A module is itself, not a
@@ -1251,9 +1251,9 @@ def trained_network(
     return Adapted(n.what, data_norm, n.norm(), n.input_size, n.classes)
 
 def ask_blank(
-    net: nn.Module,
-    in_chans: int,
-    size: int | tuple[int, int],
+    net: nn.Module,      # A network
+    in_chans: int,       # Channels of an image
+    size: int | tuple[int, int], # Side of an image in pixels, or both
     name: str = 'model', # What to call the network
     what: str = 'model', # What it was given as
 ) -> Any:                # What it answers
@@ -1272,10 +1272,10 @@ def ask_blank(
                              f"{_line(e)}{hint}") from None
 
 def check_answers(
-    net: nn.Module,
-    num_classes: int,
-    in_chans: int,
-    size: int | tuple[int, int],
+    net: nn.Module,      # A network
+    num_classes: int,    # Number of classes
+    in_chans: int,       # Channels of an image
+    size: int | tuple[int, int], # Side of an image in pixels, or both
     name: str = 'model', # What to call the network
     what: str = 'model', # What it was given as
 ) -> None:
@@ -1290,9 +1290,9 @@ def check_answers(
 
 def network_key(
     given: Any,             # As for `as_network`
-    num_classes: int,
-    in_chans: int,
-    size: int | tuple[int, int],
+    num_classes: int,       # Number of classes
+    in_chans: int,          # Channels of an image
+    size: int | tuple[int, int], # Side of an image in pixels, or both
     data_norm: Any = None,  # (mean, std) of the images
     **kw                    # Of `Network`, and of the network
 ) -> str:

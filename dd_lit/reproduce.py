@@ -261,7 +261,7 @@ def _cost(r: Recipe, machine: str | None, o: dict[str, Any]) -> Cost | None:
     return None
 
 def cost(
-    r: Recipe,
+    r: Recipe,                      # The recipe
     machine: str | None = None,     # As the steps name it; None: the first that has all of them
     path: str | Path | None = None, # See `load_recipes`
 ) -> Cost | None:
@@ -322,7 +322,7 @@ _Interval = tuple[float, float | None, float | None]
 
 def interval(
     v: Sequence[float], # Accuracies
-    level: float = .95
+    level: float = .95  # Share of the cases that it covers
 ) -> _Interval:          # (mean, lower, upper); the bounds are None for a single number
     "Mean with Student's t interval."
     m, s = mean_std(v)
@@ -400,7 +400,7 @@ def _scaled(r: Recipe, scale: float) -> dict[str, Any]:
     return r.settings | dict(iters=max(1, round(r.settings['iters']*scale)))
 
 def in_precision(
-    r: Recipe,
+    r: Recipe,      # The recipe
     precision: str, # 'float32', which leaves it as it is, or 'bfloat16'
 ) -> Recipe:
     """The recipe with its method, the training of its teachers and their labels in this precision,
@@ -415,7 +415,7 @@ def in_precision(
                    relabel=r.relabel | own if r.relabel else r.relabel)
 
 def check_recipe(
-    r: Recipe
+    r: Recipe # The recipe
 ) -> None:
     "Can it be run? A ValueError that says what dd_lit lacks if not."
     if r.lacks:
@@ -600,7 +600,7 @@ def reproduce(
     scale: float = 1.,                # Share of the iterations
     sets: int | None = None,          # Sets to distil; default: the recipe's
     networks: int | None = None,      # Networks on each; default: the recipe's
-    device: str | torch.device | None = None,
+    device: str | torch.device | None = None, # Where it runs
     settings: dict | None = None,     # Of the method, those in `NEUTRAL`; and `precision`, of all
                                       # that has such a setting, see `in_precision`, and of scoring
 ) -> dict[str, Any]:                  # recipe, top1 (a list per set), mean, interval, verdict, ...

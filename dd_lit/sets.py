@@ -228,7 +228,7 @@ def _written(ds: DistilledSet, images: Tensor, **more: Any) -> tuple[bytes, str]
     return safetensors.torch.save(tensors, metadata=dict(dd_lit=blob)), blob
 
 def save_set(
-    ds: DistilledSet,
+    ds: DistilledSet, # The distilled set
     path: str | Path, # A folder; created if it is not there, other files in it are left alone
 ) -> Path:            # The folder
     """Write `data.safetensors` and `meta.json`; an earlier set there stays whole until the new one
@@ -431,7 +431,7 @@ def _as_sheet(images: Tensor) -> Tensor:
     return torch.tensor(bytearray(out.getvalue()), dtype=torch.uint8)
 
 def pack_set(
-    ds: DistilledSet,
+    ds: DistilledSet,    # The distilled set
     path: str | Path,    # The file, NAME.safetensors; written anew if it is there
     exact: bool = False, # Numbers of 32 bits as they are, also those outside [0,1]
 ) -> Path:               # The same
@@ -461,7 +461,7 @@ def _places(ours: list[str], theirs: list[str]) -> list[int] | None:
     return None
 
 def with_classes(
-    ds: DistilledSet,
+    ds: DistilledSet,   # The distilled set
     classes: list[str], # Names in the order that is wanted
     whose: str = 'the data', # Who names them so
 ) -> DistilledSet:      # The set itself if its order is that one
@@ -494,7 +494,7 @@ def drawn_text(
     return one_line(text)[:most].replace('$', r'\$')
 
 def show_set(
-    ds: DistilledSet,
+    ds: DistilledSet,               # The distilled set
     per_class: int = 10,            # At most so many images of each class
     classes: int = 20,              # At most so many classes
     path: str | Path | None = None, # Also save the picture here (PNG)
@@ -527,7 +527,7 @@ def _folder_names(classes: Iterable[str]) -> list[str]:
     return [f'{i:0{width}d}_{s}' for i, s in enumerate(names)]
 
 def set_to_folder(
-    ds: DistilledSet,
+    ds: DistilledSet, # The distilled set
     path: str | Path, # The folder to make; one sub-folder per class
 ) -> Path:            # The folder
     """Write every image as PNG, `path/CLASS/0000.png`, which any tool reads; `classes.json` lists
@@ -553,7 +553,7 @@ def _new_folder(path: str | Path) -> Path:
     return path
 
 def set_bytes(
-    ds: DistilledSet,
+    ds: DistilledSet, # The distilled set
 ) -> dict[str, int]: # Bytes of images, labels, soft_labels and total
     "Bytes as stored: float32 images, int64 labels, float32 soft labels."
     def size(t):
@@ -563,7 +563,7 @@ def set_bytes(
 
 # %% ../nbs/03_sets.ipynb #0e642de6
 def set_arrays(
-    ds: DistilledSet,
+    ds: DistilledSet, # The distilled set
 ) -> dict[str, Tensor]: # images, labels, mean, std, and soft_labels if there are some
     "A set as tensors, images in model space."
     mean, std = (torch.tensor(o, dtype=torch.float64) for o in ds.norm)
@@ -571,7 +571,7 @@ def set_arrays(
     return dict(images=ds.images, labels=ds.labels, mean=mean, std=std) | soft
 
 def as_dataset(
-    ds: DistilledSet,
+    ds: DistilledSet,     # The distilled set
     pixels: bool = False, # Images as pixels in [0,1] instead of in model space
 ) -> TensorDataset:
     "A torch `Dataset` of (image, label), or (image, label, soft label) if there are some."
@@ -610,7 +610,7 @@ def _parquet(ds: DistilledSet) -> bytes:
 FORMS = ('folder', 'pt', 'npz', 'safetensors', 'parquet')
 
 def export_set(
-    ds: DistilledSet,
+    ds: DistilledSet,        # The distilled set
     path: str | Path,        # The file or folder to make
     form: str | None = None, # Of `FORMS`; None: by the end of the file's name, else a folder
 ) -> Path:                   # The file or folder

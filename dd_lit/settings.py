@@ -97,14 +97,14 @@ def _is_a(v, hint) -> bool:
     return isinstance(v, kind) and (not isinstance(v, (dict, set)) or _inside(v, inner))
 
 def fits(
-    value: Any,
+    value: Any,  # What was given
     hint: Any    # A type, or several: `int | None`
 ) -> bool:
     "Is `value` of this type?"
     return any(_is_a(value, h) for h in _parts(hint))
 
 def as_python(
-    v: Any
+    v: Any # A value
 ) -> Any:
     "Numbers of numpy and torch, alone or in a row, as Python's own; all else as it is."
     if type(v) in (list, tuple):
@@ -193,7 +193,7 @@ def _in_range(value, about) -> bool:
 
 def check_setting(
     f: Field,   # A field of a settings class
-    value: Any,
+    value: Any, # What was given
 ) -> Any:       # The value; numbers of numpy and torch as Python's own
     "A ValueError that names the setting, what was expected and what came, if it does not fit."
     own = value if fits(value, f.type) else as_python(value)
@@ -306,7 +306,7 @@ def parse(
     return cls(**given)
 
 def merge(
-    settings: T,
+    settings: T,           # What holds where nothing is given
     given: dict[str, Any], # name -> value: what differs
     of: str | None = None, # Whose settings, for the error
 ) -> T:
@@ -408,7 +408,7 @@ def _short(v) -> str:
 
 def explained(
     cls: type[Settings],
-    indent: str = '    ',
+    indent: str = '    ', # Before each line
 ) -> str:
     "`explain` as text, a line for each setting."
     rows = [(f'{k}={d}', line) for k, d, line in explain(cls)]

@@ -73,7 +73,7 @@ def _to_train(name, **kw) -> Network:
 
 def untrained(
     name: Any,                # A network for `create_model`
-    data: ImageData,
+    data: ImageData,          # The real images and their classes
     seed: int,                # Of the run
     width: int | None = None, # None: the network's own
 ) -> nn.Module:
@@ -85,7 +85,7 @@ def untrained(
 _SGD: dict[str, Any] = dict(opt='sgd', momentum=.9, weight_decay=5e-4, schedule='cosine')
 
 def training_digest(
-    augment: DSA | None,
+    augment: DSA | None, # What the training augments by; None: nothing
     **how: Any  # Of `Training`, but for epochs, batch_size and lr
 ) -> str:       # 16 hex digits
     "What such a training does: the weights of a toy network trained by the same calls, in short."
@@ -167,14 +167,14 @@ def cached(
 
 # %% ../nbs/09_teachers.ipynb #nearchan1
 def chance(
-    data: ImageData
+    data: ImageData # The real images and their classes
 ) -> float: # Percent
     "What an answer that is always the same reaches on the test images."
     return 100*torch.bincount(data.test_y).max().item()/len(data.test_y)
 
 def near_chance(
     accuracy: float,     # Percent
-    data: ImageData,
+    data: ImageData,     # The real images and their classes
     n: int | None = None # On how many test images it was measured; None: all
 ) -> bool:
     "Is it no further above `chance` than two standard errors, or a tenth of the way to 100 %?"
@@ -345,9 +345,9 @@ def committee(
 MEASURED = 1000     # test images that say how good a teacher is that was not trained here
 
 def measure_teacher(
-    net: nn.Module,
+    net: nn.Module,  # A network
     name: str,       # What to call it
-    data: ImageData,
+    data: ImageData, # The real images and their classes
 ) -> float:          # Percent, of at most `MEASURED` test images
     "How good is a teacher that was trained elsewhere? It is said, and warned about near chance."
     n = min(MEASURED, len(data.test_y))
@@ -359,9 +359,9 @@ def measure_teacher(
     return acc
 
 def teacher_accuracy(
-    net: nn.Module,
+    net: nn.Module,  # A network
     name: str,       # What to call it
-    data: ImageData,
+    data: ImageData, # The real images and their classes
 ) -> float:          # Percent
     """What `squeeze` or `as_teacher` measured, if it was on these test images; else it is measured
     now. A number that a network brings otherwise may be of any data, and is not believed."""
@@ -371,7 +371,7 @@ def teacher_accuracy(
     return measure_teacher(net, name, data)
 
 def about_teacher(
-    net: nn.Module,
+    net: nn.Module,  # A network
     accuracy: float, # Percent, see `teacher_accuracy`
 ) -> dict:           # parameters, digest, test_accuracy
     "What a teacher is, for the record of what it was asked for."
@@ -404,10 +404,10 @@ def as_teacher(
 
 def as_teachers(
     given: Iterable[tuple[Any, dict]], # (a network, its settings) of each, as for `as_teacher`
-    data: str | Path | ImageData,
-    seed: int = 0,
-    device: str | torch.device | None = None,
-    cache: str | Path | None = None,
+    data: str | Path | ImageData,      # The real images, or where they are
+    seed: int = 0,                     # Of all that is drawn
+    device: str | torch.device | None = None, # Where it runs
+    cache: str | Path | None = None,   # Folder of trained networks; None: the usual one
 ) -> list[nn.Module]:
     "Several, one after the other. ValueError for what does not fit, before one is trained."
     cache, data, found = maybe_path(cache, 'cache'), load_data(data), {}
@@ -433,7 +433,7 @@ def _asked(given, settings) -> tuple[Network, dict[str, Any]]:
 def imagenet_backbones(
     names: str | Iterable[str] = FOUR, # torchvision's names
     download: bool = False,            # May missing weights be fetched from the network?
-    device: str | torch.device | None = None,
+    device: str | torch.device | None = None, # Where it runs
 ) -> Backbones:
     """Networks with torchvision's ImageNet weights, from torch hub's folder or, if allowed, from
     the network. ValueError that says what is missing, and where it would be found."""

@@ -35,7 +35,7 @@ from .settings import Settings, check_function, parse, setting
 
 # %% ../nbs/07_train.ipynb #bb446662
 def accuracy(
-    model: nn.Module,
+    model: nn.Module,                # A network
     x: Images,                       # [N,C,H,W], bytes or model space
     y: Tensor,                       # int64 [N]
     normalize: Callable[[Tensor], Tensor] | None = None, # For bytes: `data.normalize`
@@ -49,7 +49,7 @@ def accuracy(
 def topk_accuracy(
     logits: Tensor,                  # [N,num_classes]
     y: Tensor,                       # int64 [N]
-    topk: tuple[int, ...] = (1, 5),
+    topk: tuple[int, ...] = (1, 5),  # The values of k
 ) -> tuple[float, ...]:              # Percent, one number per k
     "Share of rows whose label is among the k largest logits, in percent."
     top = logits.topk(min(max(topk), logits.shape[1]), 1).indices == y.cpu()[:, None]
@@ -59,9 +59,9 @@ def topk_accuracy(
 def make_optimizer(
     params: Iterable,               # Parameters or parameter groups
     opt: str | Callable = 'sgd',    # One of `OPTIMIZERS`, or a function params -> optimiser
-    lr: float = .01,
+    lr: float = .01,                # Learning rate
     momentum: float = .9,           # Of 'sgd'; Muon has its own, 0.95
-    weight_decay: float = 5e-4,
+    weight_decay: float = 5e-4,     # Weight decay
     model: nn.Module | None = None, # For 'muon', which treats layers differently
 ) -> torch.optim.Optimizer:
     "An optimiser by name; ValueError for another, and for 'muon' without `model`."
@@ -94,7 +94,7 @@ SCHEDULES = dict(constant=lambda e, n: 1.,
 def lr_factor(
     schedule: str, # A name in `SCHEDULES`
     epoch: int,    # 0..epochs-1
-    epochs: int
+    epochs: int    # How many there are in all
 ) -> float:
     """What the learning rate is multiplied with in `epoch`. 'step' is DC's, a tenth after half of
     the epochs; 'multistep' is GIFT's, a fifth at two thirds and again at five sixths."""

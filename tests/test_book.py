@@ -70,6 +70,21 @@ def test_exercises(book):
         raise AssertionError(f'{name} has exercises: put it on the list of {__name__}')
 
 
+ASKS = re.compile(r'^\*\*(\d+)\.\*\* (?!\*(?:Predict|Change|Break|Extend)\.\* )', re.M)
+
+
+@pytest.mark.parametrize('book', BOOKS, ids=lambda p: str(p.relative_to(ROOT/'nbs')))
+def test_an_exercise_says_what_to_do(book):
+    "Predict, change, break or extend something: thirteen began without the word."
+    bad = [n for kind, s, _ in cells(book) if kind == 'markdown' for n in ASKS.findall(s)]
+    assert not bad, f'{book.relative_to(ROOT)}: begin with *Predict.*, *Change.*, *Break.* or *Extend.*: {bad}'
+
+
+def test_which_word_is_missing():
+    assert ASKS.findall('**1.** *Break.* A\n\n**2.** Why?\n\n**3.** *Show.* B\n\n**4.** *Predict* C') == ['2', '3', '4']
+    assert not ASKS.findall('## Exercises\n\n**1.** *Predict.* A\n\nSee **5.** there.')
+
+
 def behind_exercises(page) -> list: # Headings that follow a page's exercises; page: what `cells` gives
     text = '\n'.join(s for kind, s, _ in page if kind == 'markdown')
     return re.findall(r'^## .*$', text.partition('\n## Exercises\n')[2], re.M)
@@ -185,41 +200,69 @@ def test_parts_are_read_from_the_list():
 
 # --- the glossary: every row says where, and there it is ---
 
-def rows_of(text) -> list: # (first cell, code names, page) of every row of the glossary's tables
+SEE = re.compile(r'\]\(([\w/]+)\.ipynb(?:#(eq-[\w-]+))?\)')
+
+
+def rows_of(text) -> list: # (first cell, code names, (page, formula) of its links) of every row of the tables
     rows = [r.strip('| ').split(' | ') for r in re.findall(r'^\| .*$', text, re.M)]
-    return [(r[0], re.findall('`(.+?)`', r[-2]), HREF.findall(r[-1])) for r in rows if r[-1] != 'see']
+    return [(r[0], re.findall('`(.+?)`', r[-2]), SEE.findall(r[-1])) for r in rows if r[-1] != 'see']
 
 
-def astray(rows, page_of) -> list: # Rows whose page has not their symbols and code names; page_of(name) -> cells
+def strange(symbols, name, text) -> bool: # Is there no such formula in the text, or none of the symbols in it?
+    formula = {n: f for f, n in numbered.FORMULA.findall(text)}.get(name, '')
+    alone = lambda m: ('' if m[0] == '\\' else r'(?<![A-Za-z\\])') + re.escape(m) + '(?![A-Za-z])'
+    return not formula or bool(symbols) and not any(re.search(alone(m), formula) for m in symbols)
+
+
+def astray(rows, page_of) -> list: # Rows whose page has not their symbols, formula and code names; name -> cells
     bad = []
-    for what, names, pages in rows:
-        if len(pages) != 1:
-            bad.append(f'{what}: expected one page, got {pages}')
+    for what, names, links in rows:
+        if len(links) != 1:
+            bad.append(f'{what}: expected one page, got {links}')
             continue
-        page = page_of(pages[0])
+        (to, formula), = links
+        page = page_of(to)
         text = {k: '\n'.join(s for kind, s, _ in page if kind == k) for k in ('markdown', 'code')}
         math = ''.join(re.sub(r'\s', '', m) for _, m in re.findall(r'(\$\$?)([^$]+)\1', text['markdown']))
-        lost = [m for m in re.findall(r'\$([^$]+)\$', what) if re.sub(r'\s', '', m) not in math]
+        symbols = re.findall(r'\$([^$]+)\$', what)
+        lost = [m for m in symbols if re.sub(r'\s', '', m) not in math]
         lost += [n for n in names if not re.search(rf'\b{re.escape(n)}\b', text['code'])]
-        bad += [f'{pages[0]}: {what}: {lost}'] if lost else []
+        lost += [formula] if formula and strange(symbols, formula, text['markdown']) else []
+        bad += [f'{to}: {what}: {lost}'] if lost else []
     return bad
 
 
 def test_the_glossary_leads_there():
-    "No row said on which page, and half of the formulas' letters had none."
+    "No row said on which page, and half of the formulas' letters had none; a formula that is linked has the letter."
     book = dict(zip((str(b.relative_to(ROOT/'nbs').with_suffix('')) for b in BOOKS), BOOKS, strict=True))
     rows = rows_of('\n'.join(s for kind, s, _ in cells(ROOT/'nbs'/'glossary.ipynb') if kind == 'markdown'))
     assert len(rows) > 80 and not (bad := astray(rows, lambda p: cells(book[p]))), '\n'.join(bad)
     without = {'gradient/hypothesis', 'orthogonal/muon', 'statistics/gvbsm'}     # they use other pages' symbols
-    assert not (lost := set(EXERCISES) - {p for _, _, ps in rows for p in ps} - without), lost
+    assert not (lost := set(EXERCISES) - {p for _, _, ps in rows for p, _ in ps} - without), lost
+    assert sum(bool(formula) for _, _, ps in rows for _, formula in ps) > 50
 
 
 @pytest.mark.parametrize('row, many', [
     ('| $a_1$, $b$ | x | `f` | [p](d/p.ipynb) |', 0), ('| $a_2$ | x | `f` | [p](d/p.ipynb) |', 1),
-    ('| word | x | `g` | [p](d/p.ipynb) |', 1), ('| word | x | | [p](d/p.ipynb) |', 0), ('| word | x | `f` | |', 1)])
+    ('| word | x | `g` | [p](d/p.ipynb) |', 1), ('| word | x | | [p](d/p.ipynb) |', 0), ('| word | x | `f` | |', 1),
+    ('| $a_1$ | x | `f` | [p](d/p.ipynb#eq-c) |', 0), ('| $b$ | x | `f` | [p](d/p.ipynb#eq-c) |', 1),
+    ('| word | x | | [p](d/p.ipynb#eq-c) |', 0), ('| word | x | | [p](d/p.ipynb#eq-d) |', 1),
+    ('| word | x | | [p](d/p.ipynb#a-heading) |', 1), (r'| $\beta$ | x | | [p](d/p.ipynb#eq-c) |', 0)])
 def test_what_leads_astray(row, many):
-    page = [('markdown', 'Let $a _1=b$.', []), ('code', 'def f(): pass', [])]
-    assert len(astray(rows_of(f'| word | meaning | in the code | see |\n|---|---|\n{row}\n'), lambda p: page)) == many
+    page = [('markdown', 'Let $a _1=b$.\n\n$$\\beta=2a_1$$ {#eq-c}', []), ('code', 'def f(): pass', [])]
+    table = f'| word | meaning | in the code | see |\n|---|---|---|---|\n{row}\n'
+    assert len(astray(rows_of(table), lambda p: page)) == many
+
+
+FIRST = [next(p for g, p in openings.reading_order() if g == f) for f in dict(openings.reading_order())]
+
+
+@pytest.mark.parametrize('page', FIRST)
+def test_a_part_begins_with_the_glossary(page):
+    "Who meets a letter knows where it is explained: the first page of every part leads there."
+    up = '../'*page.count('/')
+    above = [s for kind, s, _ in cells(ROOT/'nbs'/f'{page}.ipynb')[:6] if kind == 'markdown']
+    assert f'Symbols and words: [glossary]({up}glossary.ipynb).' in '\n'.join(above)
 
 
 def cut_off(page) -> list: # Texts below a wall of photographs that speak of something else; page: what `cells` gives

@@ -321,12 +321,12 @@ def front(page) -> dict: # What stands at the head of a processed page
 
 
 def test_names_are_linked_and_links_arrive(made, trees):
-    """Every relative link of every page leads to a page or a file of the site, and to a heading of it; links of names
-    are there at all."""
+    """Every relative link of every page leads to a page or a file of the site, and to a heading or a formula of it;
+    links of names are there at all."""
     html = lambda k: str(Path(k).with_name(re.sub(r'^\d+[a-z]?_', '', Path(k).stem) + '.html'))
     ids = {}
     for k, nodes in trees.items():
-        have = anchors(nodes)
+        have = anchors(nodes) | labels(nodes)
         for name in (k, html(k)):
             ids[os.path.normpath(name)] = have
         if k.endswith('.ipynb'):

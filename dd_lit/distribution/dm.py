@@ -43,7 +43,7 @@ def last_features(
 
 # %% ../../nbs/distribution/dm.ipynb #708a3968
 def class_means(
-    model: nn.Module,
+    model: nn.Module,          # A network
     batches: Sequence[Tensor], # One batch per class, [B_c,C,H,W]; sizes may differ
 ) -> Tensor:                   # [C,D], with its graph
     "The mean feature of each class, all images in one pass: a batch norm sees them together."

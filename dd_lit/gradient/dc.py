@@ -34,10 +34,10 @@ from .schedule import OverfitDetector, zeta_adaptive, zeta_constant
 
 # %% ../../nbs/gradient/dc.ipynb #4b1f47d7
 def param_grads(
-    model: nn.Module,
+    model: nn.Module,           # A network
     x: Tensor,                  # [B,C,H,W]
     y: Tensor,                  # int64 [B]
-    params: Sequence[Tensor],
+    params: Sequence[Tensor],   # Parameters to differentiate by
     **kw                        # create_graph, see `torch.autograd.grad`
 ) -> tuple[Tensor, ...]:        # One tensor per parameter
     "Gradients of the mean cross-entropy on (x, y) with respect to `params`; 0 for unused ones."
@@ -54,7 +54,7 @@ def batch_sizes(
 
 # %% ../../nbs/gradient/dc.ipynb #4b1f47d8
 def plain_step(
-    model: nn.Module,
+    model: nn.Module,       # A network
     images: Tensor,         # [C*ipc,C,H,W] synthetic images, class by class, requiring gradients
     real: Sequence[Tensor], # One real batch per class, [B_c,C,H,W]
     mode: str = 'intra',    # What is matched, see `multilevel_loss`
@@ -77,7 +77,7 @@ def plain_step(
 
 # %% ../../nbs/gradient/dc.ipynb #22370f10
 def matched_params(
-    model: nn.Module,
+    model: nn.Module,     # A network
     vectors: bool = False # All of them?
 ) -> list[nn.Parameter]:
     """The parameters that enter the distance: matrices and convolutions, with `vectors` all, but
@@ -98,7 +98,7 @@ def mean_gradient(
     model: nn.Module, # Images must not influence each other in it (batch norm frozen)
     x: Tensor,        # [B,C,H,W]
     y: Tensor,        # int64 [B]
-    params: Sequence[Tensor],
+    params: Sequence[Tensor], # Parameters to differentiate by
     slice_size: int | None = None, # Images at a time; None: 32 of 32 px on a CPU, else all
     dtype: str | None = None,      # 'bfloat16': autocast; sums and result stay float32
 ) -> list[Tensor]:    # One tensor per parameter
@@ -186,7 +186,7 @@ def match_step(
 _BN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 def has_batchnorm(
-    model: nn.Module
+    model: nn.Module # A network
 ) -> bool:
     "Is there a layer in which images of a batch see each other?"
     return any(isinstance(m, _BN) for m in model.modules())
@@ -249,7 +249,7 @@ class DCSettings(StartSettings):
 
 # %% ../../nbs/gradient/dc.ipynb #b0e18c3d
 def real_start(
-    data: ImageData,
+    data: ImageData,       # The real images and their classes
     ipc: int,              # Images per class; a class may hold fewer
     gen: torch.Generator,  # Where the random numbers come from
 ) -> Tensor:               # [C*ipc,C,H,W] in model space, class by class
@@ -284,7 +284,7 @@ def first_images(
 
 def as_built(
     c: Any,            # Settings with model, width and norm
-    data: ImageData,
+    data: ImageData,   # The real images and their classes
 ) -> dict[str, Any]:   # width and norm, if the network has them
     """What will be built, for the record: instance norm where there is a choice and none is made.
     ValueError for a network that does not fit the data."""

@@ -19,7 +19,7 @@ from .polar import MUON, _quintic
 # %% ../../nbs/orthogonal/muon.ipynb #b06221c2
 def newton_schulz5(
     G: Tensor,         # [...,m,n]
-    steps: int = 5
+    steps: int = 5     # Iterations
 ) -> Tensor:           # [...,m,n], singular values roughly 1
     """Muon's approximate polar factor: `steps` times the quintic 3.4445, -4.7750, 2.0315.
 
@@ -47,8 +47,8 @@ class Muon(torch.optim.Optimizer):
     A `ValueError` names a setting out of range, and a parameter with one dimension."""
     def __init__(self,
         params: Iterable,         # Parameters with two dimensions or more, or groups of them
-        lr: float = .02,
-        momentum: float = .95,
+        lr: float = .02,          # Learning rate
+        momentum: float = .95,    # Share of the past in a step, below 1
         nesterov: bool = True,    # Look ahead along the momentum
         weight_decay: float = 0., # Decoupled, as in AdamW
         steps: int = 5            # Newton-Schulz steps
@@ -106,7 +106,7 @@ class MuonAdamW(torch.optim.Optimizer):
     "Muon for hidden matrices, AdamW for everything else; one optimiser to the outside."
     def __init__(self,
         muon: torch.optim.Optimizer | None, # None: there is nothing for it
-        adamw: torch.optim.Optimizer | None
+        adamw: torch.optim.Optimizer | None # None: there is nothing for it
     ):
         self.parts = [o for o in (muon, adamw) if o is not None]
         super().__init__([g for o in self.parts for g in o.param_groups], {})
@@ -127,7 +127,7 @@ class MuonAdamW(torch.optim.Optimizer):
         "The states of both."
         return dict(parts=[o.state_dict() for o in self.parts])
     def load_state_dict(self,
-        state_dict: Mapping
+        state_dict: Mapping # What `state_dict` gave
     ) -> None:
         "Restore both; raises a ValueError for the state of another optimiser."
         states = state_dict.get('parts', ())
@@ -141,7 +141,7 @@ class MuonAdamW(torch.optim.Optimizer):
 def muon(
     model: nn.Module,         # A network
     lr: float = .02,          # Of Muon
-    adamw_lr: float = .001,
+    adamw_lr: float = .001,   # Learning rate of AdamW
     weight_decay: float = 0., # Of both
     momentum: float = .95     # Of Muon
 ) -> MuonAdamW:

@@ -77,9 +77,9 @@ class _WeightOp(torch.autograd.Function):
 def conv_weight_op(
     x: Tensor,         # [n,c_in,h,w]
     g: Tensor,         # [n,c_out,h',w'], as a gradient at the convolution's output
-    kernel_size: _Two,
+    kernel_size: _Two, # Of the convolution, in pixels
     stride: _Two = 1, padding: _Two = 0, dilation: _Two = 1,
-    groups: int = 1,
+    groups: int = 1,   # Of the convolution
 ) -> Tensor:           # float64 [c_out,c_in/groups,k,k]
     """The convolution's weight-gradient operator, differentiable in `x` and `g`, twice.
 
@@ -158,7 +158,7 @@ def pseudo_gradient(
     x_in: Tensor,            # [n,c_in,h,w] input of a convolution, or [...,d] of a linear layer
     x_out: Tensor,           # [n,c_out,h',w'] its output, or [...,c]
     kernel_size: _Two | None = 1, # None: a linear layer
-    stride: _Two = 1,
+    stride: _Two = 1,        # Of the convolution, in pixels
     padding: _Two | str = 0, # A number, two, 'same' or 'valid'
     mode: str = 'im2col',    # im2col (patches, not built), or channel (the summary's letters)
     **how                    # dilation, groups and padding_mode, as in `nn.Conv2d`
@@ -299,12 +299,12 @@ def _stored(path: Path, key: str) -> dict[str, Tensor]:
 @torch.no_grad()
 def real_directions(
     model: nn.Module,      # A trained network; it comes back as it was
-    data: ImageData,
+    data: ImageData,       # The real images and their classes
     layers: Sequence[str] | None = None, # See `PseudoReader`
     mode: str = 'im2col',  # See `pseudo_gradient`
     svd: bool = True,      # Orthogonalise?
     path: str | Path | None = None, # File to keep them in
-    batch_size: int = 256,
+    batch_size: int = 256, # Images at a time
     method: str = 'gram',  # Form of the polar factor, see `orthogonalize`
 ) -> dict[str, Tensor]:    # name -> float32 [c_out, ...]
     """OGM's target: pseudo-gradients averaged over the training set, orthogonalised once.

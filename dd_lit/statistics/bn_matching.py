@@ -120,7 +120,7 @@ def bn_stats(
     return mean, var
 
 def bn_layers(
-    model: nn.Module
+    model: nn.Module # A network
 ) -> dict[str, nn.Module]: # By name
     "The batch norms of a network that remember something: those with running statistics."
     return {n: m for n, m in model.named_modules()

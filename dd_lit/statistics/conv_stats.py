@@ -48,8 +48,8 @@ def patch_stats(
 
 # %% ../../nbs/statistics/conv_stats.ipynb #99bf46c7
 def conv_key(
-    model: nn.Module,
-    data: ImageData,
+    model: nn.Module,      # A network
+    data: ImageData,       # The real images and their classes
     patch: int,            # Side of a patch in pixels
     batch_size: int = 256, # A mean of variances depends on how the images were divided
 ) -> str:                  # 32 hex digits
@@ -81,7 +81,7 @@ class ConvStats(dict):
         super().__init__(items)
         self.key, self.patch, self.batch_size, self.unused = key, patch, batch_size, tuple(unused)
     def save(self,
-        path: str | Path
+        path: str | Path # The file
     ) -> Path:
         "Write one safetensors file, atomically."
         path = as_path(path, 'path')
@@ -91,7 +91,7 @@ class ConvStats(dict):
         return atomic_write(path, safetensors.torch.save(blob, metadata=meta))
     @classmethod
     def load(cls,
-        path: str | Path
+        path: str | Path # The file
     ) -> 'ConvStats':
         "Read what `save` wrote; a `ValueError` for a damaged file and for one of another kind."
         path = as_path(path, 'path')
@@ -135,10 +135,10 @@ def _averages(
 
 def conv_statistics(
     model: nn.Module,      # A trained network
-    data: ImageData,
+    data: ImageData,       # The real images and their classes
     patch: int = 4,        # Side of a patch: 4 for images up to 64 px, 16 for ImageNet
     path: str | Path | None = None, # File to keep them in: read if it fits, else refused
-    batch_size: int = 256,
+    batch_size: int = 256, # Images at a time
 ) -> ConvStats:
     """Statistics of every convolution's input over the training set (G-VBSM, Eq. 9).
 

@@ -42,7 +42,7 @@ _Moments = tuple[float, Tensor, Tensor]      # how many, mean [C], sum of square
 
 def merge_moments(
     a: _Moments | None, # None: nothing yet
-    b: _Moments
+    b: _Moments         # Of the other part
 ) -> _Moments:
     "Moments of two parts of the data together."
     if a is None:
@@ -57,8 +57,8 @@ def _counted(x: Tensor) -> tuple[Tensor, ...]:
 @torch.no_grad()
 def class_statistics(
     net: nn.Module,       # A trained network with batch norm
-    data: ImageData,
-    batch_size: int = 256,
+    data: ImageData,      # The real images and their classes
+    batch_size: int = 256, # Images at a time
 ) -> list[dict[str, tuple[Tensor, Tensor]]]: # A class: layer -> (mean [C], variance [C], by n)
     """Exact moments of every batch norm's input over the training images of each class (LPLD).
 
@@ -143,7 +143,7 @@ class PrunedLabels(LabelSource):
     def __len__(self) -> int: # Batches that are kept
         return len(self.kept['sizes'])
     def batch(self,
-        i: int
+        i: int # Which of them, from 0
     ) -> dict: # As `LabelSource.batches` yields it
         "One of the batches that are kept."
         c, rows = self.kept, slice(self.start[i], self.start[i + 1])

@@ -264,7 +264,7 @@ class SRe2L(Method):
         images: Tensor,  # The batch as it is
         x: Tensor,       # The batch as the network saw it
         y: Tensor,       # Its labels
-        gen: torch.Generator
+        gen: torch.Generator # Of what is drawn in this step
     ) -> dict[str, Tensor]:
         "Parts of the loss of one batch."
         out = dict(ce=F.cross_entropy(logits, y))

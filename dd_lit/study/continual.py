@@ -25,7 +25,7 @@ from ..train import Training, accuracy, fit
 
 # %% ../../nbs/study/continual.ipynb #51a1d190
 def class_groups(
-    num_classes: int,
+    num_classes: int,  # Number of classes
     steps: int,        # How many groups; ValueError for more than classes
     seed: int = 0,     # Decides the order
 ) -> list[list[int]]:
@@ -93,7 +93,7 @@ def _learnt(distilled: DistilledSet, data: ImageData, seen: list[int], c: Rehear
 
 # %% ../../nbs/study/continual.ipynb #a4bf6db7
 def gdumb(
-    distilled: DistilledSet,
+    distilled: DistilledSet,       # The distilled set
     data: str | ImageData,         # The data, or its name or path for `load_data`
     steps: int | Sequence = 5,     # How many groups, or the groups (lists of classes) in order
     loss: str | Callable = 'ce',   # A name or function, as in `evaluate`

@@ -111,7 +111,7 @@ def cross_architecture(
 # %% ../../nbs/study/cross_architecture.ipynb #1aa93e0b
 def heat_map(
     r: dict[str, Any],         # From `cross_architecture`
-    title: str | None = None,
+    title: str | None = None,  # Above the picture; None: nothing
 ) -> Any:                      # The matplotlib figure
     "The matrix as a picture: rows are sources, columns are targets."
     import matplotlib.pyplot as plt

@@ -49,7 +49,7 @@ def agreed_logits(
     return mean, right.sum(0).long()
 
 def agreed_start(
-    data: ImageData,
+    data: ImageData,           # The real images and their classes
     ipc: int,                  # Images per class; a class may hold fewer
     nets: Sequence[nn.Module], # Trained networks, on one device
     gen: torch.Generator,      # Where the random numbers come from
@@ -77,7 +77,7 @@ def agreed_start(
 # %% ../../nbs/trajectory/datm.ipynb #startlab1
 def start_labels(
     init: Any,       # A set, or a name
-    data: ImageData,
+    data: ImageData, # The real images and their classes
 ) -> Tensor | None:  # Logits [N,classes], class by class as `start_images` has them; None: no set
     "The soft labels of a set that a run starts from, in the order of its images; None without any."
     if not isinstance(init, DistilledSet):

@@ -32,7 +32,7 @@ def _learned(net: nn.Module) -> dict[str, nn.Parameter]:
     return {k: p for k, p in net.named_parameters() if p.requires_grad}
 
 def flat_weights(
-    net: nn.Module
+    net: nn.Module # A network
 ) -> Tensor:       # [P], a copy
     """All parameters that want a gradient, one after the other; buffers, as batch norm's running
     statistics, are not among them. ValueError for a network without any."""
@@ -65,7 +65,7 @@ class ExpertSettings(Settings):
         "digits without flip; '' for none")
 
     def settled(self,
-        data: ImageData
+        data: ImageData # The real images and their classes
     ) -> 'ExpertSettings':
         "The same, with the augmentation that None means for this data."
         if self.augment is not None:
@@ -75,7 +75,7 @@ class ExpertSettings(Settings):
 class Trajectory(nn.Module):
     "A network, and the weights that it had: what the cache keeps of an expert."
     def __init__(self,
-        net: nn.Module,
+        net: nn.Module, # A network
         epochs: int     # How many there will be
     ):
         super().__init__()
@@ -93,7 +93,7 @@ _PLAIN: dict[str, Any] = dict(opt='sgd', momentum=0., weight_decay=0., schedule=
 # %% ../../nbs/trajectory/experts.ipynb #expcode2
 def train_expert(
     network: Any,                    # For `create_model`
-    data: ImageData,
+    data: ImageData,                 # The real images and their classes
     seed: int = 0,                   # Weights, order, augmentation, dropout
     device: str | torch.device | None = None, # Default: the GPU if there is one; not in the key
     cache: str | Path | None = None, # Folder; None: `cache_dir()`
@@ -127,7 +127,7 @@ def train_expert(
 class Experts:
     "Trajectories of several networks, read from their files one row at a time."
     def __init__(self,
-        files: list[Path],
+        files: list[Path],       # One for each expert
         accuracies: list[float], # Of each on the test images, percent
         net: nn.Module,          # A network of their kind
     ):
