@@ -462,6 +462,13 @@ def test_no_long_cell_stands_open(book):
     assert not (bad := too_long(cells(book))), f'more than {LONGEST} lines: fold it (code-fold, code-summary): {bad}'
 
 
+@pytest.mark.parametrize('book', BOOKS, ids=lambda p: str(p.relative_to(ROOT/'nbs')))
+def test_a_fold_says_what_it_holds(book):
+    folded = [s for kind, s, _ in cells(book) if kind == 'code' and 'code-fold: true' in s]
+    bad = [s[:80] for s in folded if 'code-summary:' not in s]
+    assert not bad, f'{book.name}: a folded cell without #| code-summary: {bad}'
+
+
 def test_what_is_too_long():
     code = lambda n, head='': ('code', head + '\n'.join(['x = 1']*n), [])
     fold = '#| exports\n#| code-fold: true\n#| code-summary: "The code: x"\n'

@@ -166,7 +166,8 @@ SCREENS = [(390, False), (1400, True), *(pytest.param(*s, marks=SLOW) for s in O
 @pytest.mark.parametrize('width, dark', SCREENS)
 def test_in_a_browser(site, width, dark):
     """No console error, mathematics drawn, nothing wider than the screen, dark where the reader wants it dark, every
-    word readable; hardly a block of code scrolls, and on a wide screen hardly a print-out; on a phone pictures keep their size."""
+    word readable; hardly a block of code scrolls, and on a wide screen hardly a print-out; on a phone pictures keep
+    their size."""
     pages = list(site)
     found, console = browse(pages, width, dark)
     assert not console, console
