@@ -440,12 +440,12 @@ def pack_set(
     path = as_path(path, 'path')
     if path.suffix != '.safetensors':
         raise ValueError(f"path: expected a file NAME.safetensors, got {str(path)!r}")
-    if exact:
-        return atomic_write(path, _written(ds, ds.images)[0])
-    images, shape = (ds.pixels()*255).round().byte(), list(ds.images.shape)
-    if shape[1] not in _MODES or images.numel() > _SHEET:
-        return atomic_write(path, _written(ds, images)[0])
-    return atomic_write(path, _written(ds, _as_sheet(images), shape=shape)[0])
+    images, shape = ds.images, {}
+    if not exact:
+        images = (ds.pixels()*255).round().byte()
+        if images.shape[1] in _MODES and images.numel() <= _SHEET:
+            images, shape = _as_sheet(images), dict(shape=list(images.shape))
+    return atomic_write(path, _written(ds, images, **shape)[0])
 
 # %% ../nbs/03_sets.ipynb #e6e9a0bb
 def _key(name: str) -> str:
