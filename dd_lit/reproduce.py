@@ -170,7 +170,7 @@ class Cost:
     estimated: bool # Is a step's time scaled from other sizes, or other images per class?
     at_most: bool = False # Does it stop by itself, before or when all epochs are done?
     def __str__(self):
-        about = '<' if self.at_most else '~' if self.estimated else ''
+        about = '<'*self.at_most + '~'*self.estimated
         return f'{about}{self.hours:.1f} h' if self.hours < 100 else f'{about}{self.hours:,.0f} h'
 
 _Step = tuple[str, str, int, float]       # stage, network or method, images per class, how often
@@ -221,10 +221,10 @@ def _work(r: Recipe, about: dict[str, int]) -> Iterator[_Step]:
             yield 'ask', name, 0, views if r.relabel.get('live') else stored
     made = r.sets*c.get('iters', 0)
     if made and r.method.startswith(('dc', 'dsa', 'dm')):
-        # M, D and an augmentation take a percent: not timed apart
         if _stops(c):                                        # as if it never did, and looked on
             T, epochs = zeta_constant(r.ipc)
             yield 'ask', c['model'], 0, made*(T - 1)*(epochs + 1)*c['batch_net']
+        # M, D and an augmentation take a percent: not timed apart
         like = dict(overfit='dc', adaptive='dc_mda', constant='dc')
         yield 'match', like.get(str(c.get('schedule')), r.method), r.ipc, made*about['classes']
     elif 'experts' in c:

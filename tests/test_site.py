@@ -538,5 +538,5 @@ def test_the_opening_picture_is_shown_once():
         again = website.finished(dict(cells=json.loads(json.dumps(before))), page)['cells']
         assert pictures_of(again) == pictures_of(after), page
         assert website.once(after, page) == 0
-    opened = [p for p in found if (ROOT/'nbs'/'images'/(p[:-6].replace('/', '_') + '.png')).is_file()]
+    opened = [p for p in found if website.opening_picture(p).is_file()]
     assert len(opened) > 70 and {p for p in opened if found[p] != 1} == set()

@@ -69,7 +69,7 @@ def opening(page, result, alt, order) -> str: # Markdown of the cell
     ways = ('Before', i - 1), ('After', i + 1)
     where += [f'{word}: {link(order[j][1])}.' for word, j in ways if 0 <= j < len(order)]
     where = ' '.join([*where, f"All: [index]({to('index.ipynb')})."])
-    return f"**{result}**\n\n![{alt}]({to(f'images/{image(page)}')})\n\n*{where}*"
+    return f"**{result}**\n\n![{alt}]({to(f'images/{website.opening_picture(page).name}')})\n\n*{where}*"
 
 
 def needs() -> str: # The package, and what its pages import beside it
@@ -90,10 +90,6 @@ def made(kind, name, text) -> dict: # A cell
     return cell | (dict(execution_count=None, outputs=[]) if kind == 'code' else {})
 
 
-def image(page):
-    return page.replace('/', '_') + '.png'
-
-
 def main():
     pages, order = yaml.safe_load((root/'tools'/'openings.yml').read_text()), reading_order()
     of_parts = {p for _, p in order}
@@ -104,7 +100,7 @@ def main():
         if page in of_parts:
             which, result = pages[page]
             alt, png = pictures(nb)[which]
-            (root/'nbs'/'images'/image(page)).write_bytes(png)
+            website.opening_picture(page).write_bytes(png)
             cells.insert(0, made('markdown', ID, opening(page, result, alt, order)))
         nb['cells'] = [c for c in nb['cells'] if c.get('id') not in (ID, BRING)]
         nb['cells'][1:1] = cells

@@ -82,12 +82,16 @@ def described(text, folder) -> str:
     return PICTURE.sub(one, text)
 
 
+def opening_picture(page) -> Path: # Of a page below nbs/, with its ending or without
+    return root/'nbs'/'images'/f"{page.removesuffix('.ipynb').replace('/', '_')}.png"
+
+
 SEEN = '*The picture at the head of the page.*'
 
 
 def once(cells, page) -> int: # How often it would have been shown again
     "The picture that opens a page is not shown a second time further down: a line says where it stands."
-    head = root/'nbs'/'images'/f"{Path(page).with_suffix('').as_posix().replace('/', '_')}.png"
+    head = opening_picture(page)
     first, again = head.read_bytes() if head.is_file() else b'', 0
     for o in [o for c in cells for o in c.get('outputs', []) if 'image/png' in o.get('data', {})]:
         if base64.b64decode(''.join(o['data']['image/png'])) == first:
