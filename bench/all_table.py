@@ -11,13 +11,13 @@ import json
 import sys
 
 from dd_lit.compare import Row, compare
-from dd_lit.core import atomic_write, provenance
+from dd_lit.core import atomic_write
 from dd_lit.data import load_data
 from dd_lit.evaluate import full_accuracy, named
 from dd_lit.method import get_method, list_methods
 from dd_lit.report import table
 from dd_lit.teachers import squeeze
-from harness import RESULTS
+from harness import RESULTS, made_with
 
 IPC, SEED = 10, 0
 SQUEEZE = dict(squeeze_epochs=6, squeeze_augment='crop', width=16, crop=.5)
@@ -71,7 +71,7 @@ def main():
     atomic_write(a.out, json.dumps(dict(
         what='all methods x losses x optimisers x networks, digits', ipc=IPC, seed=SEED, full=full,
         teacher=teacher.test_accuracy, methods=METHODS, evaluation=EVALUATE, labels=LABELS,
-        rows=[stored(r) for r in rows], made_with=provenance()), indent=0))
+        rows=[stored(r) for r in rows], made_with=made_with()), indent=0))
     print(table(rows))
 
 

@@ -9,12 +9,12 @@ import sys
 import time
 from functools import partial
 
-from dd_lit.core import atomic_write, provenance, rng
+from dd_lit.core import atomic_write, rng
 from dd_lit.coreset.select import random_select
 from dd_lit.data import load_data
 from dd_lit.gradient.dc import DC, match_step
 from dd_lit.models import create_model
-from harness import RESULTS
+from harness import RESULTS, made_with
 from timing import in_turn, rounded
 
 VARIANTS = {
@@ -83,7 +83,7 @@ def main():
     data = load_data(a.data)
     net = create_model('convnet3', data.num_classes, data.in_chans, data.size, seed=0)
     out = dict(what='cost of M, D and A, and growth of a matching step', data=a.data, batch=a.batch, reps=a.reps)
-    out['made_with'] = provenance()
+    out['made_with'] = made_with()
     out['parts'] = {str(ipc): parts(data, net, ipc, a.batch, a.reps) for ipc in (1, 10)}
     out['adaptive'] = adaptive(data, a.batch)
     out['growth'] = {k: growth(data, net, k) for k in GROWTH}

@@ -15,13 +15,13 @@ from functools import partial
 
 import torch
 
-from dd_lit.core import atomic_write, provenance, rng
+from dd_lit.core import atomic_write, rng
 from dd_lit.coreset.select import random_select
 from dd_lit.data import load_data
 from dd_lit.gradient.dc import match_step, matched_params, mean_gradient, param_grads, plain_step
 from dd_lit.gradient.distance import grad_distance
 from dd_lit.models import create_model
-from harness import RESULTS
+from harness import RESULTS, made_with
 from prepared import plainify, real_images
 from timing import measured, rounds
 
@@ -139,7 +139,7 @@ def main():
         net = create_model('convnet3', data.num_classes, data.in_chans, data.size, seed=a.seed, width=a.width)
         return net.to(device)
     about = {k: getattr(a, k) for k in ('data', 'batch', 'width', 'reps', 'seed')}
-    out = dict(what='seconds and peak memory of one matching step', **about, made_with=provenance(), ipc={})
+    out = dict(what='seconds and peak memory of one matching step', **about, made_with=made_with(), ipc={})
     for ipc in a.ipc:
         chosen = random_select(data.train_y, ipc, rng(a.seed, 'S'))
         images = data.normalize(data.train_x[chosen]).to(device).requires_grad_()

@@ -20,13 +20,13 @@ from functools import partial
 import torch
 
 from dd_lit.augment import DSA
-from dd_lit.core import atomic_write, provenance, rng
+from dd_lit.core import atomic_write, rng
 from dd_lit.coreset.select import random_select
 from dd_lit.data import load_data
 from dd_lit.distribution.dm import last_features, mean_step, real_mean
 from dd_lit.evaluate import protocol_settings
 from dd_lit.models import create_model
-from harness import RESULTS
+from harness import RESULTS, made_with
 from prepared import plainify, real_images
 from timing import measured, rounds
 
@@ -105,7 +105,7 @@ def main():
         net = create_model('convnet3', data.num_classes, data.in_chans, data.size, seed=a.seed, width=a.width)
         return net.to(device).requires_grad_(False)
     about = {k: getattr(a, k) for k in ('data', 'batch', 'width', 'reps', 'seed')}
-    out = dict(what='seconds and peak memory of one step of distribution matching', **about, made_with=provenance(),
+    out = dict(what='seconds and peak memory of one step of distribution matching', **about, made_with=made_with(),
                ipc={})
     for ipc in a.ipc:
         chosen = random_select(data.train_y, ipc, rng(a.seed, 'S'))

@@ -11,7 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from dd_lit.core import atomic_write, provenance
+from dd_lit.core import atomic_write
+from harness import made_with
 
 ROOT = Path(__file__).parent.parent
 DATA = ['--size', '32']
@@ -41,7 +42,7 @@ def main():
             command = [sys.executable, '-m', 'dd_lit', *words, '--data', data, *out]
             subprocess.run(command, cwd=d, check=True, env=env)
             seconds[name] = round(spent() - before, 1)
-    made = dict(provenance(), command='python bench/first_commands.py')
+    made = made_with(command='python bench/first_commands.py')
     atomic_write(a.out, json.dumps(dict(data=a.data, seconds=seconds, made_with=made), indent=1) + '\n')
 
 

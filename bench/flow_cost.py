@@ -13,13 +13,13 @@ from functools import partial
 
 import torch
 
-from dd_lit.core import PeakMemory, atomic_write, provenance
+from dd_lit.core import PeakMemory, atomic_write
 from dd_lit.data import ImageData, load_data
 from dd_lit.flow.features import FeatureNet
 from dd_lit.flow.linear_gradient import LGM
 from dd_lit.flow.sfm import SFM
 from dd_lit.models import create_model
-from harness import RESULTS
+from harness import RESULTS, made_with
 from timing import in_turn, medians, rounded, saved_bytes, step
 
 VARIANTS = {'sfm': (SFM, dict(augs=1))} | {
@@ -84,7 +84,7 @@ def main():
               f'resident +{peak:.0f} MB', flush=True)
         rows[n] = r
     about = {k: getattr(a, k) for k in ('data', 'model', 'width', 'ipc', 'reps')}
-    out = dict(what='one step of LGM and SFM', **about, rows=rows, made_with=provenance())
+    out = dict(what='one step of LGM and SFM', **about, rows=rows, made_with=made_with())
     atomic_write(a.out, json.dumps(out, indent=1))
 
 

@@ -43,10 +43,21 @@ def typed(command: str) -> str:
     words = shlex.split(command)
     if words and (RESULTS.parent/words[0]).is_file():
         words = ['python', f'bench/{words[0]}', *words[1:]]
-    while '--runs' in words:
-        i = words.index('--runs')
-        del words[i:i + 2]
-    return shlex.join(words)
+    elsewhere = lambda word: word.rpartition('=')[2].startswith('/')
+    kept, words = [], [w for w in words if not (w.startswith('--') and elsewhere(w))]
+    for word in words:
+        option = kept and kept[-1].startswith('--')
+        if option and (kept[-1] == '--runs' or elsewhere(word)):
+            kept.pop()
+        else:
+            kept.append(word)
+    return shlex.join(kept)
+
+
+def made_with(**more) -> dict:
+    "What `provenance` says of a run, its command as anybody can type it."
+    made = provenance()
+    return made | dict(command=typed(made['command'])) | more
 
 
 def file_name(task: dict) -> str:
@@ -117,7 +128,7 @@ class Table:
         "Do one run, and keep it in the folder, with the budget."
         f, t = self.runs/f'{self.key(task)}.json', time.perf_counter()
         out = run(**task)
-        made = dict(seconds=round(time.perf_counter() - t, 1), made_with=provenance() | dict(commit=commit))
+        made = dict(seconds=round(time.perf_counter() - t, 1), made_with=made_with(commit=commit))
         atomic_write(f, json.dumps(task | out | dict(about=about) | made))
         numbers = (f'{k} {v:.1f}' for k, v in out.items() if isinstance(v, float))
         print(f'{time.time() - since:6.0f} s  {f.stem:52}', *numbers, flush=True)

@@ -20,7 +20,7 @@ import torchvision
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
-from dd_lit.core import atomic_write, provenance, rng
+from dd_lit.core import atomic_write, rng
 from dd_lit.data import ImageData, load_data
 from dd_lit.flow.features import FeatureNet
 from dd_lit.flow.sfm import real_centers
@@ -29,7 +29,7 @@ from dd_lit.orthogonal.pseudo_gradient import real_directions
 from dd_lit.statistics.conv_stats import conv_statistics
 from dd_lit.statistics.gvbsm import preset
 from dd_lit.teachers import FOUR, IMAGENET_NORM
-from harness import RESULTS, state_of_code
+from harness import RESULTS, made_with, state_of_code
 from timing import step
 
 SIDE, CLASSES, TEACHER = 224, 4, 'resnet18'
@@ -140,7 +140,7 @@ def main():
         rows += [dict(method=m) | r for r in steps(m)]
         print(*rows[-2:], sep='\n', flush=True)
     out = dict(what="cost of the methods' parts at ImageNet's size", side=SIDE, teacher=TEACHER, committee=FOUR,
-               rows=rows, made_with=provenance() | dict(commit=commit))
+               rows=rows, made_with=made_with(commit=commit))
     atomic_write(a.out, json.dumps(out, indent=1))
 
 

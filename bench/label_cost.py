@@ -11,12 +11,12 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 
-from dd_lit.core import atomic_write, provenance, rng
+from dd_lit.core import atomic_write, rng
 from dd_lit.labels.gift import refine_labels
 from dd_lit.labels.losses import get_loss
 from dd_lit.labels.theorem import infonce, repaired_bound, stated_bound
 from dd_lit.models import create_model
-from harness import RESULTS
+from harness import RESULTS, made_with
 from timing import in_turn, medians
 
 def trial(C: int, tau: float, q: float, seed: int) -> tuple[bool, bool]:
@@ -53,7 +53,7 @@ def main():
     trials = theorem_trials()
     print(trials)
     what = 'step time of GIFT and KL (ConvNet-3, 50 images of 32 px); trials of Theorem 1'
-    out = dict(what=what, reps=a.reps, rows=rows, theorem=trials, made_with=provenance())
+    out = dict(what=what, reps=a.reps, rows=rows, theorem=trials, made_with=made_with())
     atomic_write(a.out, json.dumps(out, indent=1))
 
 

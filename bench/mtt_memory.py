@@ -17,13 +17,13 @@ import torch
 import torch.nn.functional as F
 from torch.func import functional_call
 
-from dd_lit.core import PeakMemory, atomic_write, provenance, rng
+from dd_lit.core import PeakMemory, atomic_write, rng
 from dd_lit.data import load_data
 from dd_lit.gradient.dc import real_start
 from dd_lit.models import create_model
 from dd_lit.trajectory.experts import flat_weights, named_weights
 from dd_lit.trajectory.mtt import match_trajectory, unrolled_match
-from harness import RESULTS
+from harness import RESULTS, made_with
 from timing import rounds
 
 WAYS = (unrolled_match, match_trajectory)
@@ -81,7 +81,7 @@ def main():
     job = partial(lambda n, lr: (student(net, images, labels), start, target, lr, n, [images]),
                   lr=torch.tensor(.01, requires_grad=True))
     about = {k: getattr(a, k) for k in ('data', 'ipc', 'width', 'reps', 'seed')}
-    out = dict(what='seconds and peak memory of one iteration of MTT', **about, made_with=provenance(), steps={})
+    out = dict(what='seconds and peak memory of one iteration of MTT', **about, made_with=made_with(), steps={})
     for n in a.steps:
         out['steps'][str(n)] = v = compared(job(n), a.reps)
         print(n, {f.__name__: (v[f.__name__]['median_s'], v[f.__name__]['median_peak_mb']) for f in WAYS},

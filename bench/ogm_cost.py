@@ -12,12 +12,12 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from dd_lit.core import atomic_write, provenance, rng
+from dd_lit.core import atomic_write, rng
 from dd_lit.models import create_model
 from dd_lit.orthogonal.ogm import DirectionMatcher
 from dd_lit.orthogonal.polar import orthogonalize
 from dd_lit.orthogonal.pseudo_gradient import PseudoReader
-from harness import RESULTS
+from harness import RESULTS, made_with
 from timing import in_turn, medians, saved_bytes
 
 PLACES = [
@@ -86,7 +86,7 @@ def measured(place: dict, reps: int) -> dict:
     slower = f'{ratio:.2f}x the time, {memory:.2f}x the memory ({bare:.2f}x without orthogonalising)'
     text = dict(orthogonal_share=f'{100*share:.0f} % of a step', true_over_pseudo=slower)
     print(place_name(place), {n: round(v, 3) for n, v in s.items()}, text, flush=True)
-    return dict(place=place_name(place), reps=reps, made_with=provenance(), seconds=s, each=each, saved_mb=mb,
+    return dict(place=place_name(place), reps=reps, made_with=made_with(), seconds=s, each=each, saved_mb=mb,
                 orthogonal_share=share, true_over_pseudo=ratio, true_over_pseudo_no_svd=bare, text=text, **place)
 
 

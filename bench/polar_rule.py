@@ -20,7 +20,7 @@ import dd_lit.orthogonal.ogm as ogm
 import dd_lit.orthogonal.pseudo_gradient as pseudo
 from budgets import BUDGET, OGM, squeezing
 from dd_lit.augment import patch_crop
-from dd_lit.core import atomic_write, provenance, rng
+from dd_lit.core import atomic_write, rng
 from dd_lit.data import load_data
 from dd_lit.distill import run
 from dd_lit.method import get_method
@@ -28,7 +28,7 @@ from dd_lit.orthogonal.ogm import DirectionMatcher
 from dd_lit.orthogonal.polar import orthogonalize
 from dd_lit.orthogonal.pseudo_gradient import real_directions
 from dd_lit.teachers import squeeze
-from harness import RESULTS, git, state_of_code
+from harness import RESULTS, git, made_with, state_of_code
 from prepared import data_of, settings_for
 
 OUT, LAST = RESULTS/'polar_rule.json', 'f675fef'             # the last commit whose table was made with the old rule
@@ -182,7 +182,7 @@ def main():
             continue
         t, found = time.time(), f()
         old = json.loads(OUT.read_text()) if OUT.exists() else dict(what=what)
-        made = provenance() | dict(commit=state_of_code(), seconds=round(time.time() - t))
+        made = made_with(commit=state_of_code(), seconds=round(time.time() - t))
         atomic_write(OUT, json.dumps(old | {k: found, f'{k}_made_with': made}, indent=0))
 
 

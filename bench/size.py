@@ -24,13 +24,13 @@ import safetensors.torch
 import torch
 from PIL import Image, ImageDraw
 
-from dd_lit.core import atomic_write, progress, provenance
+from dd_lit.core import atomic_write, progress
 from dd_lit.data import ImageData, load_data
 from dd_lit.distill import distill
 from dd_lit.models import create_model, last_linear
 from dd_lit.ondisk import OnDisk, free_memory
 from dd_lit.train import accuracy, fit
-from harness import RESULTS, state_of_code
+from harness import RESULTS, made_with, state_of_code
 
 SIDE, CLASSES, TEST = 224, 10, 1000
 NETWORK, TAUGHT, EPOCHS = dict(name='convnet5', width=8, norm='batch'), 1000, 3
@@ -182,7 +182,7 @@ def main():
     found = measured(a)
     about = dict(what='a dataset larger than memory: peak resident memory of four methods', side=SIDE, classes=CLASSES,
                  settings=RUNS)
-    atomic_write(a.out, json.dumps(about | found | dict(made_with=provenance() | dict(commit=commit)), indent=1))
+    atomic_write(a.out, json.dumps(about | found | dict(made_with=made_with(commit=commit)), indent=1))
 
 
 if __name__ == '__main__':

@@ -35,7 +35,7 @@ from torch.utils.flop_counter import flop_registry
 
 import reference
 from dd_lit.augment import DSA
-from dd_lit.core import atomic_write, has_bfloat16, kept_memory, provenance, rng
+from dd_lit.core import atomic_write, has_bfloat16, kept_memory, rng
 from dd_lit.coreset.select import random_select
 from dd_lit.data import load_data
 from dd_lit.evaluate import protocol_settings
@@ -43,7 +43,7 @@ from dd_lit.gradient.dc import match_step
 from dd_lit.labels.soft import relabel
 from dd_lit.models import create_model, predict
 from dd_lit.train import fit
-from harness import RESULTS, state_of_code
+from harness import RESULTS, made_with, state_of_code
 from prepared import real_images
 from timing import rounds
 
@@ -295,7 +295,7 @@ def main():
         since = time.time()
         sides = compared(measured(job, elsewhere, s, a.reps))
         told(job, sides)
-        made = provenance() | dict(commit=commit)
+        made = made_with(commit=commit)
         jobs[job] = dict(sides=sides, gflop=gflop(job, s), took_s=round(time.time() - since, 1), made_with=made)
         there = {k: jobs[k] for k in JOBS if k in jobs}
         atomic_write(a.out, json.dumps(about | dict(jobs=there), indent=1))

@@ -8,10 +8,10 @@ import sys
 from functools import partial
 
 from budgets import THREE
-from dd_lit.core import atomic_write, provenance
+from dd_lit.core import atomic_write
 from dd_lit.data import load_data
 from dd_lit.statistics.gvbsm import GVBSM
-from harness import RESULTS
+from harness import RESULTS, made_with
 from timing import in_turn, medians, rounded, saved_bytes, step
 
 BASE = dict(width=16, squeeze_epochs=6, squeeze_augment='crop', crop=.5, flip=False)
@@ -57,7 +57,7 @@ def main():
         time = f"{1e3*v['median_s']:7.1f} ms  {v['ratio']:.2f}x"
         print(f"{n:32} {time}  {v['saved_mb']:.0f} MB saved for backward", flush=True)
     out = dict(what='cost per iteration of the parts of G-VBSM', data=a.data, ipc=a.ipc, reps=a.reps, rows=rows,
-               made_with=provenance())
+               made_with=made_with())
     atomic_write(a.out, json.dumps(out, indent=1))
 
 

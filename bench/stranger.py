@@ -12,8 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from dd_lit.core import atomic_write, provenance
-from harness import RESULTS
+from dd_lit.core import atomic_write
+from harness import RESULTS, made_with
 
 ROOT = RESULTS.parent.parent
 OURS = ('DD_LIT_', 'OMP_', 'MALLOC_', 'MKL_')
@@ -77,7 +77,7 @@ def main():
     a = ap.parse_args()
     with open(a.log, 'w') if a.log else tempfile.TemporaryFile('w+') as log:
         found = as_told(a.repo, log)
-    out = dict(what='a fresh clone, make demo, make test', **found, cores=os.cpu_count(), made_with=provenance())
+    out = dict(what='a fresh clone, make demo, make test', **found, cores=os.cpu_count(), made_with=made_with())
     atomic_write(a.out, json.dumps(out, indent=1))
     print(json.dumps(found['seconds']), found['notebooks'], 'notebooks', found['tests'], 'tests')
 

@@ -283,6 +283,18 @@ def test_no_folder_of_a_machine_in_a_command():
     assert not {f.name for f in files if re.search(r'"command": "[^"]* /\w', f.read_text())}
 
 
+@pytest.mark.parametrize('words', ['--log /tmp/log', '--out=/tmp/x.json', '--runs runs/mine', '--runs /elsewhere',
+                                   '--repo /work/main --log /tmp/a'])
+def test_a_command_is_stored_without_the_folders_of_its_machine(words):
+    assert typed(f'stranger.py {words}') == 'python bench/stranger.py'
+    assert typed(f'python bench/x.py --fast {words} --seeds 3') == 'python bench/x.py --fast --seeds 3'
+
+
+def test_every_script_stores_its_command_so():
+    scripts = [f for f in (ROOT/'bench').glob('*.py') if f.name not in ('harness.py', 'recipe_cost.py')]
+    assert not {f.name for f in scripts if 'provenance(' in f.read_text()}
+
+
 # --- commands of stored runs ---
 
 def commands(o) -> set[str]:
