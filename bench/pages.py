@@ -5,6 +5,8 @@ from statistics import fmean, stdev
 
 from IPython.display import Markdown
 
+from dd_lit.core import Table
+
 WIDTH = 100     # columns of a page
 
 
@@ -27,22 +29,18 @@ def folded(title: str, inner: str) -> str:
 def claims_table(claims: list[dict]) -> str:
     """Rows of the ledger as a table in Markdown: each claim with its verdict and the places that
     decide it; places whose runs are out of date are counted, and the ledger's own page names them."""
-    safe = lambda text: text.replace('|', r'\|')
-    lines = ['| claim | in the paper | verdict | decided by | out of date |', '|---|---|---|---|---:|']
+    out = Table(['claim', 'in the paper', 'verdict', 'decided by', 'out of date'])
     for r in claims:
         here = [f for f in r['places'] if f.word != 'out of date']
-        told = '<br>'.join(safe(f'{f.place}: {f.text}, {f.word}') for f in here)
+        told = '<br>'.join(f'{f.place}: {f.text}, {f.word}' for f in here)
         told += f"<br>all together: {r['together']}" if r.get('together') else ''
-        says = safe(f"{r['where']}: {r['says']}").rstrip(': ')
-        cells = safe(r['text']), says, r['verdict'], told, len(r['places']) - len(here)
-        lines.append('| ' + ' | '.join(map(str, cells)) + ' |')
-    return '\n'.join(lines)
+        says = f"{r['where']}: {r['says']}".rstrip(': ')
+        out.add(r['text'], says, r['verdict'], told, len(r['places']) - len(here))
+    return out.markdown()
 
 
 def table(head: list, rows: list[list]) -> str:
-    "A table in Markdown; all columns but the first are numbers."
-    line = lambda cells: '| ' + ' | '.join(map(str, cells)) + ' |'
-    return '\n'.join([line(head), '|---|' + '---:|'*(len(head) - 1), *map(line, rows)])
+    return Table(head, rows).markdown()
 
 
 def bold(text: str, yes: bool) -> str:

@@ -7,7 +7,7 @@ __all__ = ['PRECISIONS', 'check_seed', 'seed_of', 'rng', 'local_seed', 'default_
            'progress', 'has_bfloat16', 'chosen_precision', 'autocast', 'in_full', 'as_path', 'maybe_path',
            'atomic_write', 'remove_leftovers', 'read_record', 'digest', 'short_digest', 'of_library', 'function_text',
            'in_turn', 'try_writing', 'sole_writer', 'cache_dir', 'provenance', 'as_numbers', 'show_images',
-           'save_figure', 'check_norm', 'check_soft', 'check_labels', 'callable_module', 'import_here', 'say',
+           'save_figure', 'Table', 'check_norm', 'check_soft', 'check_labels', 'callable_module', 'import_here', 'say',
            'UnderWay', 'PeakMemory', 'kept_memory']
 
 # %% ../nbs/00_core.ipynb #76f2112b
@@ -31,7 +31,7 @@ import tempfile
 import threading
 import time
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -650,6 +650,56 @@ def save_figure(
     path, b = as_path(path, 'path'), io.BytesIO()
     fig.savefig(b, dpi=110, format='png')
     return atomic_write(path, b.getvalue())
+
+# %% ../nbs/00_core.ipynb #tablew02
+_NUMBER = re.compile(r'\**[<~]*[-+−±]?\.?\d')
+
+class Table:
+    """Rows under a head, in GitHub's Markdown: a notebook draws it, `print` shows its text. A column
+    whose cells all begin with a number stands on the right."""
+    def __init__(self,
+        head: Sequence[Any],                # Names of the columns
+        rows: Iterable[Sequence[Any]] = (), # A cell for each column; Markdown counts
+    ):
+        "ValueError for a row with too many or too few cells."
+        self.head, self.rows = self._line(head), []
+        for r in rows:
+            self.add(*r)
+
+    @staticmethod
+    def _line(cells) -> list[str]:
+        "A cell is one line of text, and a bar in it is no border."
+        return [re.sub(r'(?<!\\)\|', r'\|', ' '.join(str(c).split())) for c in cells]
+
+    def add(self,
+        *cells: Any, # One for each column
+    ) -> None:
+        "One row more. ValueError for too many or too few cells."
+        if len(cells) != len(self.head):
+            raise ValueError(f"cells: expected {len(self.head)}, one for each of "
+                             f"{', '.join(self.head)}; got {len(cells)}")
+        self.rows.append(self._line(cells))
+
+    def markdown(self,
+        padded: bool = False, # Cells of a column equally wide, for a terminal
+    ) -> str:
+        "The table as text."
+        columns = [*zip(self.head, *self.rows, strict=True)]
+        wide = [max(map(len, c)) for c in columns]
+        right = [any(c[1:]) and all(_NUMBER.match(v) for v in c[1:] if v) for c in columns]
+        def line(cells):
+            if padded:
+                cells = [c.rjust(w) if r else c.ljust(w)
+                         for c, w, r in zip(cells, wide, right, strict=True)]
+            return f"| {' | '.join(cells)} |"
+        rule = ('-'*(w + 1) + ('-:'[r]) for w, r in zip(wide, right, strict=True))
+        return '\n'.join([line(self.head), f"|{'|'.join(rule)}|", *map(line, self.rows)])
+
+    def __str__(self) -> str:
+        return self.markdown(padded=True)
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
 
 # %% ../nbs/00_core.ipynb #2bf6b404
 def _floats(v, name):

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from .compare import Row
-from .core import as_path, atomic_write, in_turn, provenance, save_figure
+from .core import Table, as_path, atomic_write, in_turn, provenance, save_figure
 from .evaluate import mean_std
 from .sets import DistilledSet, drawn_text, one_line
 
@@ -70,14 +70,7 @@ def table(
     _some(rows)
     known = {k: list(map(cell, v)) for k, v in _columns(rows).items()}
     kept = {k: v for k, v in known.items() if any(c.strip() for c in v)}
-    wide = {k: max(map(len, [k, *v])) for k, v in kept.items()}
-    first = next(iter(kept))               # on the left; the others on the right
-    def line(cells):
-        padded = [c.ljust(wide[k]) if k == first else c.rjust(wide[k]) for k, c in cells.items()]
-        return '| ' + ' | '.join(padded) + ' |'
-    rule = '|'.join('-'*(w + 1) + ('-' if k == first else ':') for k, w in wide.items())
-    body = [line({k: v[i] for k, v in kept.items()}) for i in range(len(rows))]
-    return '\n'.join([line({k: k for k in kept}), f'|{rule}|', *body])
+    return str(Table([*kept], zip(*kept.values(), strict=True)))
 
 # %% ../nbs/13_report.ipynb #a53ddac0
 def _strip(ds: DistilledSet, per_class: int, classes: int) -> torch.Tensor: # [3,h,w]
@@ -165,13 +158,12 @@ def grid_table(
     for r in rows:
         top1.setdefault(at(r), []).extend(r.scores.top1)
     heads = list(dict.fromkeys(c for _, c in top1))
-    lines = ['| ' + ' | '.join([down, *map(cell, heads)]) + ' |', '|---|' + '---:|'*len(heads)]
+    out = Table([down, *map(cell, heads)])
     for d in dict.fromkeys(d for d, _ in top1):
         cells = [mean_std(top1[d, c]) if (d, c) in top1 else None for c in heads]
         best = max(m for m, _ in filter(None, cells))
-        words = [_in_table(c, best) for c in cells]
-        lines.append('| ' + ' | '.join([cell(d), *words]) + ' |')
-    return '\n'.join(lines)
+        out.add(cell(d), *(_in_table(c, best) for c in cells))
+    return out.markdown()
 
 # %% ../nbs/13_report.ipynb #fullabt1
 def about_full(
