@@ -50,7 +50,7 @@ demo: $(VENV)/.base
 	$(BIN)/dd_lit demo --out demo
 
 lab: $(VENV)/.dev
-	$(BIN)/jupyter lab nbs
+	MATPLOTLIBRC=$(CURDIR)/nbs/matplotlibrc $(BIN)/jupyter lab nbs
 
 lint: $(VENV)/.dev
 	$(RUN) -m ruff check dd_lit bench tests tools setup.py

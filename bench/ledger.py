@@ -7,14 +7,15 @@ from matplotlib.figure import Figure
 
 from checks import Finding
 from claims import BECAUSE, CLAIMS, Claim
+from dd_lit.core import ink_on
 from verdicts import SEEDS, STRENGTHS, summary, tally, together
 
 PAPERS = dict(
     dc='Delving into Effective Gradient Matching', gvbsm='G-VBSM',
     ogm='Orthogonal gradient matching', sfm='SFM and classifier inheritance', gift='GIFT')
 VERDICTS = {                                     # what can come out, and its colour
-    'holds': 'tab:green', 'mixed': 'tab:olive', 'no difference': 'khaki', 'does not hold': 'salmon',
-    'undecided': 'darkgray', 'out of date': 'lightsteelblue', 'not run': 'lightgray', 'not testable here': 'white'}
+    'holds': 'tab:green', 'mixed': '#8a8a00', 'no difference': 'tab:purple', 'does not hold': 'tab:red',
+    'undecided': 'gray', 'out of date': 'steelblue', 'not run': 'lightgray', 'not testable here': 'white'}
 
 
 TOGETHER = {'reproduced': 'holds', 'not reproduced': 'does not hold', 'alike': 'no difference',
@@ -75,7 +76,7 @@ def ledger_figure(rows: list[dict]) -> Figure:
             ax.barh(-j, k, left=left, color=color, edgecolor='k', lw=.4, label=label)
             left += k
             if k:
-                ax.text(left - k/2, -j, str(k), ha='center', va='center', fontsize=9, color='k')
+                ax.text(left - k/2, -j, str(k), ha='center', va='center', fontsize=9, color=ink_on(color))
     ax.set_yticks([-j for j in range(len(PAPERS))], list(PAPERS.values()), fontsize=9)
     fig.legend(fontsize=9, ncol=4, loc='outside upper center')
     ax.set_xlabel('claims')

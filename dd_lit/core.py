@@ -6,9 +6,9 @@
 __all__ = ['PRECISIONS', 'check_seed', 'seed_of', 'rng', 'local_seed', 'default_device', 'counted', 'duration',
            'progress', 'has_bfloat16', 'chosen_precision', 'autocast', 'in_full', 'as_path', 'maybe_path',
            'atomic_write', 'remove_leftovers', 'read_record', 'digest', 'short_digest', 'of_library', 'function_text',
-           'in_turn', 'try_writing', 'sole_writer', 'cache_dir', 'provenance', 'as_numbers', 'show_images',
-           'save_figure', 'Table', 'check_norm', 'check_soft', 'check_labels', 'callable_module', 'import_here', 'say',
-           'UnderWay', 'PeakMemory', 'kept_memory']
+           'in_turn', 'try_writing', 'sole_writer', 'cache_dir', 'provenance', 'as_numbers', 'show_images', 'luminance',
+           'contrast', 'ink_on', 'save_figure', 'Table', 'check_norm', 'check_soft', 'check_labels', 'callable_module',
+           'import_here', 'say', 'UnderWay', 'PeakMemory', 'kept_memory']
 
 # %% ../nbs/00_core.ipynb #76f2112b
 import contextlib
@@ -640,6 +640,29 @@ def show_images(
     if suptitle:
         fig.suptitle(suptitle, fontsize=10)
     return fig
+
+# %% ../nbs/00_core.ipynb #inkon002
+def luminance(
+    colour: Any, # Any colour that matplotlib knows
+) -> float:      # 0 (black) to 1 (white)
+    "Relative luminance of a colour (WCAG 2.1): how bright it looks."
+    from matplotlib.colors import to_rgb
+    linear = [v/12.92 if v <= .04045 else ((v + .055)/1.055)**2.4 for v in to_rgb(colour)]
+    return sum(w*v for w, v in zip((.2126, .7152, .0722), linear, strict=True))
+
+def contrast(
+    a: Any, # A colour
+    b: Any, # Another
+) -> float: # 1 (alike) to 21 (black and white)
+    "How far two colours stand apart (WCAG 2.1): 4.5 for words, 3 for lines and marks at least."
+    low, high = sorted((luminance(a), luminance(b)))
+    return (high + .05)/(low + .05)
+
+def ink_on(
+    colour: Any, # What is written upon
+) -> str:        # 'black' or 'white'
+    "The ink that stands out more from a colour."
+    return max('black', 'white', key=lambda ink: contrast(ink, colour))
 
 # %% ../nbs/00_core.ipynb #518f9aa3
 def save_figure(

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from .compare import Row
-from .core import Table, as_path, atomic_write, in_turn, provenance, save_figure
+from .core import Table, as_path, atomic_write, in_turn, ink_on, provenance, save_figure
 from .evaluate import mean_std
 from .sets import DistilledSet, drawn_text, one_line
 
@@ -107,7 +107,7 @@ def _bars(ax, groups, keys) -> None:
             ax.barh(at, mean, xerr=std, color=colour, height=.6/len(g))
             text = ' '.join([f'{mean:.1f}', *(getattr(r, k) for k in keys)]).strip()
             inside = mean - std > 2 + 3.2*len(text)           # else beside the bar and its error
-            x, ink = (2, 'white') if inside else (mean + std + 2, 'black')
+            x, ink = (2, ink_on(colour)) if inside else (mean + std + 2, 'black')
             ax.text(x, at, text, va='center', color=ink, fontsize=9)
     ax.set(yticks=[], xlim=(0, 100), xlabel='test accuracy (%)', ylim=(len(groups) - .5, -.5))
     for s in ('top', 'right'):

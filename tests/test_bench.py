@@ -286,8 +286,8 @@ def test_no_folder_of_a_machine_in_a_command():
 @pytest.mark.parametrize('words', ['--log /tmp/log', '--out=/tmp/x.json', '--runs runs/mine', '--runs /elsewhere',
                                    '--repo /work/main --log /tmp/a'])
 def test_a_command_is_stored_without_the_folders_of_its_machine(words):
-    assert typed(f'stranger.py {words}') == 'python bench/stranger.py'
-    assert typed(f'python bench/x.py --fast {words} --seeds 3') == 'python bench/x.py --fast --seeds 3'
+    assert harness.typed(f'stranger.py {words}') == 'python bench/stranger.py'
+    assert harness.typed(f'python bench/x.py --fast {words} --seeds 3') == 'python bench/x.py --fast --seeds 3'
 
 
 def test_every_script_stores_its_command_so():

@@ -24,9 +24,13 @@ import pytest
 import website
 import yaml
 from conftest import ROOT, notebooks
+from matplotlib.colors import rgb_to_hsv, to_hex
 from PIL import Image
 
+from dd_lit.core import contrast
+
 BOOKS = [ROOT/b for b in notebooks()]
+WRITES = 'text', 'annotate', 'set_title', 'suptitle', 'set_xlabel', 'set_ylabel', 'figtext', 'legend', 'tick_params'
 EXPORTED = re.compile(r'^#\|\s*(export|exports|exporti|exec_doc)\b', re.M)
 
 
@@ -36,9 +40,12 @@ def source(cell):
     return ''.join(cell['source'])
 
 
+def tree_of(code) -> ast.Module: # A cell's code, without what only a notebook understands
+    return ast.parse('\n'.join(l for l in code.splitlines() if not l.lstrip().startswith(('%', '!'))))
+
+
 def mixed(code) -> bool: # Does the code hold an import, anywhere, and something that is not one?
-    lines = [l for l in code.splitlines() if not l.lstrip().startswith(('%', '!'))]
-    tree = ast.parse('\n'.join(lines))
+    tree = tree_of(code)
     imports = lambda n: isinstance(n, (ast.Import, ast.ImportFrom))
     return any(map(imports, ast.walk(tree))) and not all(map(imports, tree.body))
 
@@ -320,6 +327,59 @@ def test_charts_are_marked(made):
     marked = [k for k, (_, after) in pages(made).items() for c in after if '#| classes: chart' in source(c)]
     assert len(set(marked)) > 20
     assert '.chart fig-alt=' in ''.join(source(c) for c in cells(made/'_proc'/'gradient'/'schedule.ipynb'))
+
+
+def turned(colour): # As a dark page shows a chart's colour: invert(.867) hue-rotate(180deg), see style.css
+    spin = np.array([[-.574, 1.430, .144], [.426, .430, .144], [.426, 1.430, -.856]])
+    return np.clip(spin @ (.867 - .734*np.asarray(colour)), 0, 1)
+
+
+def families(png) -> dict: # hue in twelfths -> the colours of marks; gray is for grids
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert('RGB')).reshape(-1, 3)
+    found = {}
+    for colour, n in zip(*np.unique(pixels, axis=0, return_counts=True), strict=True):
+        if n >= 40 and int(colour.max()) - int(colour.min()) >= 40:
+            hue = rgb_to_hsv(colour/255)[0]
+            found.setdefault(round(12*hue) % 12, []).append(colour/255)
+    return found
+
+
+def faint(png) -> list: # (hex, contrast) of marks that do not stand out, the darkest of each hue
+    "Each hue's darkest colour, on white and on a dark page: three to one at least (WCAG 2.1, 1.4.11)."
+    def worst(colour):
+        return min(contrast(colour, 'white'), contrast(turned(colour), turned((1, 1, 1))))
+    best = [max(own, key=worst) for own in families(png).values()]
+    return [(to_hex(c), round(worst(c), 2)) for c in best if worst(c) < 3]
+
+
+@pytest.mark.parametrize('book', BOOKS, ids=lambda p: str(p.relative_to(ROOT/'nbs')))
+def test_contrast_of_figures(book):
+    "Marks stand out from white and from the dark page; words are black, or chosen for what lies beneath."
+    code = [c for c in cells(book) if c['cell_type'] == 'code']
+    pngs = [(c['id'], base64.b64decode(''.join(p))) for c in code for p in pictures_of([c])]
+    charts = [(i, p) for i, p in pngs if website.is_chart(p)]
+    assert not (bad := {i: f for i, p in charts if (f := faint(p))}), bad
+    for c in code:
+        calls = (n for n in ast.walk(tree_of(source(c))) if isinstance(n, ast.Call))
+        for call in (n for n in calls if getattr(n.func, 'attr', '') in WRITES):
+            for colour in (k.value for k in call.keywords if k.arg in ('color', 'c', 'labelcolor')):
+                chosen = isinstance(colour, ast.Call) and getattr(colour.func, 'id', '') == 'ink_on' or (
+                    isinstance(colour, ast.Name) and colour.id == 'ink')
+                constant = isinstance(colour, ast.Constant) and contrast(colour.value, 'white') > 4.5
+                assert chosen or constant, f'{c["id"]}: letters in {ast.unparse(colour)}'
+
+
+def test_what_faint_finds():
+    def drawn(**how):
+        out, (fig, ax) = io.BytesIO(), plt.subplots(figsize=(4, 3))
+        ax.plot([1, 3, 2], lw=3, **how)
+        fig.savefig(out)
+        plt.close(fig)
+        return [c for c, _ in faint(out.getvalue())]
+    assert drawn(color='tab:orange') == ['#ff7f0e'] and drawn(color='gold') == ['#ffd700']
+    assert drawn(color='tab:blue') == [] and drawn(color='tab:blue', alpha=.3) and drawn(color='black') == []
+    with plt.rc_context(fname=ROOT/'nbs'/'matplotlibrc'):
+        assert [c for k in range(10) for c in drawn(color=f'C{k}')] == []
 
 
 def front(page) -> dict: # What stands at the head of a processed page

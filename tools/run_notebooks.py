@@ -12,6 +12,7 @@ from nbclient import NotebookClient
 
 os.environ.setdefault('DD_LIT_PROGRESS', '0')   # no progress bars in committed outputs
 os.environ.pop('MPLBACKEND', None)              # figures go into the page, also where make says Agg
+os.environ['MATPLOTLIBRC'] = str(Path(__file__).resolve().parent.parent/'nbs'/'matplotlibrc')   # their colours
 failed = []
 for name in sys.argv[1:]:
     path, t = Path(name), time.perf_counter()

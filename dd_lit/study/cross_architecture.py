@@ -14,7 +14,9 @@ from typing import Any
 import torch
 
 from ..compare import score_name
-from ..core import atomic_write, default_device, maybe_path, progress, provenance, read_record
+from ..core import (
+    atomic_write, default_device, ink_on, maybe_path, progress, provenance, read_record,
+)
 from ..data import ImageData, fingerprint, load_data
 from ..distill import run
 from ..evaluate import RECIPE_VERSION, Evaluation, evaluate, named
@@ -118,11 +120,11 @@ def heat_map(
     wide, high = len(r['targets']), len(r['sources'])
     m = torch.tensor([[float('nan') if v is None else v for v in row] for row in r['mean']])
     fig, ax = plt.subplots(figsize=(min(8.3, 1.6 + .95*wide), 1.1 + .5*high), layout='constrained')
-    ax.imshow(m, cmap='viridis', aspect='auto', vmin=0, vmax=100)
+    im = ax.imshow(m, cmap='viridis', aspect='auto', vmin=0, vmax=100)
     for i, row in enumerate(r['mean']):
         for j, v in enumerate(row):
             text = 'diverged' if v is None else f"{v:.1f}\n±{r['std'][i][j]:.1f}"
-            ink = 'white' if v and v < 65 else 'black'
+            ink = 'black' if v is None else ink_on(im.cmap(im.norm(v)))
             ax.text(j, i, text, va='center', ha='center', fontsize=9, color=ink)
     long = max(map(len, r['targets'])) > 11
     how: dict[str, Any] = dict(rotation=20, ha='right') if long else {}
