@@ -55,29 +55,60 @@ def test_stored_labels_follow_the_set(tmp_path):
     assert evaluate(ds, data, soft=a, **ev).top1 == evaluate(ds, data, soft=SoftLabels.load(tmp_path/'l'), **ev).top1
 
 
-@pytest.mark.parametrize('harm', ['cut to 0', 'cut to .02', 'cut to .5', 'cut to .99', 'another tensor', 'no numbers'])
-def test_a_damaged_file_of_statistics_is_named(harm, tmp_path):
-    "What was measured once is kept in a file; whatever becomes of it, a line says so."
+def looks():
+    "What is measured on real data before a run, as (module, its function that looks, what asks for it)."
+    from dd_lit.flow import sfm
+    from dd_lit.orthogonal import pseudo_gradient
+    from dd_lit.statistics import conv_stats, lpld
+    return [(conv_stats, '_averages', conv_stats.conv_statistics), (lpld, '_by_class', lpld.class_statistics),
+            (pseudo_gradient, '_averages', pseudo_gradient.real_directions), (sfm, '_centers', sfm.real_centers)]
+
+
+def bits(o):
+    "All numbers in what was measured, in order."
+    below = o.values() if isinstance(o, dict) else o
+    return [o] if isinstance(o, torch.Tensor) else [t for v in below for t in bits(v)]
+
+
+@pytest.mark.parametrize('harm', ['cut to 0', 'cut to .02', 'cut to .5', 'cut to .99', 'more', 'other', 'no digest'])
+def test_a_damaged_file_of_measurements_is_made_again(harm, tmp_path):
+    "Whatever becomes of it, a line says so, and what comes is what was measured."
     from dd_lit.data import ImageData
-    from dd_lit.orthogonal.pseudo_gradient import real_directions
-    from dd_lit.statistics.conv_stats import conv_statistics
     y = torch.arange(4) % 2
     x = torch.rand(4, 1, 8, 8, generator=rng(0))
-    data, net = ImageData(x, y, x, y), torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.Conv2d(2, 2, 3)).eval()
-    for ask in (conv_statistics, real_directions):
-        file = tmp_path/f'{ask.__name__}.safetensors'
-        ask(net, data, path=file)
-        ask(net, data, path=file)                       # as it was, it is read
+    layers = torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2), torch.nn.Conv2d(2, 2, 3)
+    data, net = ImageData(x, y, x, y), torch.nn.Sequential(*layers).eval()
+    for _, _, ask in looks():
+        folder = tmp_path/ask.__name__
+        first = bits(ask(net, data, cache=folder))
+        file, = folder.iterdir()
+        whole = file.read_bytes()
         with safetensors.safe_open(file, 'pt') as f:
             about, blob = f.metadata(), {k: f.get_tensor(k) for k in f.keys()}
         if harm.startswith('cut'):
-            file.write_bytes(file.read_bytes()[:int(float(harm[7:])*file.stat().st_size)])
-        elif harm == 'another tensor':
-            safetensors.torch.save_file(blob | {'new/0': torch.zeros(2)}, file, dict(about, key='of something else'))
+            file.write_bytes(whole[:int(float(harm[7:])*len(whole))])
         else:
-            safetensors.torch.save_file(blob, file, dict(about, key='', patch='four'))
-        with pytest.raises(ValueError, match='is damaged|holds directions of another|not a statistics file'):
-            ask(net, data, path=file)
+            changed = dict(more=blob | {'new/0': torch.zeros(2)}, other={k: t + 1 for k, t in blob.items()})
+            safetensors.torch.save_file(changed.get(harm, blob), file, None if harm == 'no digest' else about)
+        with pytest.warns(UserWarning, match='is damaged'):
+            again = bits(ask(net, data, cache=folder))
+        assert len(first) == len(again) and all(map(torch.equal, first, again)) and file.read_bytes() == whole
+
+
+@pytest.mark.parametrize('method, settings', [('gvbsm', dict(backbones=('resnet18',))), ('ogm', dict(pool=5)),
+                                              ('lpld', {}), ('sfm', {})])
+def test_the_real_data_are_looked_at_once(method, settings, tmp_path, monkeypatch):
+    "A second run, and one that goes on, take what was measured; the images are the same to the bit."
+    from dd_lit.data import load_data
+    from dd_lit.distill import distill
+    data, own = load_data('digits'), dict(iters=2, cache=tmp_path/'cache', width=8, **settings)
+    own |= {} if method == 'sfm' else dict(squeeze_epochs=1)
+    first = distill(method, data, 1, **own)
+    for module, name, _ in looks():
+        monkeypatch.setattr(module, name, lambda *a: pytest.fail('the real data were looked at again'))
+    assert torch.equal(distill(method, data, 1, **own).images, first.images)
+    with pytest.raises(pytest.fail.Exception):
+        distill(method, data, 1, **own | dict(cache=tmp_path/'empty'))
 
 
 @given(sizes=st.lists(st.integers(1, 20), min_size=1, max_size=6), tens=st.integers(-3, 6), seed=st.integers(0, 2**31))

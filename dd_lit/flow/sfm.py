@@ -6,6 +6,8 @@
 __all__ = ['class_centers', 'flow', 'flow_loss', 'decoupled_loss', 'real_centers', 'SFMSettings', 'SFM']
 
 # %% ../../nbs/flow/sfm.ipynb #e30582e3
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,6 +17,7 @@ from ..data import ImageData
 from ..method import register
 from ..models import borrowed, device_of
 from ..settings import setting
+from ..teachers import cache_folder, measured
 from .linear_gradient import angle_loss
 from .pyramid import FeatureMethod, FeatureSettings
 
@@ -76,9 +79,15 @@ def real_centers(
     net: nn.Module,        # A `FeatureNet`, or any network
     data: ImageData,       # Whose training set
     batch_size: int = 256, # Images at a time
+    cache: str | Path | None = None, # Folder to keep them in for the next time; None: nowhere
 ) -> Tensor:               # [C,D] on the CPU
     """Class centres of the training set, streamed: one pass, one batch in memory. ValueError for
     features that are not finite."""
+    def look():
+        return dict(centers=_centers(net, data, batch_size))
+    return measured(look, net, data, ('centers', batch_size), cache)['centers']
+
+def _centers(net: nn.Module, data: ImageData, batch_size: int) -> Tensor:
     total, device, n = torch.zeros(()), device_of(net), data.counts().double()
     with torch.no_grad(), borrowed(net), local_seed(0, 'features'):
         batches = torch.arange(len(data.train_x)).split(batch_size)
@@ -109,7 +118,8 @@ class SFM(FeatureMethod):
     def setup(self) -> None:
         "And the real class centres."
         super().setup()
-        self.centers = real_centers(self.net, self.data).to(self.device)
+        folder = cache_folder(self.cfg.cache)
+        self.centers = real_centers(self.net, self.data, cache=folder).to(self.device)
 
     def loss(self, images: Tensor, gen: torch.Generator) -> Tensor:
         "How far the flow of the synthetic images is from the real one."

@@ -24,6 +24,7 @@ from ..sets import DistilledSet
 from ..settings import setting
 from ..statistics.bn_matching import BNMatcher
 from ..statistics.sre2l import SRe2L, SRe2LSettings
+from ..teachers import cache_folder
 from .polar import METHODS, orthogonalize
 from .pseudo_gradient import PseudoReader, RunningMean, readable, real_directions
 
@@ -135,7 +136,8 @@ class OGM(SRe2L):
         return layers[c.skip:]
     def matchers(self, name: str, net: nn.Module) -> dict[str, Any]:
         c, layers = self.cfg, self.layers[name]
-        targets = real_directions(net, self.data, layers, c.mode, c.svd, method=c.polar)
+        targets = real_directions(net, self.data, layers, c.mode, c.svd, method=c.polar,
+                                  cache=cache_folder(c.cache))
         out: dict[str, Any]
         out = dict(ogm=DirectionMatcher(net, targets, c.mode, c.svd, c.ema, c.polar))
         if c.bn_weight:

@@ -6,23 +6,21 @@
 __all__ = ['conv_weight_op', 'pseudo_gradient', 'RunningMean', 'PseudoReader', 'real_directions', 'readable']
 
 # %% ../../nbs/orthogonal/pseudo_gradient.ipynb #f93bb4b1
-import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-import safetensors
-import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from ..core import atomic_write, counted, in_full, maybe_path, progress, rng
-from ..data import ImageData, fingerprint
-from ..models import borrowed, device_of, forward_code, weights_digest
+from ..core import counted, in_full, progress, rng
+from ..data import ImageData
+from ..models import borrowed, device_of
+from ..teachers import measured
 from .polar import _f64, orthogonalize
 
 # %% ../../nbs/orthogonal/pseudo_gradient.ipynb #67c60a3f
@@ -281,21 +279,6 @@ def _averages(model, data, layers, mode: str, batch_size: int) -> dict[str, Tens
                 sums[k] = sums.get(k, 0.) + G*len(x)
     return {k: (G/n).cpu().contiguous() for k, G in sums.items()}
 
-def _stored(path: Path, key: str) -> dict[str, Tensor]:
-    "What was saved under this key; a `ValueError` if it is another."
-    try:
-        with safetensors.safe_open(path, framework='pt') as f:
-            found = (f.metadata() or {}).get('key')
-            # memory of our own, aligned as before: the same bits come out
-            kept = {k: f.get_tensor(k).clone() for k in f.keys()}
-    except safetensors.SafetensorError as e:
-        raise ValueError(f"path: {str(path)!r} is damaged or holds no directions ({e}); delete it "
-                         "or choose another file") from None
-    if found != key:
-        raise ValueError(f"path: {str(path)!r} holds directions of another network, dataset "
-                         "or choice of layers; delete it or choose another file")
-    return kept
-
 @torch.no_grad()
 def real_directions(
     model: nn.Module,      # A trained network; it comes back as it was
@@ -303,23 +286,17 @@ def real_directions(
     layers: Sequence[str] | None = None, # See `PseudoReader`
     mode: str = 'im2col',  # See `pseudo_gradient`
     svd: bool = True,      # Orthogonalise?
-    path: str | Path | None = None, # File to keep them in
     batch_size: int = 256, # Images at a time
     method: str = 'gram',  # Form of the polar factor, see `orthogonalize`
+    cache: str | Path | None = None, # Folder to keep averages in for the next time; None: nowhere
 ) -> dict[str, Tensor]:    # name -> float32 [c_out, ...]
     """OGM's target: pseudo-gradients averaged over the training set, orthogonalised once.
 
-    The network is in evaluation mode, and sums are in float64. A `ValueError` if `path` holds
-    the directions of another network, dataset or choice of layers, or is damaged."""
-    path, layers = maybe_path(path, 'path'), None if layers is None else list(layers)
-    what = weights_digest(model), forward_code(model), fingerprint(data), layers, mode, 'float64'
-    key = hashlib.sha256(repr(what).encode()).hexdigest()[:32]
-    if path is not None and path.exists():
-        means = _stored(path, key)
-    else:
-        means = _averages(model, data, layers, mode, batch_size)
-        if path is not None:
-            atomic_write(path, safetensors.torch.save(means, metadata=dict(key=key)))
+    The network is in evaluation mode, and sums are in float64."""
+    names = None if layers is None else list(layers)
+    def look():
+        return _averages(model, data, names, mode, batch_size)
+    means = measured(look, model, data, ('directions', names, mode, batch_size), cache)
     return {k: (orthogonalize(G, method) if svd else G).float() for k, G in means.items()}
 
 # %% ../../nbs/orthogonal/pseudo_gradient.ipynb #9e86934f

@@ -7,20 +7,18 @@ __all__ = ['channel_stats', 'patch_stats', 'conv_key', 'ConvStats', 'conv_statis
 
 # %% ../../nbs/statistics/conv_stats.ipynb #da49cd83
 import hashlib
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-import safetensors
-import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..core import as_path, atomic_write, local_seed, maybe_path, progress, rng
+from ..core import local_seed, progress, rng
 from ..data import ImageData, fingerprint
 from ..models import borrowed, device_of, forward_code, weights_digest
+from ..teachers import measured
 from .bn_matching import StatMatcher, bn_stats
 
 # %% ../../nbs/statistics/conv_stats.ipynb #52d5b212
@@ -80,37 +78,6 @@ class ConvStats(dict):
     ):
         super().__init__(items)
         self.key, self.patch, self.batch_size, self.unused = key, patch, batch_size, tuple(unused)
-    def save(self,
-        path: str | Path # The file
-    ) -> Path:
-        "Write one safetensors file, atomically."
-        path = as_path(path, 'path')
-        blob = {f'{n}/{i}': t.contiguous() for n, ts in self.items() for i, t in enumerate(ts)}
-        meta = dict(key=self.key, patch=str(self.patch), batch_size=str(self.batch_size),
-                    unused=json.dumps(self.unused))
-        return atomic_write(path, safetensors.torch.save(blob, metadata=meta))
-    @classmethod
-    def load(cls,
-        path: str | Path # The file
-    ) -> 'ConvStats':
-        "Read what `save` wrote; a `ValueError` for a damaged file and for one of another kind."
-        path = as_path(path, 'path')
-        try:
-            with safetensors.safe_open(path, framework='pt') as f:
-                meta, blob = f.metadata() or {}, {k: f.get_tensor(k) for k in f.keys()}
-        except OSError:
-            raise
-        except Exception as e:
-            raise ValueError(f"{str(path)!r} is damaged or not a statistics file: {e}") from None
-        if 'key' not in meta:
-            raise ValueError(f"{str(path)!r} is not a statistics file of dd_lit")
-        names = dict.fromkeys(k.rpartition('/')[0] for k in blob)
-        try:
-            items = {n: tuple(blob[f'{n}/{i}'] for i in range(4)) for n in names}
-            patch, batch_size = int(meta['patch']), int(meta.get('batch_size', 256))
-            return cls(items, meta['key'], patch, batch_size, json.loads(meta.get('unused', '[]')))
-        except (KeyError, ValueError) as e:
-            raise ValueError(f"{str(path)!r} is damaged: {e!r}") from None
 
 # %% ../../nbs/statistics/conv_stats.ipynb #99bf46c9
 @torch.no_grad()
@@ -137,28 +104,22 @@ def conv_statistics(
     model: nn.Module,      # A trained network
     data: ImageData,       # The real images and their classes
     patch: int = 4,        # Side of a patch: 4 for images up to 64 px, 16 for ImageNet
-    path: str | Path | None = None, # File to keep them in: read if it fits, else refused
     batch_size: int = 256, # Images at a time
+    cache: str | Path | None = None, # Folder to keep them in for the next time; None: nowhere
 ) -> ConvStats:
     """Statistics of every convolution's input over the training set (G-VBSM, Eq. 9).
 
     Batches are mixed, always in the same way, however the images are stored. The network is used
-    in evaluation mode and comes back as it was. A `ValueError` if `path` belongs to something
-    else."""
-    path = maybe_path(path, 'path')
+    in evaluation mode and comes back as it was."""
+    convs = list(_convs(model))
+    def look():
+        found = _averages(model, data, patch, batch_size)
+        return {f'{n}/{i}': t for n, ts in found.items() for i, t in enumerate(ts)}
+    flat = measured(look, model, data, ('convolutions', patch, batch_size, 'mixed'), cache)
+    used = [n for n in convs if f'{n}/0' in flat]
+    items = {n: tuple(flat[f'{n}/{i}'] for i in range(4)) for n in used}
     key = conv_key(model, data, patch, batch_size)
-    if path is not None and path.exists():
-        s = ConvStats.load(path)
-        if s.key != key:
-            raise ValueError(f"path: {str(path)!r} holds statistics of another network or dataset, "
-                             f"or with patch {s.patch} and batch_size {s.batch_size}, expected "
-                             f"{patch} and {batch_size}; delete it or choose another file")
-        return s
-    found = _averages(model, data, patch, batch_size)
-    s = ConvStats(found, key, patch, batch_size, [k for k in _convs(model) if k not in found])
-    if path is not None:
-        s.save(path)
-    return s
+    return ConvStats(items, key, patch, batch_size, [n for n in convs if n not in used])
 
 # %% ../../nbs/statistics/conv_stats.ipynb #e231f2a1
 class ConvMatcher(StatMatcher):

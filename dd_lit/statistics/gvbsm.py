@@ -7,23 +7,20 @@ __all__ = ['PRESETS', 'GVBSMSettings', 'GVBSM', 'preset']
 
 # %% ../../nbs/statistics/gvbsm.ipynb #3d037fab
 import json
-import warnings
 from collections.abc import Mapping
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..core import cache_dir
 from ..labels.losses import get_loss
 from ..method import register
 from ..settings import setting
-from ..teachers import FIVE
+from ..teachers import FIVE, cache_folder
 from .bn_matching import BNMatcher, bn_layers
-from .conv_stats import ConvMatcher, ConvStats, conv_key, conv_statistics
+from .conv_stats import ConvMatcher, ConvStats, conv_statistics
 from .densify import densify_loss
 from .sre2l import SRe2L, SRe2LSettings
 
@@ -73,17 +70,7 @@ class GVBSM(SRe2L):
                              f"looked for {' and '.join(what)} that images pass")
     def statistics(self, name: str, net: nn.Module) -> ConvStats:
         "What the convolutions see of the real data, measured once, kept beside the backbones."
-        folder = Path(self.cfg.cache) if self.cfg.cache else cache_dir()
-        key = conv_key(net, self.data, self.cfg.patch)
-        path = folder/f"{self.data.name}_{name.replace(':', '_')}_{key}_stats.safetensors"
-        try:
-            return conv_statistics(net, self.data, self.cfg.patch, path)
-        except ValueError as e:
-            if not path.exists():
-                raise
-            warnings.warn(f"{path} is measured again ({e})", stacklevel=2)
-            path.unlink(missing_ok=True)
-            return conv_statistics(net, self.data, self.cfg.patch, path)
+        return conv_statistics(net, self.data, self.cfg.patch, cache=cache_folder(self.cfg.cache))
     def matchers(self, name: str, net: nn.Module) -> dict[str, Any]:
         c, out = self.cfg, {}
         bn, conv = self.matched(self.passed[name], net)

@@ -34,6 +34,7 @@ from ..method import register
 from ..models import borrowed, device_of
 from ..sets import DistilledSet
 from ..settings import setting
+from ..teachers import cache_folder, measured
 from .bn_matching import StatMatcher, bn_layers, bn_stats
 from .sre2l import SRe2L, SRe2LSettings
 
@@ -55,14 +56,9 @@ def _counted(x: Tensor) -> tuple[Tensor, ...]:
     return *bn_stats(x), torch.tensor(x.numel()//x.shape[1])
 
 @torch.no_grad()
-def class_statistics(
-    net: nn.Module,       # A trained network with batch norm
-    data: ImageData,      # The real images and their classes
-    batch_size: int = 256, # Images at a time
-) -> list[dict[str, tuple[Tensor, Tensor]]]: # A class: layer -> (mean [C], variance [C], by n)
-    """Exact moments of every batch norm's input over the training images of each class (LPLD).
-
-    The network is used in evaluation mode and comes back as it was."""
+def _by_class(
+    net: nn.Module, data: ImageData, batch_size: int
+) -> list[dict[str, tuple[Tensor, Tensor]]]:
     layers, device, out = bn_layers(net), device_of(net), []
     reader = StatMatcher(layers, {n: () for n in layers}, _counted)
     with borrowed(net), local_seed(0, 'class_statistics'), reader:
@@ -76,6 +72,24 @@ def class_statistics(
             reader.seen = {}
             out.append({n: (m.float(), (s/k).float()) for n, (k, m, s) in seen.items()})
     return out
+
+def class_statistics(
+    net: nn.Module,       # A trained network with batch norm
+    data: ImageData,      # The real images and their classes
+    batch_size: int = 256, # Images at a time
+    cache: str | Path | None = None, # Folder to keep them in for the next time; None: nowhere
+) -> list[dict[str, tuple[Tensor, Tensor]]]: # A class: layer -> (mean [C], variance [C], by n)
+    """Exact moments of every batch norm's input over the training images of each class (LPLD).
+
+    The network is used in evaluation mode and comes back as it was."""
+    def look():
+        of = enumerate(_by_class(net, data, batch_size))
+        return {f'{c}/{n}/{k}': t for c, o in of for n, ts in o.items() for k, t in enumerate(ts)}
+    flat = measured(look, net, data, ('classes', batch_size), cache)
+    def of(c):
+        return {n: (flat[f'{c}/{n}/0'], flat[f'{c}/{n}/1']) for n in bn_layers(net)
+                if f'{c}/{n}/0' in flat}
+    return [of(c) for c in range(data.num_classes)]
 
 # %% ../../nbs/statistics/lpld.ipynb #8cf3391f
 class LPLDSettings(SRe2LSettings):
@@ -103,7 +117,8 @@ class LPLD(SRe2L):
     def matchers(self, name: str, net: nn.Module) -> dict[str, Any]:
         out = super().matchers(name, net)
         if out:
-            self.of_class[name] = class_statistics(net, self.data)
+            folder = cache_folder(self.cfg.cache)
+            self.of_class[name] = class_statistics(net, self.data, cache=folder)
         return out
     def terms(self,
         name: str, logits: Tensor, images: Tensor, x: Tensor, y: Tensor, gen: torch.Generator

@@ -15,7 +15,13 @@ import torch
 
 from ..compare import score_name
 from ..core import (
-    atomic_write, default_device, ink_on, maybe_path, progress, provenance, read_record,
+    atomic_write,
+    default_device,
+    ink_on,
+    maybe_path,
+    progress,
+    provenance,
+    read_record,
 )
 from ..data import ImageData, fingerprint, load_data
 from ..distill import run
