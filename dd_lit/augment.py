@@ -168,7 +168,10 @@ class DSA:
             x = _APPLY[o](x, *(q.to(x.dtype) if q.is_floating_point() else q for q in ps))
         return x
 
-    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
+    def __call__(self,
+        x: Tensor,            # [B,C,H,W]
+        generator: Generator, # Where the random numbers come from
+    ) -> Tensor:              # Of the same shape
         "Every image its own transformation: what training uses."
         return self.apply(x, self.draw(len(x), x.shape[-2:], generator))
 
@@ -330,7 +333,10 @@ class DCAugment:
             out = out.index_copy(0, i, v)
         return out
 
-    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
+    def __call__(self,
+        x: Tensor,            # [B,C,H,W]
+        generator: Generator, # Where the random numbers come from
+    ) -> Tensor:              # Of the same shape
         "Every image its own operation: what training uses."
         return self.apply(x, self.draw(x.shape, generator))
 

@@ -101,7 +101,7 @@ def _own_first(cls: Any) -> list[Field]:
     return sorted(fields(cls), key=lambda f: own.index(f.name) if f.name in own else len(own))
 
 def parser(
-    cls: type[Command],
+    cls: type[Command], # The command
     prog: str,          # What it is called in its help
 ) -> argparse.ArgumentParser:
     "The parser that a command's fields describe; what it cannot read is a ValueError."
@@ -205,7 +205,10 @@ class OnData(Command):
         return {f.name: said[f.name] for f in fields(self)
                 if f.name in said and said[f.name] != f.default}
 
-    def load(self, name: str | None = None, size: int | None = None) -> 'ImageData':
+    def load(self,
+        name: str | None = None, # Known name or path, where --data says none
+        size: int | None = None, # Image side in pixels, where --size says none
+    ) -> 'ImageData':
         "The dataset; another name or size if it is not said."
         from dd_lit.core import default_device
         from dd_lit.data import load_data
@@ -324,7 +327,9 @@ class OnSets(OnData):
         "(networks, losses, optimisers and labels; training), as `compare` takes them."
         raise NotImplementedError
 
-    def teachers(self, data: 'ImageData') -> list | None:
+    def teachers(self,
+        data: 'ImageData', # What teachers are trained on, unless they have weights
+    ) -> list | None:
         "['resnet18:width=16'] -> trained networks; None -> None."
         if not self.teacher:
             return None
@@ -386,7 +391,9 @@ class Evaluate(OnSets):
                   file=sys.stderr)
             return None
 
-    def data_of(self, ds: 'DistilledSet') -> 'ImageData':
+    def data_of(self,
+        ds: 'DistilledSet', # The set to score
+    ) -> 'ImageData':
         "What the set was made from, found again and checked; or what --data says."
         from dd_lit.data import fingerprint
         high, wide = ds.images.shape[-2:]
@@ -402,7 +409,10 @@ class Evaluate(OnSets):
                              "to test on")
         return d
 
-    def found(self, source: dict, side: int | None) -> 'ImageData':
+    def found(self,
+        source: dict,     # The set's record of it: name, root, how it was read
+        side: int | None, # Image side in pixels, where --size says none
+    ) -> 'ImageData':
         "The data where it was when the set was made."
         from dd_lit.data import load_data
         root = source.get('root') if isinstance(source.get('root'), str) else None
@@ -425,7 +435,11 @@ class Evaluate(OnSets):
         grid = dict(model=model, loss=loss, opt=opt, label_kw=read_pairs(self.labels, '--labels'))
         return grid, for_training(self.set, model, names_of(self))
 
-    def tell(self, ds: 'DistilledSet', data: 'ImageData', row: 'Row') -> None:
+    def tell(self,
+        ds: 'DistilledSet', # The set that was scored
+        data: 'ImageData',  # What it was tested on
+        row: 'Row',         # Its scores
+    ) -> None:
         "Print the score and keep it."
         from dd_lit.core import atomic_write, provenance
         s = row.scores
@@ -443,7 +457,10 @@ class Evaluate(OnSets):
             why = e.strerror or e
             print(f"not stored: {path.parent}: {why}; --out FILE says where", file=sys.stderr)
 
-    def file(self, data: 'ImageData', row: 'Row') -> Path:
+    def file(self,
+        data: 'ImageData', # What the set was tested on
+        row: 'Row',        # Its scores
+    ) -> Path:             # A JSON file
         "Where the score is kept: a name of its own for every way of asking."
         from dd_lit.core import short_digest
         from dd_lit.sets import safe_name
@@ -695,7 +712,11 @@ class Demo(OnData):
         with sole_writer(out):
             self.show(d, out, t0)
 
-    def show(self, d: 'ImageData', out: Path, t0: float) -> None:
+    def show(self,
+        d: 'ImageData', # What is distilled
+        out: Path,      # Folder
+        t0: float,      # When the demo began, by `time.perf_counter`
+    ) -> None:
         "A table for each number of images per class, said as soon as it is there."
         from dd_lit.report import report
         print(f"{d}\nDistilling to 1 and 10 images per class; this takes about a minute "
@@ -712,7 +733,11 @@ class Demo(OnData):
             report(rows, out, 'demo', settings=told | dict(seconds=spent()))
             print(f"{spent()} s {'so far' if ipc == 1 else 'in all'}\n")
 
-    def sets(self, d: 'ImageData', ipc: int, own: dict[str, dict]) -> list['DistilledSet']:
+    def sets(self,
+        d: 'ImageData',        # What is distilled
+        ipc: int,              # Images per class
+        own: dict[str, dict],  # Settings of a method, by its name
+    ) -> list['DistilledSet']: # One of each method
         "Chosen and made images; a picture of the first of every class as soon as they are there."
         import torch
 
@@ -728,7 +753,12 @@ class Demo(OnData):
         print(f"{many}: picture {path}")
         return made
 
-    def scores(self, d: 'ImageData', sets: list, out: Path, width: int) -> list['Row']:
+    def scores(self,
+        d: 'ImageData', # What networks are tested on
+        sets: list,     # All with as many images per class
+        out: Path,      # Folder where scores are kept
+        width: int,     # Of the networks
+    ) -> list['Row']:
         "A row for each set, said as it comes; random images are drawn anew for every network."
         from dd_lit.compare import compare
         rows: list[Row] = []

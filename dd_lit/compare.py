@@ -265,24 +265,34 @@ class Scorer:
         self.chance: dict = {}
         self.held: list = []          # sets known by their `id`: it stays theirs while they live
 
-    def chosen(self, cell: Cell) -> tuple[dict, dict, nn.Module]:
+    def chosen(self,
+        cell: Cell, # Network, loss and optimiser
+    ) -> tuple[dict, dict, nn.Module]:
         "(settings of the network, of the training where the protocol has others, the network)."
         model_kw = (self.e.model_kw or {}) | cell.model[1]
         own = self.training | (dict(opt=cell.opt[0]) if cell.opt[0] else {}) | cell.opt[1]
         own = settled(own, self.device)
         return model_kw, own, probe(cell.model[0], self.data, **model_kw)
 
-    def settings(self, ds: DistilledSet, cell: Cell) -> tuple[dict, dict, dict]:
+    def settings(self,
+        ds: DistilledSet, # The set
+        cell: Cell,       # Network, loss and optimiser
+    ) -> tuple[dict, dict, dict]:
         "(of the network, of the training where the protocol has others, the whole training)."
         model_kw, own, kind = self.chosen(cell)
         soft = (self.teachers or ds.soft) if cell.is_soft else None
         return model_kw, own, recipe(ds, self.data, self.e.protocol, kind, soft, **own)
 
-    def views(self, cell: Cell) -> dict:
+    def views(self,
+        cell: Cell, # Network, loss and optimiser
+    ) -> dict:      # Of `LabelSettings`
         "How the teachers are to see the images, where it is said."
         return self.label_kw | (_AS_THEY_ARE if cell.bare else {})
 
-    def without(self, ds: DistilledSet, cell: Cell) -> Cell | None:
+    def without(self,
+        ds: DistilledSet, # The set
+        cell: Cell,       # Network, loss and optimiser
+    ) -> Cell | None:
         "The same place without augmentation; None if a set like `ds` is shown without any."
         _, own, kind = self.chosen(cell)
         cfg = protocol_settings(self.e.protocol, len(self.data.train_y), self.data, kind, **own)
@@ -294,7 +304,9 @@ class Scorer:
         name, k, text = cell.opt
         return replace(cell, opt=(name, k | same, f'{text} bare'), bare=True) if shown else None
 
-    def random(self, ds: DistilledSet) -> list[DistilledSet]:
+    def random(self,
+        ds: DistilledSet,    # The set
+    ) -> list[DistilledSet]: # As many as `repeats`
         "Random images like `ds`, another draw for every network."
         counts = tuple(torch.bincount(ds.labels, minlength=self.data.num_classes).tolist())
         if counts not in self.chance:
@@ -302,7 +314,9 @@ class Scorer:
             self.chance[counts] = [random_like(ds, self.data, s) for s in seeds]
         return self.chance[counts]
 
-    def full(self, cell: Cell) -> tuple[float, str]:
+    def full(self,
+        cell: Cell, # Network, loss and optimiser
+    ) -> tuple[float, str]:
         "(percent correct of one network trained on the full data by the same recipe, how long)."
         model_kw, own, kind = self.chosen(cell)
         cfg = full_recipe(self.data, self.e.protocol, kind, **own)
@@ -325,7 +339,12 @@ class Scorer:
         how = f"{counted(cfg['epochs'], 'epoch')}, {counted(steps, 'step')}"
         return self.done[key], f'same recipe, {how}'
 
-    def labels(self, ds: DistilledSet, r: int, cfg: dict, views: dict) -> SoftLabels:
+    def labels(self,
+        ds: DistilledSet, # The set
+        r: int,           # Number of the draw, added to the seed
+        cfg: dict,        # Settings of the training
+        views: dict,      # Of `LabelSettings`, where they differ
+    ) -> SoftLabels:
         "The teachers' labels of draw `r`, made once for all losses and networks that train alike."
         how = short_digest(plain([cfg['augment'], views]))
         key = id(ds), cfg['epochs'], cfg['batch_size'], how
@@ -334,7 +353,11 @@ class Scorer:
             self.taught[key] = teach(ds, self.teachers, cfg, self.e.seed + r, **views)
         return self.taught[key]
 
-    def file(self, name: str, draws: list[DistilledSet], cell: Cell) -> Path | None:
+    def file(self,
+        name: str,                 # What the set is called
+        draws: list[DistilledSet], # The set, or several draws of one
+        cell: Cell,                # Network, loss and optimiser
+    ) -> Path | None:
         "Where the score is kept; None if nowhere."
         if self.out is None:
             return None
@@ -350,7 +373,11 @@ class Scorer:
         key = score_name(draws, asked, **how, recipe=RECIPE_VERSION)
         return self.out/'scores'/f'{safe_name(name)}_{key}.json'
 
-    def score(self, name: str, draws: list[DistilledSet], cell: Cell) -> Scores:
+    def score(self,
+        name: str,                 # What the set is called
+        draws: list[DistilledSet], # The set, or several draws of one
+        cell: Cell,                # Network, loss and optimiser
+    ) -> Scores:
         "Scores of a set, or of several draws of one with a network each; a copy of its own."
         text = cell.model[2], cell.loss[2], cell.opt[2]
         at = tuple(map(id, draws)), id(cell.model[0]), *text

@@ -678,8 +678,8 @@ def save_figure(
 _NUMBER = re.compile(r'\**[<~]*[-+−±]?\.?\d')
 
 class Table:
-    """Rows under a head, in GitHub's Markdown: a notebook draws it, `print` shows its text. A column
-    whose cells all begin with a number stands on the right."""
+    """Rows under a head, in GitHub's Markdown: a notebook draws it, `print` shows its text. A
+    column whose cells all begin with a number stands on the right."""
     def __init__(self,
         head: Sequence[Any],                # Names of the columns
         rows: Iterable[Sequence[Any]] = (), # A cell for each column; Markdown counts
@@ -932,7 +932,9 @@ def _resident(field: str) -> int:
 class PeakMemory:
     """By how much memory rises from now on: the GPU's if `device` is one, else the process's
     resident memory. One at a time; the latest counts."""
-    def __init__(self, device: str | torch.device = 'cpu'):
+    def __init__(self,
+        device: str | torch.device = 'cpu', # Of a GPU its own memory, else the process's
+    ):
         self.device = torch.device(device)
         if self.device.type == 'cuda':
             torch.cuda.reset_peak_memory_stats(self.device)

@@ -114,13 +114,21 @@ class ImageData:
     def of_class(self, c: int) -> Tensor: # uint8 [n,C,H,W]
         "The training images of class `c`, see `images_of`."
         return images_of(self, c)
-    def sample(self, n: int, seed: int = 0) -> tuple[Tensor, Tensor]: # uint8 [n,C,H,W], int64 [n]
+    def sample(self,
+        n: int,                 # How many, at most all
+        seed: int = 0,          # Of the draw
+    ) -> tuple[Tensor, Tensor]: # uint8 [n,C,H,W], int64 [n]
         "`n` training images and labels at random, see `sample_images`."
         return sample_images(self, n, seed)
     def normalize(self, x: Tensor) -> Tensor: # float32 [N,C,H,W] in model space
         "Bytes to model space, see `to_model_space`."
         return to_model_space(x, self.norm)
-    def show(self, per_class: int = 5, classes: int = 10, seed: int = 0, **kw: Any):
+    def show(self,
+        per_class: int = 5, # Images per class
+        classes: int = 10,  # At most so many classes
+        seed: int = 0,      # Which ones
+        **kw: Any           # Passed to `show_images`
+    ):                      # The matplotlib figure
         "Draw some training images, see `show_data`."
         return show_data(self, per_class, classes, seed, **kw)
 

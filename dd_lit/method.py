@@ -138,7 +138,9 @@ class Method:
         whole, share = getattr(self.data, 'whole', self.data), getattr(self.data, 'held_out', None)
         return dict(method=self.name, ipc=self.ipc, seed=self.seed, data=self.data.name,
                     data_fingerprint=fingerprint(whole), held_out=share, config=config)
-    def told(self, given: Any) -> Any:
+    def told(self,
+        given: Any, # A setting's value
+    ) -> Any:
         "A setting that holds networks: names as they are, others with a digest of what they are."
         if given is None or isinstance(given, torch.nn.Module):
             return plain(given)
@@ -155,7 +157,9 @@ class Method:
         state = {n: getattr(self, n) for n in names}
         state = _copies(state | dict(optimizers=[o.state_dict() for o in self.optimizers]))
         return state | dict(history=list(self.history))     # its records are never altered
-    def load_state_dict(self, s: dict) -> None:
+    def load_state_dict(self,
+        s: dict, # From `state_dict`, of the same method and settings
+    ) -> None:
         "Continue from a `state_dict`; call after `setup`."
         self.k, self.seconds, self.history = s['k'], s['seconds'], list(s['history'])
         self.peak_bytes = s.get('peak_bytes', 0)

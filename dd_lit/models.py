@@ -136,7 +136,9 @@ _POOL = dict(avg=partial(nn.AvgPool2d, 2), max=partial(nn.MaxPool2d, 2), none=nn
 # %% ../nbs/04_models.ipynb #e8349ebb
 class ReluPool(nn.Module):
     "ReLU and 2x2 average pooling in one; overwrites its input, as `nn.ReLU(inplace=True)` does."
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self,
+        x: Tensor, # [N,C,H,W], overwritten
+    ) -> Tensor:   # [N,C,H//2,W//2]
         return relu_pool(x, inplace=True)
 
 def _default_depth(side):
@@ -177,7 +179,9 @@ class ConvNet(nn.Module):
             c = width
         self.features, self.head = nn.Sequential(*layers), nn.Linear(width*h*w, num_classes)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self,
+        x: Tensor, # [N,in_chans,height,width]
+    ) -> Tensor:   # Logits [N,num_classes]
         return self.head(self.features(x).flatten(1))
 
 # %% ../nbs/04_models.ipynb #39574fca
@@ -310,7 +314,9 @@ class WideResNet(nn.Module):
             if isinstance(m, nn.Conv2d):
                 nn.init.kaiming_normal_(m.weight, mode='fan_out', nonlinearity='relu')
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self,
+        x: Tensor, # [N,in_chans,height,width]
+    ) -> Tensor:   # Logits [N,num_classes]
         return self.head(self.features(x).flatten(1))
 
 # %% ../nbs/04_models.ipynb #cifarres1
@@ -348,7 +354,9 @@ class CifarResNet(nn.Module):
             if isinstance(m, (nn.Conv2d, nn.Linear)):
                 nn.init.kaiming_normal_(m.weight)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self,
+        x: Tensor, # [N,in_chans,height,width]
+    ) -> Tensor:   # Logits [N,num_classes]
         x = F.relu(self.bn1(self.conv1(x)))
         return self.linear(self.layer3(self.layer2(self.layer1(x))).mean((2, 3)))
 
@@ -1074,7 +1082,9 @@ _HOOKS = ('_forward_pre_hooks', '_forward_pre_hooks_with_kwargs', '_forward_hook
           '_forward_hooks_with_kwargs', '_forward_hooks_always_called', '_backward_pre_hooks',
           '_backward_hooks')
 
-def device_of(net: nn.Module) -> torch.device:
+def device_of(
+    net: nn.Module, # A network
+) -> torch.device:
     "Where a network is: the device of its first parameter or buffer; the CPU if it has none."
     first = next((t for ts in (net.parameters(), net.buffers()) for t in ts), None)
     return torch.device('cpu') if first is None else first.device
@@ -1308,7 +1318,9 @@ def network_key(
     return f'{n.name} {hashlib.sha256(repr(what).encode()).hexdigest()[:16]}'
 
 # %% ../nbs/04_models.ipynb #993faef8
-def last_linear(model: nn.Module) -> nn.Linear:
+def last_linear(
+    model: nn.Module, # A network
+) -> nn.Linear:
     """The last linear layer of `model`, the head that turns features into logits; ValueError if
     it has none."""
     heads = [m for m in model.modules() if isinstance(m, nn.Linear)]

@@ -105,13 +105,17 @@ class OnDisk:
     def __repr__(self):
         return f"OnDisk({list(self.shape)}, {_gigabytes(self.nbytes)} decoded)"
 
-    def to(self, device: str | torch.device) -> 'OnDisk':
+    def to(self,
+        device: str | torch.device, # 'cpu', 'cuda', ...
+    ) -> 'OnDisk':
         "The same; what is decoded goes to `device`."
         return self._like(device=torch.device(device))
     def take(self, i: Any) -> 'OnDisk': # `i`: indices, a mask or a slice
         "Some of them, in this order; nothing is decoded."
         return self._like(rows=self._at(i), known={})
-    def split(self, size: int) -> '_Batches':
+    def split(self,
+        size: int,   # Images at a time
+    ) -> '_Batches': # Batches uint8 [size,C,H,W], the last one smaller
         "All of them, decoded `size` at a time; can be gone through again."
         return _Batches(self, size)
     def __iter__(self) -> Iterator[Tensor]:

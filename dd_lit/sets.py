@@ -183,26 +183,42 @@ class DistilledSet:
         return (self.images*std + mean).clamp(0, 1)
 
     # each of these is a function of its own further down this page
-    def save(self, path: str | Path) -> Path:
+    def save(self,
+        path: str | Path, # The folder
+    ) -> Path:            # The folder
         "Write the set into a folder, see `save_set`."
         return save_set(self, path)
     @classmethod
-    def load(cls, path: str | Path) -> 'DistilledSet':
+    def load(cls,
+        path: str | Path, # A folder, a packed file, or a name of `stored_sets`
+    ) -> 'DistilledSet':
         "Read a folder, see `load_set`."
         return load_set(path)
-    def show(self, per_class: int = 10, classes: int = 20, path: str | Path | None = None,
-             **kw: Any):
+    def show(self,
+        per_class: int = 10,            # At most so many images of each class
+        classes: int = 20,              # At most so many classes
+        path: str | Path | None = None, # Also save the picture here (PNG)
+        **kw: Any                       # Passed to `show_images`
+    ):                                  # The matplotlib figure
         "Draw the set, see `show_set`."
         return show_set(self, per_class, classes, path, **kw)
-    def to_folder(self, path: str | Path) -> Path:
+    def to_folder(self,
+        path: str | Path, # The folder to make
+    ) -> Path:            # The folder
         "Write every image as PNG, see `set_to_folder`."
         return set_to_folder(self, path)
     @classmethod
-    def read(cls, path: str | Path, data: str | Path | ImageData | None = None,
-             **how: Any) -> 'DistilledSet':
+    def read(cls,
+        path: str | Path, # A file or folder
+        data: str | Path | ImageData | None = None, # What was distilled: images, a name or a path
+        **how: Any        # space, norm, soft_kind: what the file does not say
+    ) -> 'DistilledSet':
         "Somebody else's set, the first of a file; see `read_sets`."
         return read_sets(path, data, **how)[0]
-    def export(self, path: str | Path, form: str | None = None) -> Path:
+    def export(self,
+        path: str | Path,        # The file or folder to make
+        form: str | None = None, # Of `FORMS`; None: by the end of the file's name
+    ) -> Path:                   # The file or folder
         "Write it for other programs, see `export_set`."
         return export_set(self, path, form)
     def nbytes(self) -> dict[str, int]:
@@ -312,7 +328,9 @@ def stored_sets() -> list[str]:
 def _stored() -> Path:
     return Path(str(files('dd_lit')))/'stored'
 
-def is_set(path: str | Path) -> bool:
+def is_set(
+    path: str | Path, # A folder, a file, or DATA/METHOD/ipcN
+) -> bool:
     "Does this name a set: a folder with one, a packed file, or a set of the package?"
     if isinstance(path, str) and not path:
         return False

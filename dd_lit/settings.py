@@ -285,7 +285,7 @@ def unknown(
     return ValueError(f"{name}: {of} has no such setting{hint} It has {', '.join(known) or 'none'}")
 
 def names_of(
-    cls: type[Settings] | Settings,
+    cls: type[Settings] | Settings, # A class of settings, or settings
 ) -> list[str]:
     "The names of the settings, in order."
     return [f.name for f in _fields(cls)]
@@ -393,7 +393,7 @@ def with_defaults(
 
 # %% ../nbs/01_settings.ipynb #44e42cca
 def explain(
-    cls: type[Settings],
+    cls: type[Settings],         # A class of settings
 ) -> list[tuple[str, str, str]]: # (name, default, line)
     "What the settings are: for help, docstrings and pages, all from the same fields."
     out = []
@@ -407,7 +407,7 @@ def _short(v) -> str:
     return text if len(text) < 60 else f'{type(v).__name__} ...'
 
 def explained(
-    cls: type[Settings],
+    cls: type[Settings],  # A class of settings
     indent: str = '    ', # Before each line
 ) -> str:
     "`explain` as text, a line for each setting."

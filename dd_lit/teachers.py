@@ -338,7 +338,9 @@ class Backbones:
             return f'{n} {m.test_accuracy:.1f} %' if ours else n
         return f"Backbones({', '.join(one(n, m) for n, m in self.models.items())})"
 
-    def frozen(self, device: str | torch.device) -> 'Backbones':
+    def frozen(self,
+        device: str | torch.device, # Where the copies are
+    ) -> 'Backbones':
         "Copies on `device`, in evaluation mode, without gradients: to hook and ask as one likes."
         return Backbones({n: copy.deepcopy(m).to(device).eval().requires_grad_(False)
                           for n, m in self.models.items()})

@@ -111,7 +111,13 @@ class RDED(Method):
     fixed_iters = 'one iteration does all there is to do'
     NETWORKS = ('backbone',)
 
-    def __init__(self, data, ipc=1, seed=0, device=None, **settings):
+    def __init__(self,
+        data,        # What to choose from, or its name or path for `load_data`
+        ipc=1,       # Images per class
+        seed=0,      # Every random choice comes from it
+        device=None, # Default: the GPU if there is one
+        **settings   # See `RDEDSettings`
+    ):
         super().__init__(data, ipc, seed, device, **settings)
         c, d = self.cfg, self.data
         n = as_network(c.backbone)

@@ -226,28 +226,28 @@ class _Select(Method):
 @register('random')
 class Random(_Select):
     "Random real images of every class."
-    def choose(self) -> Tensor:
+    def choose(self) -> Tensor: # int64 [C*ipc], class by class
         return random_select(self.data.train_y, self.ipc, rng(self.seed, 'random'))
 
 @register('herding')
 class Herding(_Select):
     "Real images whose mean feature follows the class mean."
     settings = ChosenByNetwork
-    def choose(self) -> Tensor:
+    def choose(self) -> Tensor: # int64 [C*ipc], class by class
         return herding(self._features(), self.data.train_y, self.ipc)
 
 @register('k_center')
 class KCenter(_Select):
     "Real images such that every other is near one of them, in feature space."
     settings = ChosenByNetwork
-    def choose(self) -> Tensor:
+    def choose(self) -> Tensor: # int64 [C*ipc], class by class
         return k_center(self._features(), self.data.train_y, self.ipc)
 
 @register('forgetting')
 class Forgetting(_Select):
     "Real images that a network in training forgets most often."
     settings = ChosenByMistakes
-    def choose(self) -> Tensor:
+    def choose(self) -> Tensor: # int64 [C*ipc], class by class
         d, right = self.data, []
         def note(e, net):
             answers = predict(net, d.train_x, normalize=d.normalize).argmax(1)

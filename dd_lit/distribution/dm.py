@@ -136,7 +136,10 @@ class DM(SiameseDC):
     settings = DMSettings
     one_class = ''           # it has a mean feature, too
 
-    def __init__(self, *args: Any, **kw: Any):
+    def __init__(self,
+        *args: Any, # Data, IPC, seed and device, see `Method`
+        **kw: Any   # Settings that differ from their defaults
+    ):
         super().__init__(*args, **kw)
         if self.cfg.lr_img is None:
             self.cfg = merge(self.cfg, dict(lr_img=10. if self.ipc >= 100 else 1.))
@@ -144,7 +147,11 @@ class DM(SiameseDC):
         with local_seed(self.seed, 'first question'), borrowed(net), torch.no_grad():
             last_features(net, torch.zeros(2, *shape, device=self.device))    # or it says why not
 
-    def update_images(self, net: nn.Module, gen: torch.Generator, t: int = 0) -> float:
+    def update_images(self,
+        net: nn.Module,       # The network whose features are matched
+        gen: torch.Generator, # Which real images, which transformations
+        t: int = 0,           # Number of the matching step: DM has one
+    ) -> float:
         "Move the images downhill, return the loss."
         picked = [torch.randperm(len(x), generator=gen)[:self.cfg.batch_real]
                   for x in self.by_class]

@@ -52,13 +52,17 @@ class FeatureNet(OwnView):
         super().__init__(net, norms, size, same=net_norm is None)
         self.name, self.training = name, False
 
-    def train(self, mode: bool = True) -> 'FeatureNet':
+    def train(self,
+        mode: bool = True, # Makes no difference
+    ) -> 'FeatureNet':     # Itself, as it was
         return self          # frozen means frozen; and the network's own mode is its owner's
 
     def __repr__(self):
         return f'FeatureNet({self.name})'
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self,
+        x: Tensor, # [N,C,H,W] in model space
+    ) -> Tensor:   # Features [N,D]
         with borrowed(self.net):
             z = self.net(self.seen(x))
         if not isinstance(z, Tensor) or z.ndim < 2:

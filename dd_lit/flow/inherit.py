@@ -120,7 +120,9 @@ class Views:
             self.seen[e] = drawn
         return drawn
 
-    def draw(self, e: int) -> tuple[Tensor, Tensor]:
+    def draw(self,
+        e: int,                 # Number of the epoch
+    ) -> tuple[Tensor, Tensor]: # ([N,D_eval], [N,D_distill])
         "The features of epoch `e`."
         crop, flip, noise = self.cfg
         g, x = rng(self.seed, 'views', e), self.x

@@ -73,7 +73,10 @@ class LGM(FeatureMethod):
         y = self.data.train_y
         self.by_class = [(y == k).nonzero().flatten() for k in range(self.data.num_classes)]
 
-    def loss(self, images: Tensor, gen: torch.Generator) -> Tensor:
+    def loss(self,
+        images: Tensor,       # [N,C,H,W] in model space
+        gen: torch.Generator, # Of the real images, the views and the head
+    ) -> Tensor:              # A number
         "1 - cos of the gradients of one random head on real and synthetic images."
         d, c = self.data, self.cfg
         n = self.ipc*c.augs

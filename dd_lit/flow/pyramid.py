@@ -94,7 +94,9 @@ class Pyramid:
         levels = [l.detach().cpu().clone() for l in self.levels]
         return dict(levels=levels, gen=self.gen.get_state())
 
-    def load_state_dict(self, s: dict):
+    def load_state_dict(self,
+        s: dict, # From `state_dict`
+    ):
         "Continue from a `state_dict`."
         self.levels = [l.to(self.device).clone().requires_grad_() for l in s['levels']]
         self.gen.set_state(s['gen'])
@@ -157,7 +159,10 @@ class FeatureMethod(Method):
     one_class = 'in which a linear head has nothing to tell apart'
     NETWORKS = ('backbone',)
 
-    def __init__(self, *args, **kw):
+    def __init__(self,
+        *args, # Data, IPC, seed and device, see `Method`
+        **kw   # Settings that differ from their defaults
+    ):
         super().__init__(*args, **kw)
         given = self.cfg.backbone
         named = isinstance(given, torch.nn.Module) or isinstance(given, str) and given in _NAMED
@@ -167,7 +172,10 @@ class FeatureMethod(Method):
                 self.cfg = merge(self.cfg, dict(backbone=_features_of(n, self.data)))
 
     # What a subclass says
-    def loss(self, images: Tensor, gen: torch.Generator) -> Tensor:
+    def loss(self,
+        images: Tensor,       # [N,C,H,W] in model space
+        gen: torch.Generator, # Where the random numbers come from
+    ) -> Tensor:              # A number
         "The loss of `images` [N,C,H,W] in model space, a number."
         raise NotImplementedError
 
@@ -210,7 +218,10 @@ class FeatureMethod(Method):
     def _update(self):
         self.images = (self.pyramid.images().detach() - self.mean)/self.std
 
-    def augment(self, x: Tensor, gen: torch.Generator) -> Tensor:
+    def augment(self,
+        x: Tensor,            # [N,C,H,W] in model space
+        gen: torch.Generator, # Where the random numbers come from
+    ) -> Tensor:              # Of the same shape
         "A random crop of each image, perhaps mirrored, with noise; differentiable."
         c = self.cfg
         if c.crop < 1 or c.crop_factor > 1:
@@ -250,7 +261,9 @@ class FeatureMethod(Method):
         own = dict(pyramid=self.pyramid.state_dict(), backbone=self.digest)
         return super().state_dict() | own
 
-    def load_state_dict(self, s: dict) -> None:
+    def load_state_dict(self,
+        s: dict, # From `state_dict`
+    ) -> None:
         "Continue from a `state_dict`; ValueError if it was made with another network."
         theirs = s.get('backbone', self.digest)
         if theirs != self.digest:

@@ -121,7 +121,10 @@ class SFM(FeatureMethod):
         folder = cache_folder(self.cfg.cache)
         self.centers = real_centers(self.net, self.data, cache=folder).to(self.device)
 
-    def loss(self, images: Tensor, gen: torch.Generator) -> Tensor:
+    def loss(self,
+        images: Tensor,       # [N,C,H,W] in model space
+        gen: torch.Generator, # Of the views
+    ) -> Tensor:              # A number
         "How far the flow of the synthetic images is from the real one."
         c = self.cfg
         z = sum(self.net(self.augment(images, gen)) for _ in range(c.augs))/c.augs

@@ -304,7 +304,10 @@ class DC(Method):
     one_class = 'whose cross-entropy is always 0 and has no gradient to match'
     NETWORKS = ('model',)
 
-    def __init__(self, *args, **kw):
+    def __init__(self,
+        *args, # Data, IPC, seed and device, see `Method`
+        **kw   # Settings that differ from their defaults
+    ):
         super().__init__(*args, **kw)
         self.cfg = with_start(merge(self.cfg, as_built(self.cfg, self.data)))
 
@@ -328,7 +331,10 @@ class DC(Method):
         net = create_model(c.model, d.num_classes, d.in_chans, d.size, data_norm=d.norm, **how)
         return net.to(self.device).train()
 
-    def real_batches(self, gen: torch.Generator, n: int | None = None) -> list[Tensor]:
+    def real_batches(self,
+        gen: torch.Generator, # Which images
+        n: int | None = None, # Of each class, at most; None: `batch_real`
+    ) -> list[Tensor]:        # [n,C,H,W] for each class
         "One normalised real batch per class."
         n = n or self.cfg.batch_real
         def draw(x):
@@ -336,7 +342,9 @@ class DC(Method):
         return [self.data.normalize(draw(x)) for x in self.by_class]
 
     def augmented(self,
-        aug: DSA, real: list[Tensor], gen: torch.Generator
+        aug: DSA,                     # The augmentation
+        real: list[Tensor],           # A batch of each class, [n,C,H,W]
+        gen: torch.Generator,         # Of the transformations
     ) -> tuple[Tensor, list[Tensor]]: # (synthetic, with its graph; real)
         "Each class its own transformation, the same for its real and its synthetic images."
         drawn = [aug.draw(1, self.images.shape[-2:], gen) for _ in real]
@@ -344,7 +352,9 @@ class DC(Method):
         return (torch.cat([DSA.apply(s, q) for s, q in zip(syn, drawn, strict=True)]),
                 [DSA.apply(x, q) for x, q in zip(real, drawn, strict=True)])
 
-    def matching(self, t: int) -> dict:
+    def matching(self,
+        t: int, # Number of the matching step
+    ) -> dict:  # Arguments of `match_step`
         "What `match_step` is told at matching step `t`."
         c = self.cfg
         names = 'mode', 'lam', 'l2_weight', 'vectors', 'slice_size', 'real_dtype'
@@ -355,7 +365,11 @@ class DC(Method):
             how |= dict(sizes_syn=self.counts, sizes_real=self.counts)
         return how
 
-    def update_images(self, net: nn.Module, gen: torch.Generator, t: int) -> float:
+    def update_images(self,
+        net: nn.Module,       # The network whose gradients are matched
+        gen: torch.Generator, # Which real images, which transformations
+        t: int,               # Number of the matching step
+    ) -> float:
         "One matching step: move the images downhill, return the loss."
         real, images = self.real_batches(gen), self.images
         if self.aug is None:
@@ -369,7 +383,10 @@ class DC(Method):
         self.optimizers[0].step()
         return loss.item()
 
-    def real_loss(self, net: nn.Module, gen: torch.Generator) -> Callable[[], Tensor]:
+    def real_loss(self,
+        net: nn.Module,        # A network
+        gen: torch.Generator,  # Which real images
+    ) -> Callable[[], Tensor]: # The network's loss at the moment of the call
         "What the detector watches: the loss on a real batch, now and later."
         real = self.real_batches(gen, -(-self.cfg.batch_net//self.data.num_classes))
         x, n = torch.cat(real), torch.tensor([len(b) for b in real])
@@ -377,7 +394,9 @@ class DC(Method):
         return lambda: F.cross_entropy(predict(net, x), y)
 
     def train_epoch(self,
-        net: nn.Module, opt: torch.optim.Optimizer, gen: torch.Generator
+        net: nn.Module,             # What is trained
+        opt: torch.optim.Optimizer, # Of the network's weights
+        gen: torch.Generator,       # Order and transformations
     ) -> None:
         "Once through the synthetic images."
         x, y = self.images.detach(), self.labels.to(self.device)
@@ -390,7 +409,10 @@ class DC(Method):
             opt.step()
 
     def update_net(self,
-        net: nn.Module, opt: torch.optim.Optimizer, t: int, gen: torch.Generator
+        net: nn.Module,             # What is trained
+        opt: torch.optim.Optimizer, # Of the network's weights
+        t: int,                     # Number of the matching step
+        gen: torch.Generator,       # Of all that is drawn
     ) -> int:
         "Train the network on the synthetic images after step `t`; return the epochs it took."
         schedule = self.cfg.schedule

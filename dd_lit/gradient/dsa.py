@@ -26,7 +26,10 @@ class SiameseDC(DC):
     protocol 'dsa'."""
     settings = SiameseSettings
 
-    def __init__(self, *args: Any, **kw: Any):
+    def __init__(self,
+        *args: Any, # Data, IPC, seed and device, see `Method`
+        **kw: Any   # See `SiameseSettings`
+    ):
         super().__init__(*args, **kw)
         if self.cfg.augment is None:                # what is recorded is what will be drawn
             ops = protocol_settings('dsa', len(self.data.train_y), self.data)['augment']

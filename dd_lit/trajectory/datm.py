@@ -116,7 +116,9 @@ class DATM(MTT):
     score its sets with the protocol 'mtt' and the loss 'soft_ce'."""
     settings = DATMSettings
 
-    def begin(self, gen: torch.Generator) -> Tensor:
+    def begin(self,
+        gen: torch.Generator, # Which real images
+    ) -> Tensor:              # [C*ipc,C,H,W] in model space, class by class
         nets = [self.experts.network(i) for i in range(len(self.experts))]
         real = isinstance(self.cfg.init, str) and self.cfg.init == 'real'
         with local_seed(self.seed, 'begin'):             # for experts that draw by themselves
@@ -130,18 +132,27 @@ class DATM(MTT):
         super().setup()
         self.optimizers.append(torch.optim.SGD([self.soft], self.cfg.lr_label, momentum=.9))
 
-    def leaves(self) -> list[Tensor]:
+    def leaves(self) -> list[Tensor]: # Images, and logits of labels [C*ipc,C]
         return [self.images, self.soft]
 
-    def start_epoch(self, gen: torch.Generator) -> int:
+    def start_epoch(self,
+        gen: torch.Generator, # Where the random numbers come from
+    ) -> int:                 # After which epoch the student begins, one of those open by now
         c = self.cfg
         now = open_epochs(self.k, c.lowest, c.opening, c.starts, c.widen)
         return int(torch.randint(now.start, now.stop, (), generator=gen))
 
-    def label_loss(self, logits: Tensor, i: Tensor) -> Tensor:
+    def label_loss(self,
+        logits: Tensor, # The student's, [n,C]
+        i: Tensor,      # Which images, int64 [n]
+    ) -> Tensor:        # A number: against the learned labels
         return F.cross_entropy(logits, self.soft[i].softmax(1))
 
-    def move(self, out: Tensor, leaves: list[Tensor], grads: list[Tensor]) -> None:
+    def move(self,
+        out: Tensor,          # The matching loss, a number
+        leaves: list[Tensor], # What is learned
+        grads: list[Tensor],  # The gradient of each
+    ) -> None:
         self.log['moved'] = bool(out <= self.cfg.skip_above)
         if self.log['moved']:
             super().move(out, leaves, grads)

@@ -84,7 +84,10 @@ class Trajectory(nn.Module):
         self.path: Tensor                       # [epochs+1,P], row 0 from before the first
         self.register_buffer('path', torch.zeros(epochs + 1, len(first), device=first.device))
         self.path[0] = first
-    def note(self, e: int, net: nn.Module) -> None:
+    def note(self,
+        e: int,         # Number of the epoch, from 0
+        net: nn.Module, # The network as it is now
+    ) -> None:
         "What `fit` calls after epoch `e`."
         self.path[e + 1] = flat_weights(net)
 

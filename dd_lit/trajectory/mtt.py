@@ -144,7 +144,10 @@ class MTT(Method):
     one_class = 'which no expert has to learn: its cross-entropy is always 0'
     NETWORKS = ('model',)
 
-    def __init__(self, *args, **kw):
+    def __init__(self,
+        *args, # Data, IPC, seed and device, see `Method`
+        **kw   # Settings that differ from their defaults
+    ):
         super().__init__(*args, **kw)
         c, d = self.cfg, self.data                  # what is recorded is what will be done
         own = as_built(c, d) | dict(expert_epochs=c.expert_epochs or c.starts - 1 + c.span)
@@ -162,11 +165,16 @@ class MTT(Method):
         "What is learned beside the student's learning rate: one optimiser for each, in order."
         return [self.images]
 
-    def start_epoch(self, gen: torch.Generator) -> int:
+    def start_epoch(self,
+        gen: torch.Generator, # Where the random numbers come from
+    ) -> int:                 # 0: before the first
         "After which epoch of its expert the student begins."
         return int(torch.randint(self.cfg.starts, (), generator=gen))
 
-    def label_loss(self, logits: Tensor, i: Tensor) -> Tensor:
+    def label_loss(self,
+        logits: Tensor, # The student's, [n,C]
+        i: Tensor,      # Which images, int64 [n]
+    ) -> Tensor:        # A number
         "The student's loss on the images `i`."
         return F.cross_entropy(logits, self.classes[i])
 
@@ -200,7 +208,9 @@ class MTT(Method):
             pieces += order.to(self.device).split(self.cfg.batch_size or n)
         return pieces[:self.cfg.steps]
 
-    def student_loss(self, pieces: Sequence[Tensor]) -> _StudentLoss:
+    def student_loss(self,
+        pieces: Sequence[Tensor], # Indices of each step's images
+    ) -> _StudentLoss:
         "Of each step, on its images under its own augmentation; asked again, it answers the same."
         buffers = dict(self.net.named_buffers())
         def loss(n: int, theta: Tensor) -> Tensor:
@@ -224,7 +234,11 @@ class MTT(Method):
         self.move(out, leaves, grads)
         return out.item()
 
-    def move(self, out: Tensor, leaves: list[Tensor], grads: list[Tensor]) -> None:
+    def move(self,
+        out: Tensor,          # The matching loss, a number
+        leaves: list[Tensor], # What is learned
+        grads: list[Tensor],  # The gradient of each
+    ) -> None:
         "A step of every optimiser; the student's learning rate stays above zero."
         for v, g in zip(leaves, grads, strict=True):
             v.grad = g
@@ -241,7 +255,9 @@ class MTT(Method):
         return ds
     def state_dict(self) -> dict:
         return super().state_dict() | dict(lr=self.lr.item())
-    def load_state_dict(self, s: dict) -> None:
+    def load_state_dict(self,
+        s: dict, # From `state_dict`
+    ) -> None:
         super().load_state_dict(s)
         with torch.no_grad():
             self.lr.fill_(s['lr'])
