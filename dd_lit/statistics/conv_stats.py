@@ -72,7 +72,7 @@ class ConvStats(dict):
 
     Knows what it was measured on, and which convolutions nothing passed."""
     def __init__(self,
-        items: Mapping[str, tuple[Tensor, ...]] | Iterable = (),
+        items: Mapping[str, tuple[Tensor, ...]] | Iterable = (), # As above, or pairs
         key: str = '',              # See `conv_key`
         patch: int = 4,             # Side of a patch in pixels
         batch_size: int = 256,      # Of the pass over the data
@@ -82,7 +82,7 @@ class ConvStats(dict):
         self.key, self.patch, self.batch_size, self.unused = key, patch, batch_size, tuple(unused)
     def save(self,
         path: str | Path # The file
-    ) -> Path:
+    ) -> Path:           # The same
         "Write one safetensors file, atomically."
         path = as_path(path, 'path')
         blob = {f'{n}/{i}': t.contiguous() for n, ts in self.items() for i, t in enumerate(ts)}
@@ -92,7 +92,7 @@ class ConvStats(dict):
     @classmethod
     def load(cls,
         path: str | Path # The file
-    ) -> 'ConvStats':
+    ) -> 'ConvStats':    # With all that was said when it was measured
         "Read what `save` wrote; a `ValueError` for a damaged file and for one of another kind."
         path = as_path(path, 'path')
         try:
@@ -139,7 +139,7 @@ def conv_statistics(
     patch: int = 4,        # Side of a patch: 4 for images up to 64 px, 16 for ImageNet
     path: str | Path | None = None, # File to keep them in: read if it fits, else refused
     batch_size: int = 256, # Images at a time
-) -> ConvStats:
+) -> ConvStats:            # Layer -> four statistics
     """Statistics of every convolution's input over the training set (G-VBSM, Eq. 9).
 
     Batches are mixed, always in the same way, however the images are stored. The network is used
