@@ -26,9 +26,9 @@ def folded(title: str, inner: str) -> str:
     return f'<details><summary>{title}</summary>\n\n{inner}\n\n</details>'
 
 
-def claims_table(claims: list[dict]) -> str:
-    """Rows of the ledger as a table in Markdown: each claim with its verdict and the places that
-    decide it; places whose runs are out of date are counted, and the ledger's own page names them."""
+def claims_table(claims: list[dict]) -> Table:
+    """Rows of the ledger as a table: each claim with its verdict and the places that decide it;
+    places whose runs are out of date are counted, and the ledger's own page names them."""
     out = Table(['claim', 'in the paper', 'verdict', 'decided by', 'out of date'])
     for r in claims:
         here = [f for f in r['places'] if f.word != 'out of date']
@@ -36,7 +36,7 @@ def claims_table(claims: list[dict]) -> str:
         told += f"<br>all together: {r['together']}" if r.get('together') else ''
         says = f"{r['where']}: {r['says']}".rstrip(': ')
         out.add(r['text'], says, r['verdict'], told, len(r['places']) - len(here))
-    return out.markdown()
+    return out
 
 
 def table(head: list, rows: list[list]) -> str:

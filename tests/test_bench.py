@@ -257,7 +257,7 @@ def test_lines_of_a_page(capsys):
     pages.say('a'*60 + ' ' + 'b'*60, 3)
     assert capsys.readouterr().out == 'a'*60 + '\n   ' + 'b'*60 + '\n'
     assert pages.folded('more', 'text') == '<details><summary>more</summary>\n\ntext\n\n</details>'
-    assert pages.table(['a', 'b'], [['x', 1]]) == '| a | b |\n|---|---:|\n| x | 1 |'
+    assert pages.table(['a', 'b'], [['x', 1]]) == '| a | b |\n|---|--:|\n| x | 1 |'
     assert pages.spread([1., 3.]) == '2.0 ± 1.4' and pages.spread([1.]) == '-'
     assert pages.bold('x', True) == '**x**' and pages.bold('x', False) == 'x'
     assert pages.named(dict(lr=.1, flip=True)) == 'lr=0.1, flip=True'
@@ -270,7 +270,7 @@ def test_claims_as_a_table():
     gone = checks.Finding('cifar10', '', 'out of date')
     claims = [dict(verdict='holds', text='A beats B', where='Table 1', says='2 | 1', places=[found, found, gone]),
               dict(verdict='not run', text='A is |B|', where='text', says='', places=[])]
-    head, rule, first, second = pages.claims_table(claims).splitlines()
+    head, rule, first, second = pages.claims_table(claims).markdown().splitlines()
     told = 'mnist: 2.0 against 1.0, reproduced'
     assert first == rf'| A beats B | Table 1: 2 \| 1 | holds | {told}<br>{told} | 1 |'
     assert second == r'| A is \|B\| | text | not run |  | 0 |'

@@ -82,7 +82,10 @@ def _images_digest(x):
 class LabelSource:
     """Views of a set's images and their labels, epoch by epoch; `fit` and `evaluate` take one as
     `soft`. A subclass says `batches` and `logits`."""
-    def __init__(self, images_digest: str, settings: dict):
+    def __init__(self,
+        images_digest: str, # Of the images that the labels are for
+        settings: dict,     # What decides them; `epochs` is one
+    ):
         self.images_digest, self.settings = images_digest, settings
 
     @property
@@ -97,22 +100,33 @@ class LabelSource:
         text = json.dumps([self.images_digest, own], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def check(self, x: Tensor, epochs: int):
+    def check(self,
+        x: Tensor,   # Images [N,C,H,W]
+        epochs: int, # How many a training will ask for
+    ):
         "Are these labels for the images `x` [N,C,H,W] and this many epochs? ValueError if not."
         if self.images_digest != _images_digest(x):
             raise ValueError("soft: these labels were made for other images")
         if epochs > self.epochs:
             raise ValueError(f"epochs: labels are there for {self.epochs}, got {epochs}")
 
-    def batches(self, e: int) -> Iterator[dict]:
+    def batches(self,
+        e: int           # Which epoch, from 0
+    ) -> Iterator[dict]: # One dict a batch
         "Batches of epoch `e`: their place `at`, `index` of the images, `boxes`, `flip` and `mix`."
         raise NotImplementedError
 
-    def logits(self, b: dict, v: Tensor) -> Tensor: # [n,C]
+    def logits(self,
+        b: dict,   # A batch of `batches`
+        v: Tensor, # Its views [n,C,H,W]
+    ) -> Tensor:   # [n,C]
         "The teachers' logits for the views `v` [n,C,H,W] of batch `b`."
         raise NotImplementedError
 
-    def view(self, x: Tensor, b: dict) -> Tensor: # [n,C,H,W]
+    def view(self,
+        x: Tensor, # All images [N,C,H,W]
+        b: dict,   # A batch of `batches`
+    ) -> Tensor:   # [n,C,H,W]
         "The images of batch `b` as the teacher saw them."
         v = crop_resize(x[b['index'].long().to(x.device)], b['boxes'])
         v = torch.where(b['flip'].view(-1, 1, 1, 1).to(x.device), v.flip(-1), v)
@@ -123,13 +137,20 @@ class LabelSource:
             return v
         return cutmix(v, b['mix']) if 'box' in b['mix'] else mixup(v, b['mix'])
 
-    def hard(self, y: Tensor, b: dict) -> Tensor: # [n]
+    def hard(self,
+        y: Tensor, # Class labels of all images [N]
+        b: dict,   # A batch of `batches`
+    ) -> Tensor:   # [n]
         "True class of the larger part of each image."
         y = y[b['index'].long().to(y.device)]
         larger = not b['mix'] or b['mix']['lam'] >= .5
         return y if larger else y[b['mix']['partner'].to(y.device)]
 
-    def epoch(self, e: int, x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def epoch(self,
+        e: int,                                   # Which epoch, from 0
+        x: Tensor,                                # All images [N,C,H,W]
+        y: Tensor,                                # Their class labels [N]
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]: # [n,C,H,W], [n,classes], [n]
         "Batches of epoch `e`: (views, teacher's logits, hard labels)."
         for b in self.batches(e):
             v = self.view(x, b)
@@ -232,7 +253,9 @@ class LiveLabels(LabelSource):
         self._kind: str | None = asked.soft_kind
         self.num_classes: int | None = None        # the first answer tells
 
-    def batches(self, e: int) -> Iterator[dict]:
+    def batches(self,
+        e: int           # Which epoch, from 0
+    ) -> Iterator[dict]: # As `LabelSource.batches` says
         "Batches of epoch `e`, drawn from the seed."
         s, g = self.settings, rng(self.settings['seed'], 'labels', e)
         crops, scale = s['crop'] < 1 or s['factor'] > 1, (s['crop'], 1.)
@@ -267,7 +290,10 @@ class LiveLabels(LabelSource):
         normalize = self.settings['normalize'] and len(each) > 1
         return ensemble_logits(each, normalize)/self.settings['temperature']
 
-    def logits(self, b: dict, v: Tensor) -> Tensor: # [n,C]
+    def logits(self,
+        b: dict,   # A batch of `batches`
+        v: Tensor, # Its views [n,C,H,W]
+    ) -> Tensor:   # [n,C]
         "The teachers' logits for the views `v` [n,C,H,W] of batch `b`."
         with borrowed(*self.teachers, train=self.settings.get('train_mode', False)):
             return self._ask(b, v)
@@ -343,14 +369,19 @@ class SoftLabels(LabelSource):
         return f"SoftLabels({many}, {counted(self.num_classes, 'class')}{where})"
 
     @classmethod
-    def load(cls, path: str | Path) -> 'SoftLabels':
+    def load(cls,
+        path: str | Path # The folder
+    ) -> 'SoftLabels':   # Chunks are read later
         """Open a folder written by `relabel`; chunks are read, and checked, when training needs
         them. ValueError if it holds no labels, or damaged ones."""
         m = _read_index(as_path(path, 'path'))
         return cls(m['images'], m['settings'], m['num_classes'], m['files'], m['chunk'], path,
                    m['sha256'])
 
-    def check(self, x: Tensor, epochs: int):
+    def check(self,
+        x: Tensor,   # Images [N,C,H,W]
+        epochs: int, # How many a training will ask for
+    ):
         """Are these labels for the images `x` [N,C,H,W], this many epochs, and the views that this
         version makes? ValueError if not."""
         super().check(x, epochs)
@@ -370,7 +401,9 @@ class SoftLabels(LabelSource):
             self._now = (j, c)
         return self._now[1]
 
-    def batches(self, e: int) -> Iterator[dict]:
+    def batches(self,
+        e: int           # Which epoch, from 0
+    ) -> Iterator[dict]: # As `LabelSource.batches` says, and `logits`
         "Batches of epoch `e`, with the `logits` as they were kept."
         c, r, s = self._open(e//self.chunk), e % self.chunk, self.settings
         for k, start in enumerate(range(0, s['n'], s['batch_size'])):
@@ -382,7 +415,10 @@ class SoftLabels(LabelSource):
                 mix |= dict(box=tuple(c['cut'][r, k].tolist())) if 'cut' in c else {}
             yield dict(at=(e, k), **b, mix=mix)
 
-    def logits(self, b: dict, v: Tensor | None = None) -> Tensor: # [n,C]
+    def logits(self,
+        b: dict,                 # A batch of `batches`
+        v: Tensor | None = None, # Its views; not looked at
+    ) -> Tensor:                 # [n,C]
         "The stored logits of batch `b`."
         z = b['logits'].float()
         return z if 'top' not in b else _open_topk(z, b['top'], self.num_classes)
@@ -501,7 +537,7 @@ def relabel(
     batch_size: int = 64,                      # Views in a batch
     path: str | Path | None = None,            # Folder to write to, chunk by chunk; None: memory
     **settings                                 # The other ones, see `LabelSettings`
-) -> SoftLabels:
+) -> SoftLabels:                               # Read chunk by chunk, if in a folder
     """Label every view of every epoch and keep it (SRe2L's and G-VBSM's relabel stage, FKD's
     format). The teachers come back as they were. With a `path` an interrupted call goes on, file by
     file, when it is made again with the same images, teachers and settings; any other, and one that

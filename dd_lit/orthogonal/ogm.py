@@ -65,7 +65,9 @@ class DirectionMatcher:
     def state_dict(self) -> dict:
         "The running mean."
         return self.mean.state_dict()
-    def load_state_dict(self, s: Mapping) -> None:
+    def load_state_dict(self,
+        s: Mapping # What `state_dict` gave
+    ) -> None:
         "Go on from what `state_dict` gave."
         self.mean.load_state_dict(s)
 
@@ -124,17 +126,27 @@ class OGM(SRe2L):
         start.setup()
         start.step()
         return start.images
-    def usable(self, name: str, layers: Mapping[str, nn.Module], net: nn.Module) -> None:
+    def usable(self,
+        name: str,                       # Of the network
+        layers: Mapping[str, nn.Module], # Name -> layer, those that images pass
+        net: nn.Module,                  # The network
+    ) -> None:
         super().usable(name, layers, net)
         self.layers[name] = self.layers_of(name, net)         # before anything is trained
-    def layers_of(self, name: str, net: nn.Module) -> list[str]:
+    def layers_of(self,
+        name: str,      # Of the network
+        net: nn.Module, # The network
+    ) -> list[str]:     # Their names, from the input on
         "The layers to match; an error says why a network cannot be read."
         c, layers = self.cfg, readable(net, self.data.train_x.shape[1:], self.cfg.mode)
         if not 0 <= c.skip < len(layers):
             raise ValueError(f"skip: expected fewer than the {counted(len(layers), 'layer')} of "
                              f"{name}, got {c.skip}")
         return layers[c.skip:]
-    def matchers(self, name: str, net: nn.Module) -> dict[str, Any]:
+    def matchers(self,
+        name: str,       # Of the network
+        net: nn.Module,  # The network
+    ) -> dict[str, Any]: # 'ogm', 'bn' -> what listens
         c, layers = self.cfg, self.layers[name]
         targets = real_directions(net, self.data, layers, c.mode, c.svd, method=c.polar,
                                   cache=cache_folder(c.cache))
@@ -144,12 +156,20 @@ class OGM(SRe2L):
             out['bn'] = BNMatcher(net, c.alpha, c.first_weight)
         return out
     def terms(self,
-        name: str, logits: Tensor, images: Tensor, x: Tensor, y: Tensor, gen: torch.Generator
-    ) -> dict[str, Tensor]:
+        name: str,            # The network that was asked
+        logits: Tensor,       # Its answer [n,C]
+        images: Tensor,       # The batch as it is [n,c,H,W]
+        x: Tensor,            # The batch as the network saw it
+        y: Tensor,            # Its labels [n]
+        gen: torch.Generator, # Of what is drawn in this step
+    ) -> dict[str, Tensor]:   # Part of the loss -> scalar
         m = self.matching[name]
         out = dict(ce=F.cross_entropy(logits, y), ogm=self.cfg.gamma*m['ogm'].loss())
         return out | (dict(bn=self.cfg.bn_weight*m['bn'].loss()) if 'bn' in m else {})
-    def augment(self, x: Tensor, gen: torch.Generator) -> Tensor:
+    def augment(self,
+        x: Tensor,            # Images [n,c,H,W]
+        gen: torch.Generator, # Of what is drawn
+    ) -> Tensor:              # What the network is to see
         c = self.cfg
         return self.cropped(x, gen, c.factor) if c.patch else super().augment(x, gen)
     def independent(self) -> bool:

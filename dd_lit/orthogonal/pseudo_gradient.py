@@ -73,12 +73,14 @@ class _WeightOp(torch.autograd.Function):
         return gx, gg, None, None
 
 def conv_weight_op(
-    x: Tensor,         # [n,c_in,h,w]
-    g: Tensor,         # [n,c_out,h',w'], as a gradient at the convolution's output
-    kernel_size: _Two, # Of the convolution, in pixels
-    stride: _Two = 1, padding: _Two = 0, dilation: _Two = 1,
-    groups: int = 1,   # Of the convolution
-) -> Tensor:           # float64 [c_out,c_in/groups,k,k]
+    x: Tensor,          # [n,c_in,h,w]
+    g: Tensor,          # [n,c_out,h',w'], as a gradient at the convolution's output
+    kernel_size: _Two,  # Of the convolution, in pixels
+    stride: _Two = 1,   # Pixels from one place to the next
+    padding: _Two = 0,  # Pixels of zeros around the image
+    dilation: _Two = 1, # Pixels from one weight of the kernel to the next
+    groups: int = 1,    # Of the convolution
+) -> Tensor:            # float64 [c_out,c_in/groups,k,k]
     """The convolution's weight-gradient operator, differentiable in `x` and `g`, twice.
 
     The sum over batch and places of `g` times the input's patch."""
@@ -200,7 +202,9 @@ class RunningMean:
     def state_dict(self) -> dict:
         "A copy of counts and means."
         return dict(b=dict(self.b), mean={k: v.clone() for k, v in self.mean.items()})
-    def load_state_dict(self, s: Mapping) -> None:
+    def load_state_dict(self,
+        s: Mapping # What `state_dict` gave
+    ) -> None:
         "Go on from what `state_dict` gave."
         self.b, self.mean = dict(s['b']), dict(s['mean'])
 

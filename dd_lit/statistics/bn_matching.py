@@ -104,7 +104,9 @@ class StatMatcher:
     def state_dict(self) -> dict[str, list[Tensor]]:
         "A copy of the memory."
         return {n: [t.clone() for t in ts] for n, ts in self.totals.items()}
-    def load_state_dict(self, s: Mapping[str, list[Tensor]]) -> None:
+    def load_state_dict(self,
+        s: Mapping[str, list[Tensor]] # What `state_dict` gave
+    ) -> None:
         "Go on with the memory that `state_dict` gave."
         self.totals = {n: list(ts) for n, ts in s.items()}
 

@@ -23,7 +23,7 @@ def crop_floor(
     least: float,              # Share of the area where it ends
     curriculum: str = 'cosine', # One of `CURRICULA`
     milestone: float = 1.,     # Share of the steps after which it has ended
-) -> float:
+) -> float:                    # `least`..1
     """The smallest share of the area in the crops of step `k` (CDA). ValueError for another
     curriculum."""
     if curriculum not in CURRICULA:

@@ -70,7 +70,7 @@ class ConvStats(dict):
 
     Knows what it was measured on, and which convolutions nothing passed."""
     def __init__(self,
-        items: Mapping[str, tuple[Tensor, ...]] | Iterable = (),
+        items: Mapping[str, tuple[Tensor, ...]] | Iterable = (), # As above, or pairs
         key: str = '',              # See `conv_key`
         patch: int = 4,             # Side of a patch in pixels
         batch_size: int = 256,      # Of the pass over the data
@@ -106,7 +106,7 @@ def conv_statistics(
     patch: int = 4,        # Side of a patch: 4 for images up to 64 px, 16 for ImageNet
     batch_size: int = 256, # Images at a time
     cache: str | Path | None = None, # Folder to keep them in for the next time; None: nowhere
-) -> ConvStats:
+) -> ConvStats:            # Layer -> four statistics
     """Statistics of every convolution's input over the training set (G-VBSM, Eq. 9).
 
     Batches are mixed, always in the same way, however the images are stored. The network is used

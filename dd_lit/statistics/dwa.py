@@ -67,15 +67,25 @@ class DWA(SRe2L):
         super().setup()
         batches = range(len(self.index))
         self.moved = {n: [self.adjusted(n, j) for j in batches] for n in self.nets.names}
-    def adjusted(self, name: str, j: int) -> dict[str, Tensor]:
+    def adjusted(self,
+        name: str,          # Of the network
+        j: int,             # Which batch
+    ) -> dict[str, Tensor]: # Name of a weight -> its values
         "The weights of a network for batch `j`, from one view of the images it starts from."
         c, y = self.cfg, self.labels[self.index[j]].to(self.device)
         x = self.augment(self.parts[j].detach(), rng(self.seed, 'adjust', name, j))
         with local_seed(self.seed, 'adjust', name, j), autocast(c.precision, self.device):
             return ascend(self.nets[name], x, y, c.ascents, c.rho)
-    def answer(self, name: str, j: int, x: Tensor) -> Tensor:
+    def answer(self,
+        name: str, # The network that is asked
+        j: int,    # Which batch
+        x: Tensor, # What it sees [n,c,H,W]
+    ) -> Tensor:   # Logits [n,classes]
         return torch.func.functional_call(self.nets[name], self.moved[name][j], (x,))
-    def matchers(self, name: str, net: nn.Module) -> dict[str, Any]:
+    def matchers(self,
+        name: str,       # Of the network
+        net: nn.Module,  # The network
+    ) -> dict[str, Any]: # 'bn' -> what listens
         c = self.cfg
         own = BNMatcher(net, c.alpha, c.first_weight, c.var_weight)
         return dict(bn=own) if c.bn_weight else {}

@@ -57,21 +57,34 @@ class GVBSMSettings(SRe2LSettings):
 class GVBSM(SRe2L):
     "Generalized various backbone and statistical matching (Shao et al. 2024)."
     settings = GVBSMSettings
-    def matched(self, layers: Mapping[str, nn.Module], net: nn.Module) -> tuple[bool, bool]:
+    def matched(self,
+        layers: Mapping[str, nn.Module], # Name -> layer, those that images pass
+        net: nn.Module,                  # The network
+    ) -> tuple[bool, bool]:              # Batch norms, convolutions
         "Are there batch norms, are there convolutions to match?"
         bn = self.cfg.bn and bool(set(bn_layers(net)) & set(layers))
         conv = self.cfg.conv and any(isinstance(m, nn.Conv2d) for m in layers.values())
         return bn, conv
-    def usable(self, name: str, layers: Mapping[str, nn.Module], net: nn.Module) -> None:
+    def usable(self,
+        name: str,                       # Of the network
+        layers: Mapping[str, nn.Module], # Name -> layer, those that images pass
+        net: nn.Module,                  # The network
+    ) -> None:
         if not any(self.matched(layers, net)):
             what = ['batch norm with running statistics']*self.cfg.bn
             what += ['convolutions']*self.cfg.conv
             raise ValueError(f"backbones: {name} has nothing to match; "
                              f"looked for {' and '.join(what)} that images pass")
-    def statistics(self, name: str, net: nn.Module) -> ConvStats:
+    def statistics(self,
+        name: str,      # Of the network
+        net: nn.Module, # The network
+    ) -> ConvStats:     # Of every convolution
         "What the convolutions see of the real data, measured once, kept beside the backbones."
         return conv_statistics(net, self.data, self.cfg.patch, cache=cache_folder(self.cfg.cache))
-    def matchers(self, name: str, net: nn.Module) -> dict[str, Any]:
+    def matchers(self,
+        name: str,       # Of the network
+        net: nn.Module,  # The network
+    ) -> dict[str, Any]: # 'bn', 'conv' -> what listens
         c, out = self.cfg, {}
         bn, conv = self.matched(self.passed[name], net)
         if bn:
@@ -79,12 +92,20 @@ class GVBSM(SRe2L):
         if conv:
             out['conv'] = ConvMatcher(net, self.statistics(name, net), c.alpha, c.drop)
         return out
-    def before(self, name: str, gen: torch.Generator) -> None:
+    def before(self,
+        name: str,            # The network that will be asked
+        gen: torch.Generator, # Of what is drawn in this step
+    ) -> None:
         if 'conv' in self.matching[name]:
             self.matching[name]['conv'].redraw(gen)
     def terms(self,
-        name: str, logits: Tensor, images: Tensor, x: Tensor, y: Tensor, gen: torch.Generator
-    ) -> dict[str, Tensor]:
+        name: str,            # The network that was asked
+        logits: Tensor,       # Its answer [n,C]
+        images: Tensor,       # The batch as it is [n,c,H,W]
+        x: Tensor,            # The batch as the network saw it
+        y: Tensor,            # Its labels [n]
+        gen: torch.Generator, # Of what is drawn in this step
+    ) -> dict[str, Tensor]:   # Part of the loss -> scalar
         c, m = self.cfg, self.matching[name]
         out = dict(ce=F.cross_entropy(logits, y))
         for k, w in (('bn', c.bn_weight), ('conv', c.conv_weight)):

@@ -44,7 +44,7 @@ _Moments = tuple[float, Tensor, Tensor]      # how many, mean [C], sum of square
 def merge_moments(
     a: _Moments | None, # None: nothing yet
     b: _Moments         # Of the other part
-) -> _Moments:
+) -> _Moments:          # How many, mean [C], sum of squared deviations [C]
     "Moments of two parts of the data together."
     if a is None:
         return b
@@ -114,15 +114,23 @@ class LPLD(SRe2L):
     def setup(self) -> None:
         self.of_class: dict[str, list] = {}           # network -> class -> targets
         super().setup()
-    def matchers(self, name: str, net: nn.Module) -> dict[str, Any]:
+    def matchers(self,
+        name: str,       # Of the network
+        net: nn.Module,  # The network
+    ) -> dict[str, Any]: # 'bn' -> what listens
         out = super().matchers(name, net)
         if out:
             folder = cache_folder(self.cfg.cache)
             self.of_class[name] = class_statistics(net, self.data, cache=folder)
         return out
     def terms(self,
-        name: str, logits: Tensor, images: Tensor, x: Tensor, y: Tensor, gen: torch.Generator
-    ) -> dict[str, Tensor]:
+        name: str,            # The network that was asked
+        logits: Tensor,       # Its answer [n,C]
+        images: Tensor,       # The batch as it is [n,c,H,W]
+        x: Tensor,            # The batch as the network saw it
+        y: Tensor,            # Its labels [n]
+        gen: torch.Generator, # Of what is drawn in this step
+    ) -> dict[str, Tensor]:   # Part of the loss -> scalar
         if 'bn' in self.matching[name]:
             self.matching[name]['bn'].targets = self.of_class[name][int(y[0])]
         return super().terms(name, logits, images, x, y, gen)
@@ -168,13 +176,18 @@ class PrunedLabels(LabelSource):
             mix = dict(partner=b.pop('partner').long(), lam=c['lam'][i].item())
             mix |= dict(box=tuple(c['cut'][i].tolist())) if 'cut' in c else {}
         return dict(at=tuple(c['at'][i].tolist()), **b, mix=mix)
-    def batches(self, e: int) -> Iterator[dict]:
+    def batches(self,
+        e: int           # Which epoch, from 0
+    ) -> Iterator[dict]: # As `batch` gives them
         "Batches of epoch `e`, drawn with replacement."
         s = self.settings
         gen = rng(s['prune_seed'], 'drawn', e)
         for i in torch.randint(len(self), (s['per_epoch'],), generator=gen).tolist():
             yield self.batch(i)
-    def logits(self, b: dict, v: Tensor | None = None) -> Tensor: # [n,C]
+    def logits(self,
+        b: dict,                 # A batch of `batches`
+        v: Tensor | None = None, # Its views; not looked at
+    ) -> Tensor:                 # [n,C]
         "The stored logits of batch `b`."
         return b['logits'].float()
     def nbytes(self) -> dict: # Bytes: logits, views, total
@@ -184,7 +197,7 @@ class PrunedLabels(LabelSource):
         return dict(logits=size['logits'], views=total - size['logits'], total=total)
     def save(self,
         path: str | Path # A folder
-    ) -> Path:
+    ) -> Path:           # Of the index
         "Write the labels, the index last."
         folder = as_path(path, 'path')
         blob = safetensors.torch.save(self.kept)
@@ -194,7 +207,9 @@ class PrunedLabels(LabelSource):
             atomic_write(folder/'pruned.safetensors', blob)
             return atomic_write(folder/'labels.json', json.dumps(about, indent=1).encode())
     @classmethod
-    def load(cls, path: str | Path) -> 'PrunedLabels':
+    def load(cls,
+        path: str | Path # The folder
+    ) -> 'PrunedLabels': # All in memory
         "Read what `save` wrote. ValueError for a folder of something else, and for damaged files."
         folder = as_path(path, 'path')
         try:
@@ -230,7 +245,7 @@ def prune_labels(
     prune: float = .9,             # p, share of the batches that are left out
     seed: int = 0,                 # Decides which are kept, and what an epoch draws
     path: str | Path | None = None # Folder to keep them in
-) -> PrunedLabels:
+) -> PrunedLabels:                 # All in memory, with a folder, too
     """Keep a few batches of labels (LPLD); the teachers are asked about these only. All are written
     at the end: an interrupted run leaves nothing in `path`, and begins anew. ValueError for a share
     that leaves none, and for other images."""

@@ -155,7 +155,10 @@ class SRe2L(Method):
     TERMS = ('ce', 'bn', 'conv', 'dd', 'ogm')      # what a loss may consist of
     NETWORKS = ('backbones',)
 
-    def __init__(self, *args, **kw):
+    def __init__(self,
+        *args, # As `Method` takes them
+        **kw   # As `Method` takes them, and settings
+    ):
         super().__init__(*args, **kw)
         c, t = with_start(self.cfg), self.cfg.teachers
         how = Squeeze(epochs=c.squeeze_epochs, batch_size=c.squeeze_batch_size)
@@ -247,13 +250,20 @@ class SRe2L(Method):
         return {n: teacher_accuracy(m, n, self.data) for n, m in self.nets.models.items()}
 
     # What a subclass may change
-    def usable(self, name: str, layers: Mapping[str, nn.Module], net: nn.Module) -> None:
+    def usable(self,
+        name: str,                       # Of the network
+        layers: Mapping[str, nn.Module], # Name -> layer, those that images pass
+        net: nn.Module,                  # The network
+    ) -> None:
         "A ValueError if there is nothing to match; `layers` are those of `net` that images pass."
         if self.cfg.bn_weight and not set(bn_layers(net)) & set(layers):
             raise ValueError("backbones: expected batch normalisation with running statistics, "
                              f"{name} has none that images pass")
 
-    def matchers(self, name: str, net: nn.Module) -> dict[str, Any]:
+    def matchers(self,
+        name: str,       # Of the network
+        net: nn.Module,  # The network
+    ) -> dict[str, Any]: # Name -> matcher: a part of the loss each
         "What listens to `net`: name -> matcher."
         c = self.cfg
         return dict(bn=BNMatcher(net, c.alpha, c.first_weight)) if c.bn_weight else {}
@@ -265,30 +275,44 @@ class SRe2L(Method):
         x: Tensor,       # The batch as the network saw it
         y: Tensor,       # Its labels
         gen: torch.Generator # Of what is drawn in this step
-    ) -> dict[str, Tensor]:
+    ) -> dict[str, Tensor]: # Part of the loss -> scalar
         "Parts of the loss of one batch."
         out = dict(ce=F.cross_entropy(logits, y))
         if 'bn' in self.matching[name]:
             out['bn'] = self.cfg.bn_weight*self.matching[name]['bn'].loss()
         return out
 
-    def before(self, name: str, gen: torch.Generator) -> None:
+    def before(self,
+        name: str,            # The network that will be asked
+        gen: torch.Generator, # Of what is drawn in this step
+    ) -> None:
         "Called before each forward pass."
 
     def smallest_crop(self) -> float:
         "The smallest share of the area in this step's crops."
         return self.cfg.crop
 
-    def cropped(self, x: Tensor, gen: torch.Generator, factor: int) -> Tensor:
+    def cropped(self,
+        x: Tensor,            # Images [n,c,H,W]
+        gen: torch.Generator, # Of the crops
+        factor: int,          # Patches along a side of an image
+    ) -> Tensor:              # Of the same shape
         "A random crop of every image, inside one of its patches; or the same one for all."
         n, scale = 1 if self.cfg.one_view else len(x), (self.smallest_crop(), 1.)
         return crop_resize(x, draw_boxes(n, gen, scale=scale, factor=factor))
 
-    def answer(self, name: str, j: int, x: Tensor) -> Tensor:
+    def answer(self,
+        name: str, # The network that is asked
+        j: int,    # Which batch
+        x: Tensor, # What it sees [n,c,H,W]
+    ) -> Tensor:   # Logits [n,classes]
         "The logits of a network for what it sees of batch `j`."
         return self.nets[name](x)
 
-    def augment(self, x: Tensor, gen: torch.Generator) -> Tensor:
+    def augment(self,
+        x: Tensor,            # Images [n,c,H,W]
+        gen: torch.Generator, # Of what is drawn
+    ) -> Tensor:              # Of the same shape
         "A fresh view of every image."
         c, n = self.cfg, 1 if self.cfg.one_view else len(x)
         if c.jitter:
@@ -307,13 +331,19 @@ class SRe2L(Method):
         return self.cfg.alpha == 0
 
     # A step
-    def view(self, j: int, gen: torch.Generator) -> tuple[str, Tensor]:
+    def view(self,
+        j: int,               # Which batch
+        gen: torch.Generator, # Of what is drawn in this step
+    ) -> tuple[str, Tensor]:  # The network's name, the view [n,c,H,W]
         "The network to ask about batch `j`, and what it sees."
         name = self.nets.pick(self.k*len(self.index) + j, gen, self.cfg.pick)
         self.before(name, gen)
         return name, self.augment(self.parts[j], gen)
 
-    def gradient(self, j: int, gen: torch.Generator) -> list[Tensor]:
+    def gradient(self,
+        j: int,               # Which batch
+        gen: torch.Generator, # Of what is drawn in this step
+    ) -> list[Tensor]:        # Gradient [n,c,H,W], parts [len(TERMS)]
         "Gradient of batch `j`'s loss, and its parts (NaN: this network has no such part)."
         name, x = self.view(j, gen)
         y = self.labels[self.index[j]].to(self.device)
@@ -333,7 +363,9 @@ class SRe2L(Method):
         nan = grad.new_full((), math.nan)
         return [grad, torch.stack([parts[k].detach() if k in parts else nan for k in self.TERMS])]
 
-    def gradients(self, gen: torch.Generator) -> Iterable:
+    def gradients(self,
+        gen: torch.Generator # Of what is drawn in this step
+    ) -> Iterable:           # One `gradient` after the other
         "`gradient` of every batch; several processes share them if they can."
         n, states = len(self.index), []
         if world()[1] == 1 or not self.independent():
@@ -386,7 +418,9 @@ class SRe2L(Method):
         totals = {n: {k: m.state_dict() for k, m in ms.items()} for n, ms in self.matching.items()}
         return super().state_dict() | dict(totals=totals)
 
-    def load_state_dict(self, s: dict) -> None:
+    def load_state_dict(self,
+        s: dict # What `state_dict` gave
+    ) -> None:
         super().load_state_dict(s)
         with torch.no_grad():
             for i, p in zip(self.index, self.parts, strict=True):

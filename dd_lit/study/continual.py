@@ -28,7 +28,7 @@ def class_groups(
     num_classes: int,  # Number of classes
     steps: int,        # How many groups; ValueError for more than classes
     seed: int = 0,     # Decides the order
-) -> list[list[int]]:
+) -> list[list[int]]:  # A group: its classes, as numbers
     "A random order of the classes, cut into `steps` groups as equal as possible."
     if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= num_classes:
         raise ValueError(f"steps: expected 1 to {num_classes}, the number of classes, "
