@@ -39,10 +39,6 @@ def claims_table(claims: list[dict]) -> Table:
     return out
 
 
-def table(head: list, rows: list[list]) -> str:
-    return Table(head, rows).markdown()
-
-
 def bold(text: str, yes: bool) -> str:
     return f'**{text}**' if yes else text
 

@@ -95,11 +95,9 @@ class Cost:
 
 
 def costs(rows: list[dict]) -> list[Cost]:
-    "Place by place, and at the end all of them together: every pair is a draw. Few pairs say nothing and are left out."
+    "Place by place; few pairs say nothing and are left out."
     places = {name: [r['lost'] for r in rows if key in (r['file'], r['row'])] for key, name in NAMES.items()}
-    places = {n: lost for n, lost in places.items() if len(lost) >= SEEDS}
-    together = {'all pairs': [v for lost in places.values() for v in lost]} if len(places) > 1 else {}
-    return [Cost(n, len(lost), *interval(lost)) for n, lost in (places | together).items()]
+    return [Cost(n, len(lost), *interval(lost)) for n, lost in places.items() if len(lost) >= SEEDS]
 
 
 def tasks(data, seeds) -> list[dict]:

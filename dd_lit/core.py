@@ -675,7 +675,7 @@ def save_figure(
     return atomic_write(path, b.getvalue())
 
 # %% ../nbs/00_core.ipynb #tablew02
-_NUMBER = re.compile(r'\**[<~]*[-+−±]?\.?\d')
+_NUMBER = re.compile(r'\**[<~]*[-+−±]?\.?\d|nan$|-+$')
 
 class Table:
     """Rows under a head, in GitHub's Markdown: a notebook draws it, `print` shows its text. A
