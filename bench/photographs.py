@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from unittest.mock import patch
 
-from dd_lit.core import atomic_write
+from dd_lit.core import atomic_write, short_digest
 from dd_lit.distill import distill
 from dd_lit.method import get_method
 from dd_lit.sets import DistilledSet, load_set, pack_set
@@ -44,7 +44,8 @@ def expanded(o):
 
 def followed(method: str, ipc: int, seed: int) -> float:
     "Processor seconds of training the experts that a method follows: once for all that follow the same."
-    note = FOLLOWED/f'seed{seed}.json'
+    own = {k: v for k, v in METHODS[method].items() if k.startswith('expert') or k == 'width'}
+    note = FOLLOWED/f'seed{seed}_{short_digest(own)}.json'
     if not note.is_file():
         m = get_method(method)(whole_data('cifar10'), ipc, seed=seed, **expanded(METHODS[method]))
         since = time.process_time()
@@ -53,9 +54,14 @@ def followed(method: str, ipc: int, seed: int) -> float:
     return json.loads(note.read_text())
 
 
+def kept_at(method: str, ipc: int, seed: int, sets: Path = SETS) -> Path:
+    "Where a set is kept: other settings, another file."
+    return sets/f'{method}_ipc{ipc}_seed{seed}_{short_digest(METHODS[method])}.safetensors'
+
+
 def made(method: str, ipc: int, seed: int) -> DistilledSet:
     "A method's set, packed and read again; from the folder if it is there."
-    where = SETS/f'{method}_ipc{ipc}_seed{seed}.safetensors'
+    where = kept_at(method, ipc, seed)
     if not where.is_file():
         d = whole_data('cifar10')
         with patch.dict(os.environ, DD_LIT_CACHE=str(FOLLOWED)):

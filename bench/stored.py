@@ -17,6 +17,7 @@ from dd_lit.core import progress
 from dd_lit.evaluate import mean_std
 from dd_lit.sets import DistilledSet, load_set, pack_set
 from harness import RESULTS
+from photographs import kept_at
 
 STORED = Path(__file__).parent.parent/'dd_lit'/'stored'
 CHOSEN = ('random', 'herding', 'k_center', 'forgetting')            # methods that make no image
@@ -65,7 +66,7 @@ def of_colour(sets: Path, folder: str) -> None:
     "Pack the first set of each row of the table in colour."
     table = json.loads((RESULTS/'colour.json').read_text())
     for (method, ipc), own in progress(list(by_set(table['rows']).items()), 'packing'):
-        made = sets/f'{method}_ipc{ipc}_seed0.safetensors'
+        made = kept_at(method, ipc, 0, sets)
         ds = load_set(made if made.is_file() else f'cifar10/{method}/ipc{ipc}')
         with_what = dict(table['student'], seeds=len(own), table='bench/results/colour.json')
         told = packed(ds, dict(scores=means(own), scored_with=with_what), folder)
