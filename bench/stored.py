@@ -39,6 +39,12 @@ def means(rows: list[dict]) -> dict[str, float]:
     return {name: round(mean_std([r[k] for r in rows])[0], 2) for name, k in ((HARD, 'hard'), (SOFT, 'soft'))}
 
 
+def spread(rows: list[dict]) -> dict[str, list[float]]:
+    "Lowest and highest by kind of label; nothing for one row."
+    ends = lambda k: [round(f(r[k] for r in rows), 2) for f in (min, max)]
+    return {name: ends(k) for name, k in ((HARD, 'hard'), (SOFT, 'soft'))} if len(rows) > 1 else {}
+
+
 def scored(row: dict) -> dict:
     "What a set of `dd_lit reproduce` says of its scores: those of its own networks."
     own = row['top1'][0]
@@ -69,6 +75,7 @@ def of_colour(sets: Path, folder: str) -> None:
         made = kept_at(method, ipc, 0, sets)
         ds = load_set(made if made.is_file() else f'cifar10/{method}/ipc{ipc}')
         with_what = dict(table['student'], seeds=len(own), table='bench/results/colour.json')
+        with_what |= dict(spread=spread(own)) if spread(own) else {}
         told = packed(ds, dict(scores=means(own), scored_with=with_what), folder)
         pack_set(told, STORED/'cifar10'/method/f'ipc{ipc}.safetensors')
 

@@ -724,12 +724,29 @@ def show_wall(
     return fig
 
 # %% ../nbs/03_sets.ipynb #wall0005
+def _behind(ds: DistilledSet, name: str) -> tuple[str, str]:
+    "How many sets and networks its scores are means of; from where to where they lie. '': unsaid."
+    told = ds.meta.get('scored_with')
+    told = told if isinstance(told, dict) else {}
+    sets, nets = told.get('seeds', 1), told.get('repeats', told.get('networks'))
+    if not all(_typed(n, int) and n > 0 for n in (sets, nets)):
+        return '', ''
+    each = ' each' if sets > 1 else ''
+    many = f"{counted(sets, 'set')} of {name} by {counted(nets, 'network')}{each}"
+    spread = told.get('spread')
+    spread = spread if isinstance(spread, dict) else {}
+    ends = {k: v for k, v in spread.items() if k in _scores(ds) and isinstance(v, list)
+            and len(v) == 2 and all(_typed(n, (int, float)) for n in v)}
+    parts = [f'from {a:.1f} to {b:.1f} % with {k}' for k, (a, b) in ends.items()]
+    return many, f"The sets of {name} alone lie {' and '.join(parts)}." if parts else ''
+
 def wall_words(
     other: Any, # A set, or what `load_set` takes: what the first one is measured by
     made: Any,  # Another one, whose scores are of the same kinds
-) -> str:       # A sentence
-    """Does `made` teach more than `other`? In words, with the scores of both. ValueError where they
-    have none in common."""
+) -> str:       # A sentence, or two, or three
+    """Does `made` teach more than `other`? In words, with the scores of both, how many sets and
+    networks are behind them, and their spread, as far as the sets say so. ValueError where they
+    have no kind of score in common."""
     a, b = (s if isinstance(s, DistilledSet) else load_set(s) for s in (other, made))
     here, there = _scores(b), _scores(a)
     both = [k for k in here if k in there]
@@ -743,7 +760,10 @@ def wall_words(
         parts[1:] = [p.removeprefix(f'{more[0]} ') for p in parts[1:]]
     names = [one_line(s.meta.get('method', '?'), 40) for s in (a, b)]
     told = ' and '.join(parts)
-    return f"The {counted(len(b), 'image')} of {names[1]} teach {told} than those of {names[0]}."
+    words = [f"The {counted(len(b), 'image')} of {names[1]} teach {told} than those of {names[0]}."]
+    (of_b, ends_b), (of_a, ends_a) = _behind(b, names[1]), _behind(a, names[0])
+    words += [f'Scored were {of_b} and {of_a}.'] if of_b and of_a else []
+    return ' '.join([*words, *filter(None, (ends_b, ends_a))])
 
 # %% ../nbs/03_sets.ipynb #89254a98
 # names under which people keep what a set is made of

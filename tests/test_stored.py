@@ -40,6 +40,7 @@ def test_a_set_says_what_its_table_says(name):
         return
     rows = stored.by_set(json.loads(TABLE.read_text())['rows'])[method, ds.ipc]
     assert ds.meta['scores'] == stored.means(rows) and ds.meta['scored_with']['seeds'] == len(rows)
+    assert ds.meta['scored_with'].get('spread', {}) == stored.spread(rows)
     eighth = ds.pixels()*255
     assert torch.allclose(eighth, eighth.round(), atol=1e-3), 'pixels of eight bits'
 

@@ -125,7 +125,7 @@ class MTTSettings(StartSettings):
         None, "a `DSA` strategy, for experts and student; None: all of it, on digits without flip; "
         "'' for none")
     recompute: bool = setting(
-        True, 'make each step again on the way back: the memory of one, up to a third more time')
+        True, 'make each step again on the way back: the memory of one, for some more time')
     cache: str | Path | None = setting(
         None, 'folder for experts; None: $DD_LIT_CACHE or ~/.cache/dd_lit')
     def check(self) -> None:
