@@ -728,7 +728,8 @@ def _behind(ds: DistilledSet, name: str) -> tuple[str, str]:
     "How many sets and networks its scores are means of; from where to where they lie. '': unsaid."
     told = ds.meta.get('scored_with')
     told = told if isinstance(told, dict) else {}
-    sets, nets = told.get('seeds', 1), told.get('repeats', told.get('networks'))
+    sets: Any = told.get('seeds', 1)
+    nets: Any = told.get('repeats', told.get('networks'))
     if not all(_typed(n, int) and n > 0 for n in (sets, nets)):
         return '', ''
     each = ' each' if sets > 1 else ''
