@@ -253,11 +253,10 @@ def test_timing():
 
 
 def test_lines_of_a_page(capsys):
-    "What is too long goes on below; tables, means and deviations."
+    "What is too long goes on below; means and deviations."
     pages.say('a'*60 + ' ' + 'b'*60, 3)
     assert capsys.readouterr().out == 'a'*60 + '\n   ' + 'b'*60 + '\n'
     assert pages.folded('more', 'text') == '<details><summary>more</summary>\n\ntext\n\n</details>'
-    assert pages.table(['a', 'b'], [['x', 1]]) == '| a | b |\n|---|--:|\n| x | 1 |'
     assert pages.spread([1., 3.]) == '2.0 ± 1.4' and pages.spread([1.]) == '-'
     assert pages.bold('x', True) == '**x**' and pages.bold('x', False) == 'x'
     assert pages.named(dict(lr=.1, flip=True)) == 'lr=0.1, flip=True'
