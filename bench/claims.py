@@ -351,5 +351,6 @@ BECAUSE = {
         'Two measures: what is kept for the backward pass shrinks to a tenth; the rise of the process also counts what '
         'is in use for a moment only, and that shrinks less.',
     'GIFT beats soft cross-entropy': _SLOW,
+    'GIFT beats KD': _SLOW,
     'GIFT beats soft CE + CE': _SLOW,
 }
