@@ -80,7 +80,8 @@ def test_nothing_that_running_makes_is_kept():
     kept = subprocess.run(['git', 'ls-files', 'nbs'], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     if not kept:
         pytest.skip('no checkout')
-    ours = re.compile(r'nbs/(\w+/)?\w+\.ipynb|nbs/images/\w+\.png|nbs/watch/\w+\.(js|css)|nbs/(favicon\.svg|matplotlibrc)')
+    ours = re.compile(r'nbs/(\w+/)?\w+\.ipynb|nbs/images/\w+\.png|nbs/watch/\w+\.(js|css)|'
+                      r'nbs/(favicon\.svg|matplotlibrc)')
     assert [] == [f for f in kept.split() if not ours.fullmatch(f)]
 
 
