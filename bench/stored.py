@@ -68,12 +68,20 @@ def by_set(rows: list[dict]) -> dict[tuple, list[dict]]:
     return out
 
 
+def check_made_so(ds: DistilledSet, settings: dict, file: Path) -> None:
+    "Was the set made with the numbers of these settings? What is packed again is no other set than was scored."
+    had = {k: ds.meta['config'].get(k) for k, v in settings.items() if isinstance(v, (int, float))}
+    if odd := [f'{k}={v}, not {settings[k]}' for k, v in had.items() if v != settings[k]]:
+        raise ValueError(f"{ds.meta['method']}: the set that is there was made with {', '.join(odd)}; {file} is missing")
+
+
 def of_colour(sets: Path, folder: str) -> None:
     "Pack the first set of each row of the table in colour."
     table = json.loads((RESULTS/'colour.json').read_text())
     for (method, ipc), own in progress(list(by_set(table['rows']).items()), 'packing'):
         made = kept_at(method, ipc, 0, sets)
         ds = load_set(made if made.is_file() else f'cifar10/{method}/ipc{ipc}')
+        check_made_so(ds, table['methods'][method], made)
         with_what = dict(table['student'], seeds=len(own), table='bench/results/colour.json')
         with_what |= dict(spread=spread(own)) if spread(own) else {}
         told = packed(ds, dict(scores=means(own), scored_with=with_what), folder)

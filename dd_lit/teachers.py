@@ -48,6 +48,7 @@ from .models import (
     as_network,
     check_answers,
     create_model,
+    device_of,
     forward_code,
     imagenet_weights,
     model_settings,
@@ -121,6 +122,13 @@ def _kept(path: Path, model: nn.Module) -> dict | None:
         model.load_state_dict(start)
         return None
 
+def _keep(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None:
+    "Write a file for the next time; a disk that is full is a warning: what was made is there."
+    try:
+        atomic_write(path, safetensors.torch.save(tensors, metadata=about))
+    except OSError as e:
+        warnings.warn(f"cache: {str(path)!r} is not kept ({e.strerror or e})", stacklevel=3)
+
 def _check_cache(folder: Path) -> None:
     "Can weights be kept there? Asked before they are trained."
     try:
@@ -167,11 +175,8 @@ def cached(
     _check_cache(path.parent)
     acc = train(model)
     weights = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
-    meta = dict(test_accuracy=repr(acc), tested=str(tested), what=json.dumps(what))
-    try:
-        atomic_write(path, safetensors.torch.save(weights, metadata=meta))
-    except OSError as e:                      # what was trained is there, and taken
-        warnings.warn(f"cache: {str(path)!r} is not kept ({e.strerror or e})", stacklevel=2)
+    about = dict(test_accuracy=repr(acc), tested=str(tested), what=json.dumps(what))
+    _keep(path, weights, about)
     return model, acc
 
 # %% ../nbs/09_teachers.ipynb #nearchan1
@@ -216,26 +221,32 @@ def _read(path: Path) -> dict[str, Tensor] | None:
         warnings.warn(f"{path} is damaged ({e}); measuring again", stacklevel=3)
         return None
 
+def _of_a_toy(look: Callable[[nn.Module, ImageData], dict[str, Tensor]]) -> list:
+    "What a pass gives for four small images and a small network, rounded."
+    with local_seed(0, 'measured'):
+        toy = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Conv2d(2, 2, 3)).eval()
+    x, y = torch.rand(4, 1, 8, 8, generator=rng(0, 'measured')), torch.arange(4) % 2
+    found = look(toy, ImageData(x, y, x, y))
+    return [(k, (t.double()*1e4).round().tolist()) for k, t in found.items()]
+
 def measured(
-    measure: Callable[[], dict[str, Tensor]], # One pass over the real data
+    look: Callable[[nn.Module, ImageData], dict[str, Tensor]], # One pass over real data
     model: nn.Module,                # The network that looks
     data: ImageData,                 # At what
     what: Sequence,                  # The name of the pass, and what else decides its numbers
     cache: str | Path | None = None, # Folder; None: nothing is kept
 ) -> dict[str, Tensor]:              # On the CPU
-    """What `measure` returns, or what it returned when this was measured before: the same bits. A
+    """What `look` returns, or what it returned when this was measured before: the same bits. A
     damaged file is announced and made again; a disk that is full is a warning."""
     if cache is None:
-        return {k: t.cpu() for k, t in measure().items()}
-    key = short_digest(weights_digest(model), forward_code(model), fingerprint(data), *what)
+        return {k: t.cpu() for k, t in look(model, data).items()}
+    who = weights_digest(model), forward_code(model), device_of(model).type, fingerprint(data)
+    key = short_digest(*who, *what, _of_a_toy(look))
     path = as_path(cache, 'cache')/f'{safe_name(data.name)}_{what[0]}_{key}.safetensors'
     found = _read(path)
     if found is None:
-        found = {k: t.cpu().contiguous() for k, t in measure().items()}
-        try:
-            atomic_write(path, safetensors.torch.save(found, dict(digest=digest(found))))
-        except OSError as e:                  # what was measured is there, and taken
-            warnings.warn(f"cache: {str(path)!r} is not kept ({e.strerror or e})", stacklevel=2)
+        found = {k: t.cpu().contiguous() for k, t in look(model, data).items()}
+        _keep(path, found, dict(digest=digest(found)))
     return found
 
 # %% ../nbs/09_teachers.ipynb #2e8e508d

@@ -7,15 +7,19 @@ compared.
 import ast
 import base64
 import configparser
+import importlib
+import inspect
 import io
 import json
 import os
+import pkgutil
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import api_pages
 import links
 import matplotlib.pyplot as plt
 import numpy as np
@@ -27,6 +31,7 @@ from conftest import ROOT, notebooks
 from matplotlib.colors import rgb_to_hsv, to_hex
 from PIL import Image
 
+import dd_lit
 from dd_lit.core import contrast
 
 BOOKS = [ROOT/b for b in notebooks()]
@@ -543,6 +548,51 @@ def test_the_page_that_trains_has_its_scripts(made):
 def entries(made, module) -> dict: # name -> its entry on the module's API page
     text = (made/'_proc'/'api'/f'{module}.qmd').read_text()
     return dict(re.findall(r'^## (\S+)\n(.*?)(?=^## |\Z)', text, re.M | re.S))
+
+
+def functions(module): # Of a module's public names: (name, function, it and those it overrides, is it a method?)
+    "Written ones, not those that dataclasses make."
+    for n in getattr(module, '__all__', []):
+        o = getattr(module, n)
+        if getattr(o, '__module__', '') != module.__name__:
+            continue
+        if inspect.isfunction(o):
+            yield n, o, [o], False
+        for k, v in vars(o).items() if inspect.isclass(o) else ():
+            f = getattr(v, '__func__', v)
+            ours = inspect.isfunction(f) and f.__qualname__ == f'{n}.{k}' and api_pages.comments(f)
+            if ours and (not k.startswith('_') or k in ('__init__', '__call__')):
+                bases = [vars(b)[k] for b in o.__mro__ if k in vars(b)]
+                yield f'{n}.{k}', f, [getattr(b, '__func__', b) for b in bases], not isinstance(v, staticmethod)
+
+
+def unsaid(module) -> list: # Arguments that nothing is said about, here or in a class above
+    out = []
+    for name, f, all_of, method in functions(module):
+        told = [api_pages.comments(b) for b in all_of]
+        arguments = list(inspect.signature(f).parameters)[method:]
+        out += [f'{name}({a})' for a in arguments if not any(d.get(a) for d in told)]
+    return out
+
+
+def test_every_argument_has_its_comment(tmp_path, monkeypatch):
+    "Behind it in the source; a method that overrides another may leave it to that one."
+    modules = [importlib.import_module(m.name) for m in pkgutil.walk_packages(dd_lit.__path__, 'dd_lit.')]
+    assert not (bare := {m.__name__: u for m in modules if (u := unsaid(m))}), bare
+    (tmp_path/'told.py').write_text("""__all__ = ['f', 'Above', 'Below']
+def f(
+    a, # Said
+    b=1,
+): pass
+class Above:
+    def g(self,
+        x, # Said
+    ): pass
+class Below(Above):
+    def g(self, x, y): pass
+""")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert unsaid(importlib.import_module('told')) == ['f(b)', 'Below.g(y)']
 
 
 def test_api_pages_say_what_the_source_says(made):

@@ -55,6 +55,16 @@ def test_what_a_row_made_is_kept_number_by_number():
         assert (px < 0).any() and (px > 1).any()
 
 
+def test_a_set_of_other_settings_is_not_packed():
+    "Each set in colour was made with its row's numbers; one that was not is refused by name."
+    table = json.loads((ROOT/'bench'/'results'/'colour.json').read_text())
+    for m, settings in table['methods'].items():
+        stored.check_made_so(load_set(f'cifar10/{m}/ipc10'), settings, Path('there'))
+    other = table['methods']['datm'] | dict(lr_img=100.)
+    with pytest.raises(ValueError, match='datm: .*lr_img=1000.0, not 100.0'):
+        stored.check_made_so(load_set('cifar10/datm/ipc10'), other, Path('there'))
+
+
 def test_a_path_comes_first(tmp_path, monkeypatch):
     "What is typed is what is read, also where it looks like a name."
     name = NAMES[0]

@@ -121,7 +121,8 @@ class FeatureSettings(MethodSettings):
     noise_mean: float = setting(0., 'mean of the noise on the pixels; the release has 0.5')
     noise: float = setting(.2, 'its standard deviation', low=0)
     download: bool = setting(False, 'may a pretrained network be fetched?')
-    cache: str | Path | None = setting(None, 'folder for networks trained here')
+    cache: str | Path | None = setting(None, 'folder for networks trained here and for the '
+                                      'real centres; None: $DD_LIT_CACHE or ~/.cache/dd_lit')
 
 def _features_of(n, d):
     "A network with weights as a `FeatureNet`: what its last linear layer would be given."

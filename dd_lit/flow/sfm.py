@@ -83,7 +83,7 @@ def real_centers(
 ) -> Tensor:               # [C,D] on the CPU
     """Class centres of the training set, streamed: one pass, one batch in memory. ValueError for
     features that are not finite."""
-    def look():
+    def look(net, data):
         return dict(centers=_centers(net, data, batch_size))
     return measured(look, net, data, ('centers', batch_size), cache)['centers']
 

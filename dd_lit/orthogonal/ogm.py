@@ -156,13 +156,8 @@ class OGM(SRe2L):
             out['bn'] = BNMatcher(net, c.alpha, c.first_weight)
         return out
     def terms(self,
-        name: str,            # The network that was asked
-        logits: Tensor,       # Its answer [n,C]
-        images: Tensor,       # The batch as it is [n,c,H,W]
-        x: Tensor,            # The batch as the network saw it
-        y: Tensor,            # Its labels [n]
-        gen: torch.Generator, # Of what is drawn in this step
-    ) -> dict[str, Tensor]:   # Part of the loss -> scalar
+        name: str, logits: Tensor, images: Tensor, x: Tensor, y: Tensor, gen: torch.Generator
+    ) -> dict[str, Tensor]:
         m = self.matching[name]
         out = dict(ce=F.cross_entropy(logits, y), ogm=self.cfg.gamma*m['ogm'].loss())
         return out | (dict(bn=self.cfg.bn_weight*m['bn'].loss()) if 'bn' in m else {})

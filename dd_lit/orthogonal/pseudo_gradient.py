@@ -298,8 +298,8 @@ def real_directions(
 
     The network is in evaluation mode, and sums are in float64."""
     names = None if layers is None else list(layers)
-    def look():
-        return _averages(model, data, names, mode, batch_size)
+    def look(net, images):
+        return _averages(net, images, names if net is model else None, mode, batch_size)
     means = measured(look, model, data, ('directions', names, mode, batch_size), cache)
     return {k: (orthogonalize(G, method) if svd else G).float() for k, G in means.items()}
 

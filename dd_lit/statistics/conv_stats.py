@@ -112,8 +112,8 @@ def conv_statistics(
     Batches are mixed, always in the same way, however the images are stored. The network is used
     in evaluation mode and comes back as it was."""
     convs = list(_convs(model))
-    def look():
-        found = _averages(model, data, patch, batch_size)
+    def look(net, images):
+        found = _averages(net, images, patch, batch_size)
         return {f'{n}/{i}': t for n, ts in found.items() for i, t in enumerate(ts)}
     flat = measured(look, model, data, ('convolutions', patch, batch_size, 'mixed'), cache)
     used = [n for n in convs if f'{n}/0' in flat]

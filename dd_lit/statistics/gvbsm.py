@@ -99,13 +99,8 @@ class GVBSM(SRe2L):
         if 'conv' in self.matching[name]:
             self.matching[name]['conv'].redraw(gen)
     def terms(self,
-        name: str,            # The network that was asked
-        logits: Tensor,       # Its answer [n,C]
-        images: Tensor,       # The batch as it is [n,c,H,W]
-        x: Tensor,            # The batch as the network saw it
-        y: Tensor,            # Its labels [n]
-        gen: torch.Generator, # Of what is drawn in this step
-    ) -> dict[str, Tensor]:   # Part of the loss -> scalar
+        name: str, logits: Tensor, images: Tensor, x: Tensor, y: Tensor, gen: torch.Generator
+    ) -> dict[str, Tensor]:
         c, m = self.cfg, self.matching[name]
         out = dict(ce=F.cross_entropy(logits, y))
         for k, w in (('bn', c.bn_weight), ('conv', c.conv_weight)):

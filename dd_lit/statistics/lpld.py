@@ -82,7 +82,7 @@ def class_statistics(
     """Exact moments of every batch norm's input over the training images of each class (LPLD).
 
     The network is used in evaluation mode and comes back as it was."""
-    def look():
+    def look(net, data):
         of = enumerate(_by_class(net, data, batch_size))
         return {f'{c}/{n}/{k}': t for c, o in of for n, ts in o.items() for k, t in enumerate(ts)}
     flat = measured(look, net, data, ('classes', batch_size), cache)
@@ -124,13 +124,8 @@ class LPLD(SRe2L):
             self.of_class[name] = class_statistics(net, self.data, cache=folder)
         return out
     def terms(self,
-        name: str,            # The network that was asked
-        logits: Tensor,       # Its answer [n,C]
-        images: Tensor,       # The batch as it is [n,c,H,W]
-        x: Tensor,            # The batch as the network saw it
-        y: Tensor,            # Its labels [n]
-        gen: torch.Generator, # Of what is drawn in this step
-    ) -> dict[str, Tensor]:   # Part of the loss -> scalar
+        name: str, logits: Tensor, images: Tensor, x: Tensor, y: Tensor, gen: torch.Generator
+    ) -> dict[str, Tensor]:
         if 'bn' in self.matching[name]:
             self.matching[name]['bn'].targets = self.of_class[name][int(y[0])]
         return super().terms(name, logits, images, x, y, gen)

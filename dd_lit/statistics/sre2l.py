@@ -129,7 +129,8 @@ class SRe2LSettings(StartSettings):
         'float32', 'of training and asking the networks; or bfloat16, or auto: bfloat16 where '
         'there are units', among=PRECISIONS)
     cache: str | Path | None = setting(
-        None, 'folder for backbones; None: $DD_LIT_CACHE or ~/.cache/dd_lit')
+        None, 'folder for backbones and what they say of the real data; None: $DD_LIT_CACHE or '
+        '~/.cache/dd_lit')
 
 # %% ../../nbs/statistics/sre2l.ipynb #ad4b0bb4
 @contextlib.contextmanager
