@@ -72,7 +72,7 @@ def check_made_so(ds: DistilledSet, settings: dict, file: Path) -> None:
     "Was the set made with the numbers of these settings? What is packed again is no other set than was scored."
     had = {k: ds.meta['config'].get(k) for k, v in settings.items() if isinstance(v, (int, float))}
     if odd := [f'{k}={v}, not {settings[k]}' for k, v in had.items() if v != settings[k]]:
-        raise ValueError(f"{ds.meta['method']}: the set that is there was made with {', '.join(odd)}; {file} is missing")
+        raise ValueError(f"{ds.meta['method']}: the set there is was made with {', '.join(odd)}; {file} is missing")
 
 
 def of_colour(sets: Path, folder: str) -> None:
