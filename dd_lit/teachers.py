@@ -150,9 +150,10 @@ def cache_file(
     cache: str | Path | None = None, # Folder; None: `cache_dir()`
 ) -> Path:
     "Where `cached` keeps the weights of this training: another `what`, another file."
+    folder = cache_folder(cache)
     key = json.dumps(what | dict(start=weights_digest(model)), sort_keys=True)
     name = f'{stem.replace(":", "_")}_{_short(key.encode())}.safetensors'
-    return cache_folder(cache)/name
+    return folder/name
 
 def cached(
     model: nn.Module,                      # Freshly made; its weights are part of the key
@@ -238,11 +239,12 @@ def measured(
 ) -> dict[str, Tensor]:              # On the CPU
     """What `look` returns, or what it returned when this was measured before: the same bits. A
     damaged file is announced and made again; a disk that is full is a warning."""
-    if cache is None:
+    folder = maybe_path(cache, 'cache')
+    if folder is None:
         return {k: t.cpu() for k, t in look(model, data).items()}
     who = weights_digest(model), forward_code(model), device_of(model).type, fingerprint(data)
     key = short_digest(*who, *what, _of_a_toy(look))
-    path = as_path(cache, 'cache')/f'{safe_name(data.name)}_{what[0]}_{key}.safetensors'
+    path = folder/f'{safe_name(data.name)}_{what[0]}_{key}.safetensors'
     found = _read(path)
     if found is None:
         found = {k: t.cpu().contiguous() for k, t in look(model, data).items()}

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..core import local_seed, progress, rng
+from ..core import local_seed, maybe_path, progress, rng
 from ..data import ImageData, fingerprint
 from ..models import borrowed, device_of, forward_code, weights_digest
 from ..teachers import measured
@@ -111,7 +111,7 @@ def conv_statistics(
 
     Batches are mixed, always in the same way, however the images are stored. The network is used
     in evaluation mode and comes back as it was."""
-    convs = list(_convs(model))
+    cache, convs = maybe_path(cache, 'cache'), list(_convs(model))
     def look(net, images):
         found = _averages(net, images, patch, batch_size)
         return {f'{n}/{i}': t for n, ts in found.items() for i, t in enumerate(ts)}
