@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['PRECISIONS', 'check_seed', 'seed_of', 'rng', 'local_seed', 'default_device', 'counted', 'duration',
            'progress', 'has_bfloat16', 'chosen_precision', 'autocast', 'in_full', 'as_path', 'maybe_path',
-           'atomic_write', 'remove_leftovers', 'read_record', 'digest', 'short_digest', 'of_library', 'function_text',
-           'in_turn', 'try_writing', 'sole_writer', 'cache_dir', 'provenance', 'as_numbers', 'show_images', 'luminance',
-           'contrast', 'ink_on', 'save_figure', 'Table', 'check_norm', 'check_soft', 'check_labels', 'callable_module',
-           'import_here', 'say', 'UnderWay', 'PeakMemory', 'kept_memory']
+           'atomic_write', 'remove_leftovers', 'read_record', 'seal', 'save_state', 'load_state', 'digest',
+           'short_digest', 'of_library', 'function_text', 'in_turn', 'try_writing', 'sole_writer', 'cache_dir',
+           'provenance', 'as_numbers', 'show_images', 'luminance', 'contrast', 'ink_on', 'save_figure', 'Table',
+           'check_norm', 'check_soft', 'check_labels', 'callable_module', 'import_here', 'say', 'UnderWay',
+           'PeakMemory', 'kept_memory']
 
 # %% ../nbs/00_core.ipynb #76f2112b
 import contextlib
@@ -31,6 +32,7 @@ import tempfile
 import threading
 import time
 import types
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -392,6 +394,59 @@ def read_record(
         if not isinstance(o.get(k), kind):
             raise ValueError(f"{str(file)!r} is damaged: {k} is missing or of another type")
     return o
+
+# %% ../nbs/00_core.ipynb #sealpy01
+_SEAL = b'dd_lit-sha256:'
+
+def seal(
+    data: bytes # What `torch.save` has written
+) -> bytes:     # The same, and its checksum
+    "Add a checksum to the bytes of a checkpoint."
+    return data + _SEAL + hashlib.sha256(data).digest()
+
+def _unsealed(data: bytes) -> bytes:
+    "The bytes before the seal; ValueError if they are not what was sealed."
+    at = len(data) - len(_SEAL) - 32
+    body, end = data[:max(at, 0)], data[max(at, 0):]
+    if end.startswith(_SEAL):
+        if end[len(_SEAL):] != hashlib.sha256(body).digest():
+            raise ValueError('its bytes do not match their checksum')
+        return body
+    if data[-22:-18] != b'PK\5\6':                       # a zip file ends like this
+        raise ValueError('its end is missing')
+    with zipfile.ZipFile(io.BytesIO(data)) as z:
+        bad = z.testzip()
+    if bad is not None:
+        raise ValueError(f'its part {bad!r} does not match its checksum')
+    return data
+
+def save_state(
+    path: str | Path,     # A file
+    state: dict[str, Any] # Tensors, numbers and text, nested as they like
+) -> Path:                # The file
+    "Write what a run goes on from, sealed."
+    b = io.BytesIO()
+    torch.save(state, b)
+    return atomic_write(path, seal(b.getvalue()))
+
+def load_state(
+    path: str | Path     # What `save_state` wrote
+) -> dict[str, Any]:     # The same, on the CPU
+    """Read what a run goes on from; numbers and text only, nothing is executed. ValueError if it is
+    not what was written."""
+    path = as_path(path, 'path')
+    try:
+        body = io.BytesIO(_unsealed(path.read_bytes()))
+        state = torch.load(body, weights_only=True, map_location='cpu')
+    except OSError:
+        raise
+    except Exception:
+        raise ValueError(f"{str(path)!r} is damaged or not a checkpoint (numbers and text, nothing "
+                         "that would have to be executed)") from None
+    if not isinstance(state, dict):
+        raise ValueError(f"{str(path)!r} is not a checkpoint of dd_lit")
+    return state
+
 
 # %% ../nbs/00_core.ipynb #5897dd43
 def digest(

@@ -476,6 +476,7 @@ def full_accuracy(
     seed: int = 0,                            # Of all that is drawn
     device: str | torch.device | None = None, # Default: the GPU if there is one
     model_kw: dict[str, Any] | None = None,   # For `create_model`
+    checkpoint: str | Path | None = None,     # See `fit`
     **training: Any               # Of `Training`: those of `full_recipe`, for a fair HLR; without
 ) -> float:                       # any: 20 epochs at 0.02, batches of 128, cosine. Percent
     "Top-1 of one network trained on all training images: the ceiling HLR measures from."
@@ -486,7 +487,8 @@ def full_accuracy(
     with local_seed(s, 'network'):
         m = create_model(model, *shape, s, data.norm, **(model_kw or {}))
         m, how['desc'] = m.to(device), f'full data, {as_network(model).name}'
-        fit(m, data.train_x, data.train_y, normalize=data.normalize, seed=s, **how)
+        fit(m, data.train_x, data.train_y, normalize=data.normalize, seed=s,
+            checkpoint=checkpoint, **how)
         return accuracy(m, data.test_x, data.test_y, **test)[0]
 
 # %% ../nbs/08_evaluate.ipynb #44cb5430

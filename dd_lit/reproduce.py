@@ -544,7 +544,8 @@ class _Run:
         if self.mark:
             place |= dict(precision=self.precision)
         if ds is None:
-            top1, config = full_accuracy(self.data, **self.how, **place), dict(self.how)
+            part = dict(checkpoint=file.with_suffix('.part'))
+            top1, config = full_accuracy(self.data, **self.how, **part, **place), dict(self.how)
         else:
             how: dict[str, Any] = self.how | dict(repeats=1, hard=False) | place
             scores = evaluate(ds, self.data, soft=self.labels(s, ds, seed), **how)

@@ -275,6 +275,8 @@ class Squeeze(Settings):
         steps = -(-n//self.batch_size)
         return self.epochs or max(5, -(-self.min_steps//steps))
 
+_HINT = 'more epochs (squeeze_epochs, --teacher-epochs) or another learning rate may help'
+
 def squeeze(
     name: Any,                       # A network for `create_model`, without weights
     data: str | Path | ImageData,    # What to learn, or its name or path for `load_data`
@@ -285,8 +287,9 @@ def squeeze(
 ) -> nn.Module:                      # In evaluation mode, frozen; `.test_accuracy` in percent of
                                      # the test images whose digest is `.digest_of_test`
     """Train a network on the real data, or fetch it from the cache if this very training has been
-    done before; say how good it is, and warn if it has learnt nothing. On another device it is the
-    same training up to rounding. ValueError for settings and names that do not exist."""
+    done before; say how good it is, and warn if it has learnt nothing. What is interrupted
+    goes on. On another device it is the same training up to rounding. ValueError for settings and
+    names that do not exist."""
     cache = maybe_path(cache, 'cache')
     data, device, n = load_data(data), default_device(device), as_network(name)
     c, name = parse(Squeeze, settings, f'squeeze {n.name}'), n.name
@@ -305,14 +308,14 @@ def squeeze(
         s = seed_of(seed, 'squeeze', name)
         with local_seed(s, 'fit'):   # whatever a network draws by itself comes from the seed too
             fit(model, data.train_x, data.train_y, normalize=data.normalize, augment=aug, seed=s,
-                desc=f'squeeze {name}', **how)
+                desc=f'squeeze {name}', checkpoint=part, **how)
         return test(model)
     trained: Any
     stem = f'{data.name}_{name if n.by_name else safe_name(name)}'
+    part = cache_file(fresh, what, stem, cache).with_suffix('.part')
     trained, acc = cached(fresh, train, what, stem, cache, tested, test)
     trained.test_accuracy, trained.digest_of_test = acc, tested
-    _tell(name, acc, data, len(data.test_x), 'more epochs (squeeze_epochs, --teacher-epochs) or '
-          'another learning rate may help')
+    _tell(name, acc, data, len(data.test_x), _HINT)
     return trained.eval().requires_grad_(False)
 
 def _key(n, data, width) -> str:

@@ -8,7 +8,11 @@ __all__ = ['OPTIMIZERS', 'SCHEDULES', 'accuracy', 'topk_accuracy', 'make_optimiz
 
 # %% ../nbs/07_train.ipynb #8953987f
 import math
+import time
+import types
+import warnings
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,13 +26,19 @@ from .core import (
     check_soft,
     chosen_precision,
     counted,
+    digest,
+    function_text,
     kept_memory,
+    load_state,
     local_seed,
+    maybe_path,
     progress,
     rng,
+    save_state,
+    short_digest,
 )
 from .labels.losses import HARD_LOSSES, get_loss
-from .models import device_of, predict
+from .models import device_of, predict, weights_digest
 from .ondisk import Images
 from .orthogonal.muon import muon
 from .settings import Settings, check_function, parse, setting
@@ -192,13 +202,82 @@ def _epoch(model, batches: _Batches, loss, optim, precision='float32') -> float:
         total += l.item()*len(xb)
     return total
 
-def _scheduled(optim, t: Training) -> Iterator[int]:
-    "The epochs, each with its learning rate."
+def _finite(loss: float, e: int, t: Training) -> float:
+    "The loss of an epoch; ValueError if it has run away."
+    if not math.isfinite(loss):
+        raise ValueError(f"loss: became {loss} in epoch {e} of {t.epochs}; lower lr={t.lr}")
+    return loss
+
+def _optimizer(model, t: Training) -> torch.optim.Optimizer:
+    "Of all weights that want a gradient; ValueError if there are none."
+    params = [p for p in model.parameters() if p.requires_grad]
+    if not params:
+        raise ValueError(f"model: expected weights to train, {type(model).__name__} has none that "
+                         "want a gradient")
+    return make_optimizer(params, t.opt, t.lr, t.momentum, t.weight_decay, model)
+
+def _scheduled(optim, t: Training, done: int) -> Iterator[int]:
+    "The epochs that are not done, each with its learning rate."
     base = [g['lr'] for g in optim.param_groups]
-    for e in range(t.epochs):
+    for e in range(done, t.epochs):
         for g, b in zip(optim.param_groups, base, strict=True):
             g['lr'] = b*lr_factor(t.schedule, e, t.epochs)
         yield e
+
+# %% ../nbs/07_train.ipynb #underwp1
+_EVERY = 60.        # seconds between two states
+
+class _State:
+    "The state of a training in a file, now and then; without a file, nothing."
+    def __init__(self, path: Path | None, who: str | None, model, optim, gen: Generator):
+        self.path, self.who, self.parts = path, who, (model, optim, gen)
+        self.since = time.monotonic()
+    def load(self) -> list[float]:
+        "Go on from the file, if it is this training's; the losses of the epochs that are done."
+        if self.path is None or not self.path.is_file():
+            return []
+        try:
+            s = load_state(self.path)
+            if s.get('who') != self.who:
+                raise ValueError(f"{str(self.path)!r} is the state of another training")
+        except ValueError as e:
+            warnings.warn(f"checkpoint: {e}; it is replaced", stacklevel=3)
+            return []
+        model, optim, gen = self.parts
+        rates = [g['lr'] for g in optim.param_groups]
+        model.load_state_dict(s['model'])
+        optim.load_state_dict(s['optim'])
+        for g, lr in zip(optim.param_groups, rates, strict=True):
+            g['lr'] = lr                                     # a schedule begins with these
+        gen.set_state(s['gen'])
+        return s['history']
+    def save(self, history: list[float]) -> None:
+        "Write the state, if the last one is old enough; a disk that is full is a warning."
+        if self.path is None or time.monotonic() - self.since < _EVERY:
+            return
+        model, optim, gen = self.parts
+        state = dict(model=model.state_dict(), optim=optim.state_dict(), gen=gen.get_state())
+        try:
+            save_state(self.path, dict(who=self.who, history=history) | state)
+        except OSError as e:
+            warnings.warn(f"checkpoint: {str(self.path)!r} is not kept ({e.strerror or e})",
+                          stacklevel=3)
+            self.path = None
+        self.since = time.monotonic()
+    def done(self) -> None:
+        "The network is trained: its state is needed no more."
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+def _said(o: Any) -> Any:
+    "A setting as text: of functions what they do."
+    return function_text(o, repr) if isinstance(o, types.FunctionType) else repr(o)
+
+def _who(model, x: Images, y: Tensor, soft, loss, seed: int, t: Training) -> str:
+    "A digest of what decides a training, its images by their shape."
+    settings = {k: _said(v) for k, v in t.to_dict().items()}
+    labels = digest(dict(y=y.cpu())), type(soft).__name__
+    return short_digest(weights_digest(model), tuple(x.shape), labels, _said(loss), seed, settings)
 
 # %% ../nbs/07_train.ipynb #a0f3cd0b
 @kept_memory()
@@ -213,32 +292,34 @@ def fit(
     seed: int = 0,                   # Order, augmentation, and what the network draws (dropout)
     on_epoch: Callable[[int, nn.Module], object] | None = None, # Called after each epoch
     desc: str | None = None,         # Progress bar's text; None: no bar
+    checkpoint: str | Path | None = None, # File to go on from, if there is one
     **training: Any                  # See `Training`: opt, lr, epochs, batch_size, ...
 ) -> list[float]:                    # Mean training loss of each epoch
-    """Train `model` on images `x` and labels `y`. ValueError for labels that do not fit images and
-    loss, for settings that do not exist, and when the loss is no longer finite."""
-    t = parse(Training, training, 'training')
+    """Train `model` on images `x` and labels `y`. A long training leaves its state in `checkpoint`
+    once a minute, goes on from it, and then `on_epoch` hears of the epochs that were left; the file
+    is to be named by all that decides the training, and is removed at its end. ValueError for
+    labels that do not fit images and loss, for settings that do not exist, and when the loss is no
+    longer finite."""
+    t, path = parse(Training, training, 'training'), maybe_path(checkpoint, 'checkpoint')
     if callable(loss):
         check_function(loss, 'loss', 'student', 'teacher', 'hard')
     lossf = loss if callable(loss) else get_loss(loss)
     aug, device = make_augment(t.augment), device_of(model)
     x, y = x.to(device), y.to(device)
     soft = _labels_for(x, y, soft, soft_kind, loss, aug, t.epochs)
-    params = [p for p in model.parameters() if p.requires_grad]
-    if not params:
-        raise ValueError(f"model: expected weights to train, {type(model).__name__} has none that "
-                         "want a gradient")
-    optim = make_optimizer(params, t.opt, t.lr, t.momentum, t.weight_decay, model)
-    gen, history, epochs = rng(seed, 'fit'), [], _scheduled(optim, t)
+    optim, gen = _optimizer(model, t), rng(seed, 'fit')
+    state = _State(path, path and _who(model, x, y, soft, loss, seed, t), model, optim, gen)
+    history = state.load()
+    epochs = _scheduled(optim, t, len(history))
     model.train()
-    for e in epochs if desc is None else progress(epochs, desc, t.epochs):
+    for e in epochs if desc is None else progress(epochs, desc, t.epochs, initial=len(history)):
         own = (soft.epoch(e, x, y) if hasattr(soft, 'epoch')
                else _batches(x, y, soft, t.batch_size, normalize, aug, gen))
         with local_seed(seed, 'fit', e):       # dropout can only draw from the global generators
-            history.append(_epoch(model, own, lossf, optim, t.precision)/len(x))
-        if not math.isfinite(history[-1]):
-            raise ValueError(f"loss: became {history[-1]} in epoch {e} of {t.epochs}; "
-                             f"lower lr={t.lr}")
+            total = _epoch(model, own, lossf, optim, t.precision)
+        history.append(_finite(total/len(x), e, t))
         if on_epoch:
             on_epoch(e, model)
+        state.save(history)
+    state.done()
     return history

@@ -17,9 +17,9 @@ from PIL import Image
 
 from dd_lit.cli import COMMANDS, Command, Export, source_of
 from dd_lit.compare import Row, compare, stored_scores
-from dd_lit.core import rng
+from dd_lit.core import rng, seal
 from dd_lit.data import ImageData, load_data
-from dd_lit.distill import distill, load_checkpoint, seal
+from dd_lit.distill import distill, load_checkpoint
 from dd_lit.evaluate import Scores, evaluate, matched
 from dd_lit.report import cell, table
 from dd_lit.sets import (

@@ -18,9 +18,9 @@ import torch
 from helpers import generators
 
 import dd_lit.distill as loop
-from dd_lit.core import UnderWay, _writer, rng
+from dd_lit.core import UnderWay, _writer, rng, seal
 from dd_lit.data import fingerprint, load_data
-from dd_lit.distill import _first_look, distill, load_checkpoint, run, seal, split_off
+from dd_lit.distill import _first_look, distill, load_checkpoint, run, split_off
 from dd_lit.method import Method, MethodSettings, get_method, list_methods
 from dd_lit.models import create_model, weights_digest
 from dd_lit.sets import DistilledSet

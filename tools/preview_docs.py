@@ -113,7 +113,8 @@ def told(c) -> list:
 
 def named(c):
     "Where links to an exported cell's functions and classes arrive: a cell of its own, without a sign of it."
-    names = re.findall(r'^(?:def|class) ([^_\W]\w*)', c.source, re.M) if re.search(r'^#\|\s*export', c.source) else []
+    exported = re.search(r'^#\|\s*export', c.source, re.M)
+    names = re.findall(r'^(?:def|class) ([^_\W]\w*)', c.source, re.M) if exported else []
     return nbformat.v4.new_markdown_cell(''.join(f'<a id="{n.lower()}"></a>' for n in names))
 
 
@@ -125,10 +126,10 @@ def prepared(path) -> tuple:
     for c in nb.cells:
         if c.cell_type == 'raw':
             continue
-        if c.cell_type == 'code' and re.search(HIDDEN, c.source, re.M):
-            continue
         if c.cell_type == 'code':
-            cells.append(named(c))
+            cells.append(named(c))                      # also of code that is not shown: its API page links here
+            if re.search(HIDDEN, c.source, re.M):
+                continue
             alt = runnable(c)
             pictures += shown(c, alt)
             cells += [c, *told(c)]
@@ -238,11 +239,15 @@ def frame(k, order, titles, text):
                        nav=sidebar(order, page, url, name), turn=turn, toc=contents(text))
 
 
-def sample(pages, n) -> list: # The first page, the ledger, the page that trains, two API pages, and others
+def sample(pages, n) -> list: # The first page, the ledger, the page that trains, an API page with its notebook, others
     api = [p for p in pages if p.startswith('api/')]
-    always = ['study/claims.ipynb', 'howto/watch.ipynb']
-    rest = [p for p in pages[1:] if p not in (*api, *always)]
-    return [pages[0], *always, *api[:2], *(rest[i*len(rest)//(n - 5)] for i in range(n - 5))]
+    books = [p for p in pages if p.endswith('.ipynb')]
+    module = lambda p: website.module(nbformat.read(root/'nbs'/p, 4))
+    home = next(p for p in books if f'api/{module(p)}.qmd' == api[0])
+    always = ['study/claims.ipynb', 'howto/watch.ipynb', home]
+    rest = [p for p in books[1:] if p not in always]
+    some = n - 2 - len(always)
+    return [pages[0], *always, api[0], *(rest[i*len(rest)//some] for i in range(some))]
 
 
 def main(only=(), few=0):

@@ -8,13 +8,14 @@ __all__ = ['random_select', 'herding', 'k_center', 'forgetting_events', 'forgett
 
 # %% ../../nbs/coreset/select.ipynb #5d25efef
 import copy
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 
-from ..core import rng, seed_of
-from ..data import check_ipc
+from ..core import cache_dir, rng, seed_of, short_digest
+from ..data import check_ipc, fingerprint
 from ..method import Method, MethodSettings, register
 from ..models import (
     as_network,
@@ -25,8 +26,9 @@ from ..models import (
     network_key,
     predict,
     trained_network,
+    weights_digest,
 )
-from ..sets import DistilledSet
+from ..sets import DistilledSet, safe_name
 from ..settings import merge, setting
 from ..train import fit
 
@@ -215,11 +217,22 @@ class _Select(Method):
             batch_size=c.batch_size, lr=c.lr, schedule='cosine',
             seed=seed_of(self.seed, 'select'), desc=f'{self.name}: training', **kw)
 
+    def _part(self, net) -> Path | None:
+        "Where a long training leaves its state; None where there is no place for it."
+        try:
+            folder = cache_dir()
+        except ValueError:
+            return None
+        c = self.cfg
+        how = c.epochs, c.batch_size, c.lr, self.seed
+        key = short_digest(fingerprint(self.data), weights_digest(net), *how)
+        return folder/f'{safe_name(self.data.name)}_{self.name}_{key}.part'
+
     def _features(self):
         "What a network that is trained for it sees in the training images."
         net = self._network()
         if self.cfg.epochs:
-            self._train(net)
+            self._train(net, checkpoint=self._part(net))
         return embed(net, self.data.train_x, normalize=self.data.normalize)[0]
 
 # %% ../../nbs/coreset/select.ipynb #0a9e9d56
