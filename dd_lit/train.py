@@ -208,6 +208,13 @@ def _finite(loss: float, e: int, t: Training) -> float:
         raise ValueError(f"loss: became {loss} in epoch {e} of {t.epochs}; lower lr={t.lr}")
     return loss
 
+def _loss(loss: str | Callable) -> Callable:
+    "A loss by name, or somebody's own; ValueError for a name or a function that is none."
+    if callable(loss):
+        check_function(loss, 'loss', 'student', 'teacher', 'hard')
+        return loss
+    return get_loss(loss)
+
 def _optimizer(model, t: Training) -> torch.optim.Optimizer:
     "Of all weights that want a gradient; ValueError if there are none."
     params = [p for p in model.parameters() if p.requires_grad]
@@ -301,9 +308,7 @@ def fit(
     labels that do not fit images and loss, for settings that do not exist, and when the loss is no
     longer finite."""
     t, path = parse(Training, training, 'training'), maybe_path(checkpoint, 'checkpoint')
-    if callable(loss):
-        check_function(loss, 'loss', 'student', 'teacher', 'hard')
-    lossf = loss if callable(loss) else get_loss(loss)
+    lossf = _loss(loss)
     aug, device = make_augment(t.augment), device_of(model)
     x, y = x.to(device), y.to(device)
     soft = _labels_for(x, y, soft, soft_kind, loss, aug, t.epochs)
