@@ -7,18 +7,10 @@ The backbones are small networks trained here without labels (the paper: ViT-B o
 hundred steps instead of 5000. Everything that differs is written into the file.
 """
 import sys
-from functools import lru_cache
-
-import torch
-import torch.nn.functional as F
 
 from budgets import TRAIN
-from dd_lit.core import rng
-from dd_lit.distill import distill
-from dd_lit.flow.features import features, pretrain
-from dd_lit.flow.inherit import INHERIT_MODES, evaluate_inherit, train_golden
-from dd_lit.flow.sfm import class_centers, flow
-from dd_lit.sets import DistilledSet
+from dd_lit.flow.features import pretrain
+from flow_runs import FlowRuns
 from harness import run_table
 from prepared import data_of
 
@@ -35,69 +27,9 @@ ROWS = {
     'TCDD': ('sfm', dict(loss='decoupled', alpha=1.)), 'NCDD': ('sfm', dict(loss='decoupled', alpha=0.))}
 
 
-@lru_cache
-def net_of(data, name):
-    return pretrain(name, data_of(data), **NETS[data][name])
-
-
-@lru_cache
-def test_of(data, name):
-    return features(net_of(data, name), data_of(data).test_x, data_of(data).normalize)
-
-
-@lru_cache
-def train_of(data, name):
-    return features(net_of(data, name), data_of(data).train_x, data_of(data).normalize)
-
-
-@lru_cache
-def golden_of(data, name):
-    return train_golden(train_of(data, name), data_of(data).train_y, 10, **GOLDEN)
-
-
-def centroids(data: str, name: str, ipc: int, seed: int) -> DistilledSet:
-    "The real images nearest to their class centres, out of a random half of the data (so that seeds differ)."
-    d, z = data_of(data), train_of(data, name)
-    mu = class_centers(z, d.train_y, 10)
-    keep = torch.rand(len(z), generator=rng(seed, 'half')) < .5
-    def nearest(c):
-        j = ((d.train_y == c) & keep).nonzero().flatten()
-        return j[(z[j] - mu[c]).square().sum(1).argsort()[:ipc]]
-    i = torch.cat([nearest(c) for c in range(10)])
-    meta = dict(method='centroids', seconds=0.)
-    return DistilledSet(d.normalize(d.train_x[i]), d.train_y[i], d.norm, d.classes, meta=meta)
-
-
-def made(data: str, row: str, ipc: int, net: str, seed: int) -> DistilledSet:
-    if row == 'centroids':
-        return centroids(data, net, ipc, seed)
-    if row == 'random':
-        return distill('random', data_of(data), ipc, seed=seed)
-    method, settings = ROWS[row]
-    return distill(method, data_of(data), ipc, seed=seed, backbone=net_of(data, net), **STEPS | VIEW[data] | settings)
-
-
-def flow_cosine(ds: DistilledSet, data: str, net: str) -> float:
-    "Cosine between the flow of the distilled images and the real one, in percent."
-    real = class_centers(train_of(data, net), data_of(data).train_y, 10)
-    ours = class_centers(features(net_of(data, net), ds.images), ds.labels, 10)
-    return 100*F.cosine_similarity(flow(ours), flow(real), dim=1).mean().item()
-
-
-def run(data: str, row: str, ipc: int, net: str, seed: int) -> dict:
-    d, A = data_of(data), net_of(data, net)
-    ds = made(data, row, ipc, net, seed)
-    out = dict(flow_cosine=flow_cosine(ds, data, net), distil_seconds=float(ds.meta['seconds']), accuracy={}, bytes={})
-    for e in NETS[data]:
-        scores = evaluate_inherit(ds, d, A, net_of(data, e), golden_of(data, net), INHERIT_MODES, seed=seed,
-                                  test_features=test_of(data, e), **VIEW[data], **EVALUATE)
-        for m, s in scores.items():
-            out['accuracy'][f'{e} {m}'] = s.top1
-            out['bytes'][f'{e} {m}'] = s.config['bytes']
-    same = out['accuracy'][f'{net} normal']
-    right = golden_of(data, net)(test_of(data, net)).argmax(1) == d.test_y
-    linear = {e: net_of(data, e).linear_accuracy for e in NETS[data]}
-    return out | dict(normal_same=sum(same)/len(same), linear_accuracy=linear, golden=100*right.float().mean().item())
+RUNS = FlowRuns(data=data_of, net=lambda data, name: pretrain(name, data_of(data), **NETS[data][name]),
+                nets=lambda data: list(NETS[data]), rows=ROWS, steps=lambda data, ipc: STEPS,
+                view=lambda data: VIEW[data], golden=GOLDEN, evaluation=EVALUATE)
 
 
 def tasks(data, seeds) -> list[dict]:
@@ -110,6 +42,6 @@ def tasks(data, seeds) -> list[dict]:
 
 
 if __name__ == '__main__':
-    sys.exit(run_table('flow_tables', 'SFM, LGM and classifier inheritance in miniature', tasks, run,
+    sys.exit(run_table('flow_tables', 'SFM, LGM and classifier inheritance in miniature', tasks, RUNS.run,
                        nets=NETS, train_images=TRAIN, steps=STEPS, views=VIEW, evaluation=EVALUATE, golden=GOLDEN,
                        methods=ROWS))
