@@ -229,10 +229,12 @@ def flow_cost(
     return alive('flow_cost', check)
 
 
-def near_full_data(margin: float) -> Check:
+def near_full_data(table: str, margin: float) -> Check:
     "One image per class with an inherited classifier: within so many points of all data?"
+    strength = STRENGTH.get(table, 'M')
+
     def check(results):
-        rows = results.get('flow_tables', {}).get('rows', [])
+        rows = results.get(table, {}).get('rows', [])
         ours, full, old = {}, {}, set()
         for r in rows:
             if (r['row'], r['ipc']) != ('sfm', 1):
@@ -249,8 +251,8 @@ def near_full_data(margin: float) -> Check:
                 v = verdict(a, full[place], at_least=True, margin=margin)
                 all_data = fmean(full[place].values())
                 text = f'{fmean(a.values()):.1f} with CI, {all_data:.1f} with all data ({v})'
-                out.append(Finding(place, text, v.word, seeds=v.seeds))
-        return out + out_of_date(sorted(old - {f.place for f in out}))
+                out.append(Finding(place, text, v.word, strength, v.seeds, table))
+        return out + out_of_date(sorted(old - {f.place for f in out}), strength)
     return check
 
 

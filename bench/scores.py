@@ -116,10 +116,11 @@ def _continual(r: dict) -> Iterator[Entry]:
 
 
 ENTRIES = dict(gradient_tables=_gradient, statistics_tables=_statistics, ogm_tables=_ogm,
-               flow_tables=_flow, label_tables=_labels, gift_protocol=_protocol,
+               flow_tables=_flow, flow_imagenette=_flow, label_tables=_labels, gift_protocol=_protocol,
                continual=_continual, colour=_colour, gift_colour=_gift_colour,
                muon_colour=_muon_colour)
-STRENGTH = dict(colour='R', gift_colour='R', muon_colour='R')   # of a table's runs; of all others it is M
+# of a table's runs; of all others it is M
+STRENGTH = dict(colour='R', gift_colour='R', muon_colour='R', flow_imagenette='R')
 
 
 def scores(
