@@ -10,7 +10,7 @@ from checks import Finding
 from ledger import PAPERS, VERDICTS
 from verdicts import STRENGTHS
 
-DATASETS = ('mnist', 'cifar10', 'digits')
+DATASETS = ('mnist', 'cifar10', 'digits', 'imagenette')
 KINDS = {'S': "the paper's own", 'R': "the paper's regime", 'M': 'miniature', '': 'no run counts'}
 assert {*STRENGTHS, ''} == set(KINDS)
 INTERVAL = re.compile(r'\s*\(([+-][\d.]+ \[[^]]*\])\)\s*$')

@@ -63,7 +63,7 @@ class Size:
     epochs: int = 4         # of students
     labelled: int = 3       # passes over the set that a teacher labels
     resnet: int = 64        # width of the ResNet-18
-    squeezed: int = 64      # images of one epoch of it
+    squeezed: int = 256     # images of one epoch of it, four steps
     tested: int = 256       # images
     matrix: int = 2048      # its rows and columns
     seed: int = 0

@@ -50,8 +50,12 @@ from .settings import Settings, merge, names_of, parse, read_choice, setting
 
 # %% ../nbs/04_models.ipynb #3e6a1702
 def _pool(y):
-    "Average of 2x2 windows, added in the order of `avg_pool2d`: equal to it bit by bit."
+    """Average of 2x2 windows, added in the order of `avg_pool2d`: equal to it bit by bit; in 16
+    bits, which round every sum, in the order that takes a third of the time."""
     top, low = y[..., ::2, :], y[..., 1::2, :]
+    if y.dtype == torch.bfloat16:
+        rows = top + low
+        return (rows[..., ::2] + rows[..., 1::2]).mul_(.25)
     s = top[..., ::2] + top[..., 1::2]
     return s.add_(low[..., ::2]).add_(low[..., 1::2]).mul_(.25)
 

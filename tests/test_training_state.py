@@ -2,6 +2,7 @@
 import warnings
 
 import pytest
+import safetensors
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from dd_lit.models import create_model
 from dd_lit.sets import DistilledSet
 from dd_lit.teachers import squeeze
 from dd_lit.train import OPTIMIZERS, SCHEDULES, fit
+from dd_lit.trajectory.experts import train_expert
 
 N, CLASSES, SIDE = 12, 3, 8
 X = torch.rand(N, 1, SIDE, SIDE, generator=rng(0, 'images'))
@@ -137,9 +139,9 @@ def stopped_once(monkeypatch, work):
     return done, len(written)
 
 
-@pytest.mark.parametrize('who', ['squeeze', 'full_accuracy', 'herding'])
+@pytest.mark.parametrize('who', ['squeeze', 'full_accuracy', 'herding', 'expert'])
 def test_who_trains_long_goes_on(tmp_path, always, monkeypatch, who):
-    "Teachers, the network that learns from everything, and the network that chooses."
+    "Teachers, the network that learns from everything, the network that chooses, and experts with their path."
     def work(folder):
         monkeypatch.setenv('DD_LIT_CACHE', str(folder))
         if who == 'squeeze':
@@ -148,6 +150,10 @@ def test_who_trains_long_goes_on(tmp_path, always, monkeypatch, who):
         if who == 'full_accuracy':
             how = dict(epochs=EPOCHS, model_kw=dict(width=4), checkpoint=folder/'full.part')
             return full_accuracy(DATA, 'mlp', **how)
+        if who == 'expert':
+            file, _ = train_expert('mlp', DATA, epochs=EPOCHS)
+            with safetensors.safe_open(file, framework='pt') as f:
+                return f.get_tensor('path').tolist()
         chosen = get_method('herding')(DATA, 1, model='mlp', width=4, epochs=EPOCHS)
         chosen.setup()
         return chosen.choose().tolist()

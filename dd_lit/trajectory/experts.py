@@ -84,12 +84,17 @@ class Trajectory(nn.Module):
         self.path: Tensor                       # [epochs+1,P], row 0 from before the first
         self.register_buffer('path', torch.zeros(epochs + 1, len(first), device=first.device))
         self.path[0] = first
+    def forward(self,
+        x: Tensor, # [B,C,H,W] in model space
+    ) -> Tensor:   # Logits [B,num_classes]
+        "The network's answer."
+        return self.net(x)
     def note(self,
         e: int,         # Number of the epoch, from 0
-        net: nn.Module, # The network as it is now
+        _: nn.Module,   # Who was trained: this module
     ) -> None:
         "What `fit` calls after epoch `e`."
-        self.path[e + 1] = flat_weights(net)
+        self.path[e + 1] = flat_weights(self.net)
 
 _PLAIN: dict[str, Any] = dict(opt='sgd', momentum=0., weight_decay=0., schedule='constant')
 
@@ -116,14 +121,15 @@ def train_expert(
             return accuracy(walk.net, data.test_x, data.test_y, normalize=data.normalize)[0]
     def train(walk) -> float:
         with local_seed(s, 'expert', 'fit'):
-            fit(walk.net, data.train_x, data.train_y, normalize=data.normalize, augment=aug, seed=s,
-                on_epoch=walk.note, desc=f'expert {n.name}', **how)
+            fit(walk, data.train_x, data.train_y, normalize=data.normalize, augment=aug, seed=s,
+                on_epoch=walk.note, desc=f'expert {n.name}', checkpoint=part, **how)
         return test(walk)
     what = dict(name=network_key(n, *shape, data.norm), data=fingerprint(data), seed=s,
                 augment=c.augment, recipe=training_digest(aug, **_PLAIN), expert=how)
     walk, tested = Trajectory(start, c.epochs), digest_of_test(data)
     place = what, f'{data.name}_{safe_name(n.name)}_expert', cache
     file = cache_file(walk, *place)
+    part = file.with_suffix('.part')         # holds the path so far, too
     return file, cached(walk, train, *place, tested, test)[1]
 
 # %% ../../nbs/trajectory/experts.ipynb #allcode1
