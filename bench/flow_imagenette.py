@@ -14,9 +14,14 @@ import sys
 from functools import lru_cache
 from pathlib import Path
 
-from dd_lit.data import ImageData, load_data
-from dd_lit.flow.features import FeatureNet, linear_probe
+import torch
+from safetensors.torch import load_file, save
+
+from dd_lit.core import atomic_write
+from dd_lit.data import ImageData, fingerprint, load_data
+from dd_lit.flow.features import FeatureNet, features, head_accuracy
 from dd_lit.method import get_method
+from dd_lit.models import weights_digest
 from flow_runs import FlowRuns
 from harness import run_table
 
@@ -33,28 +38,46 @@ ROWS = {
     'TCDD': ('sfm', dict(loss='decoupled', alpha=1.)), 'NCDD': ('sfm', dict(loss='decoupled', alpha=0.))}
 
 
+KEPT = Path('runs/flow_imagenette')
+
+
 @lru_cache
 def data_of(name: str) -> ImageData:
     return load_data(name, size=SIZE)
 
 
-def net_of(data: str, name: str) -> FeatureNet:
-    "EfficientNet-Lite without its head, and what a linear head on it reaches with all real images."
+@lru_cache
+def network(data: str, name: str) -> FeatureNet:
+    "EfficientNet-Lite without its head."
     n = f'timm:tf_efficientnet_{name}', dict(weights=f"{os.environ['DD_LIT_LITE']}/{FILES[name]}", by_order=True,
                                              input_norm='half')
-    net = get_method('sfm')(data_of(data), 1, backbone=n).backbone()
-    net.linear_accuracy = linear_probe(net, data_of(data))
+    return get_method('sfm')(data_of(data), 1, backbone=n).backbone()
+
+
+@lru_cache
+def seen(data: str, name: str, split: str) -> torch.Tensor:
+    "Features of all real images of a split; a network takes minutes for them, so they are kept."
+    d, net = data_of(data), network(data, name)
+    file = KEPT/'features'/f'{name}_{split}_{weights_digest(net)}_{fingerprint(d, test=True)}.safetensors'
+    if not file.is_file():
+        atomic_write(file, save(dict(z=features(net, getattr(d, f'{split}_x'), d.normalize))))
+    return load_file(file)['z']
+
+
+def net_of(data: str, name: str) -> FeatureNet:
+    "The network, and what a linear head on it reaches with all real images."
+    d, net = data_of(data), network(data, name)
+    net.linear_accuracy = head_accuracy(seen(data, name, 'train'), d.train_y, seen(data, name, 'test'), d.test_y)
     return net
 
 
 RUNS = FlowRuns(data=data_of, net=net_of, nets=lambda data: list(FILES), rows=ROWS, steps=lambda data, ipc: STEPS,
-                view=lambda data: VIEW, golden=GOLDEN, evaluation=EVALUATE)
-KEPT = Path('runs/flow_imagenette/sets')
+                view=lambda data: VIEW, golden=GOLDEN, evaluation=EVALUATE, seen=seen)
 
 
 def run(data: str, row: str, ipc: int, net: str, seed: int) -> dict:
     "A set, which goes on after an interruption, and what is learnt from it."
-    place = KEPT/f"{row.replace(', ', '_').replace(' ', '_')}_ipc{ipc}_{net}_seed{seed}"
+    place = KEPT/'sets'/f"{row.replace(', ', '_').replace(' ', '_')}_ipc{ipc}_{net}_seed{seed}"
     return RUNS.run(data, row, ipc, net, seed, **dict(out=place) if row in ROWS and ROWS[row][0] else {})
 
 

@@ -26,6 +26,7 @@ class FlowRuns:
     view: Callable[[str], dict]                 # data -> crop, flip
     golden: dict                                # for `train_golden`
     evaluation: dict                            # for `evaluate_inherit`
+    seen: Callable[[str, str, str], torch.Tensor] | None = None     # data, network, 'train' or 'test' -> kept features
     known: dict[tuple, Any] = field(default_factory=dict)
 
     def once(self, make: Callable, *key):
@@ -37,19 +38,26 @@ class FlowRuns:
     def network(self, data: str, name: str) -> FeatureNet:
         return self.once(self.net, data, name)
 
+    def asked(self, data: str, name: str, split: str) -> torch.Tensor:
+        "Features of all real images of a split."
+        if self.seen is not None:
+            return self.seen(data, name, split)
+        d = self.data(data)
+        return features(self.network(data, name), getattr(d, f'{split}_x'), d.normalize)
+
     def test(self, data: str, name: str) -> torch.Tensor:
-        return features(self.network(data, name), self.data(data).test_x, self.data(data).normalize)
+        return self.once(self.asked, data, name, 'test')
 
     def train(self, data: str, name: str) -> torch.Tensor:
-        return features(self.network(data, name), self.data(data).train_x, self.data(data).normalize)
+        return self.once(self.asked, data, name, 'train')
 
     def head(self, data: str, name: str):
         "The classifier that is inherited."
-        return train_golden(self.once(self.train, data, name), self.data(data).train_y, 10, **self.golden)
+        return train_golden(self.train(data, name), self.data(data).train_y, 10, **self.golden)
 
     def centroids(self, data: str, name: str, ipc: int, seed: int) -> DistilledSet:
         "The real images nearest to their class centres, out of a random half of the data (so that seeds differ)."
-        d, z = self.data(data), self.once(self.train, data, name)
+        d, z = self.data(data), self.train(data, name)
         mu = class_centers(z, d.train_y, 10)
         keep = torch.rand(len(z), generator=rng(seed, 'half')) < .5
         def nearest(c):
@@ -70,7 +78,7 @@ class FlowRuns:
 
     def flow_cosine(self, ds: DistilledSet, data: str, net: str) -> float:
         "Cosine between the flow of the distilled images and the real one, in percent."
-        real = class_centers(self.once(self.train, data, net), self.data(data).train_y, 10)
+        real = class_centers(self.train(data, net), self.data(data).train_y, 10)
         ours = class_centers(features(self.network(data, net), ds.images), ds.labels, 10)
         return 100*F.cosine_similarity(flow(ours), flow(real), dim=1).mean().item()
 
@@ -81,13 +89,13 @@ class FlowRuns:
                    accuracy={}, bytes={})
         for e in self.nets(data):
             scores = evaluate_inherit(ds, d, A, self.network(data, e), golden, INHERIT_MODES, seed=seed,
-                                      test_features=self.once(self.test, data, e), **self.view(data),
+                                      test_features=self.test(data, e), **self.view(data),
                                       **self.evaluation)
             for m, s in scores.items():
                 out['accuracy'][f'{e} {m}'] = s.top1
                 out['bytes'][f'{e} {m}'] = s.config['bytes']
         same = out['accuracy'][f'{net} normal']
-        right = golden(self.once(self.test, data, net)).argmax(1) == d.test_y
+        right = golden(self.test(data, net)).argmax(1) == d.test_y
         linear = {e: self.network(data, e).linear_accuracy for e in self.nets(data)}
         return out | dict(normal_same=sum(same)/len(same), linear_accuracy=linear,
                           golden=100*right.float().mean().item())

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['VIT', 'MOCO', 'FeatureNet', 'features', 'moco_weights', 'pretrained', 'simclr_loss', 'two_views',
-           'linear_probe', 'PretrainSettings', 'behead', 'pretrain']
+           'head_accuracy', 'linear_probe', 'PretrainSettings', 'behead', 'pretrain']
 
 # %% ../../nbs/flow/features.ipynb #f58fda76
 import contextlib
@@ -220,28 +220,42 @@ def two_views(
     return view(), view()
 
 # %% ../../nbs/flow/features.ipynb #938281e1
-def linear_probe(
-    net: nn.Module,        # A `FeatureNet`, or any network
-    data: ImageData | str, # What to train and test on; or a name or path for `load_data`
-    steps: int = 300,      # Of L-BFGS, at most
-) -> float:                # Test accuracy in percent
-    """Accuracy of a linear head trained on the features of all training images (multinomial
-    logistic regression by L-BFGS)."""
-    data = load_data(data)
-    z, t = (features(net, x, data.normalize) for x in (data.train_x, data.test_x))
+def head_accuracy(
+    z: Tensor,        # Features of the training images [N,D]
+    y: Tensor,        # Their classes, int64 [N]
+    t: Tensor,        # Features of the test images [M,D]
+    t_y: Tensor,      # Their classes, int64 [M]
+    steps: int = 300, # Of L-BFGS, at most
+) -> float:           # Test accuracy in percent
+    """Accuracy of a linear head trained on features (multinomial logistic regression by L-BFGS).
+    ValueError for features and classes that do not belong together."""
+    for name, a, b in (('y', z, y), ('t_y', t, t_y)):
+        if len(a) != len(b):
+            raise ValueError(f"{name}: expected a class for each of {counted(len(a), 'row')} of "
+                             f"features, got {len(b)}")
     mean, std = z.mean(0), z.std(0) + 1e-6
     z, t = (z - mean)/std, (t - mean)/std
-    head = nn.Linear(z.shape[1], data.num_classes)
+    head = nn.Linear(z.shape[1], int(max(y.max(), t_y.max())) + 1)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     opt = torch.optim.LBFGS(head.parameters(), max_iter=steps, line_search_fn='strong_wolfe')
     def closure():
         opt.zero_grad()
-        loss = F.cross_entropy(head(z), data.train_y) + 1e-4*head.weight.square().sum()
+        loss = F.cross_entropy(head(z), y) + 1e-4*head.weight.square().sum()
         loss.backward()
         return loss
     opt.step(closure)
-    return 100*(head(t).argmax(1) == data.test_y).float().mean().item()
+    return 100*(head(t).argmax(1) == t_y).float().mean().item()
+
+def linear_probe(
+    net: nn.Module,        # A `FeatureNet`, or any network
+    data: ImageData | str, # What to train and test on; or a name or path for `load_data`
+    steps: int = 300,      # Of L-BFGS, at most
+) -> float:                # Test accuracy in percent
+    "`head_accuracy` on the features of all training images."
+    data = load_data(data)
+    z, t = (features(net, x, data.normalize) for x in (data.train_x, data.test_x))
+    return head_accuracy(z, data.train_y, t, data.test_y, steps)
 
 # %% ../../nbs/flow/features.ipynb #2d9c8ec7
 class PretrainSettings(Settings):
