@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PRECISIONS', 'check_seed', 'seed_of', 'rng', 'local_seed', 'default_device', 'counted', 'duration',
-           'progress', 'has_bfloat16', 'chosen_precision', 'autocast', 'in_full', 'as_path', 'maybe_path',
+           'progress', 'has_bfloat16', 'has_tiles', 'chosen_precision', 'autocast', 'in_full', 'as_path', 'maybe_path',
            'atomic_write', 'remove_leftovers', 'read_record', 'seal', 'save_state', 'load_state', 'digest',
            'short_digest', 'of_library', 'function_text', 'in_turn', 'try_writing', 'sole_writer', 'cache_dir',
            'provenance', 'as_numbers', 'show_images', 'luminance', 'contrast', 'ink_on', 'save_figure', 'Table',
@@ -242,11 +242,21 @@ def has_bfloat16(
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if kind != 'cpu':
         return False
+    return _has_one_of(*_UNITS)
+
+def has_tiles(
+    device: torch.device | str, # Of the network
+) -> bool:
+    "Is this a processor whose bfloat16 units take whole tiles of a matrix (AMX)?"
+    return torch.device(device).type == 'cpu' and _has_one_of('amx_bf16')
+
+def _has_one_of(*units: str) -> bool:
+    "Does the processor say that it has one of these?"
     if hasattr(torch.cpu, 'get_capabilities'):
         able = torch.cpu.get_capabilities()
-        return any(able.get(unit, False) for unit in _UNITS)
-    older = ('_is_amx_tile_supported', '_is_avx512_bf16_supported')
-    return any(getattr(torch.cpu, name, bool)() for name in older)
+        return any(able.get(unit, False) for unit in units)
+    older = dict(amx_bf16='_is_amx_tile_supported', avx512_bf16='_is_avx512_bf16_supported')
+    return any(getattr(torch.cpu, older[u], bool)() for u in units if u in older)
 
 # %% ../nbs/00_core.ipynb #2dae241b
 def chosen_precision(

@@ -38,7 +38,7 @@ from .core import (
     short_digest,
 )
 from .labels.losses import HARD_LOSSES, get_loss
-from .models import device_of, predict, weights_digest
+from .models import device_of, laid_out, predict, weights_digest
 from .ondisk import Images
 from .orthogonal.muon import muon
 from .settings import Settings, check_function, parse, setting
@@ -193,7 +193,7 @@ def _epoch(model, batches: _Batches, loss, optim, precision='float32') -> float:
     total = 0.
     for xb, tb, yb in batches:
         with autocast(precision, xb.device):
-            out = model(xb)
+            out = model(laid_out(model, xb, precision))
         l = loss(out.to(xb.dtype), tb, yb)
         _check_loss(l)
         optim.zero_grad()

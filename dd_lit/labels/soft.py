@@ -50,6 +50,7 @@ from ..models import (
     borrowed,
     check_answers,
     device_of,
+    laid_out,
     named_networks,
     network_digest,
     trained_network,
@@ -226,7 +227,8 @@ def _networks(teachers: Any, images: Any) -> list[nn.Module]:
 def _answer(teacher, v, precision):
     where = device_of(teacher)                                       # each where it lives
     with autocast(precision, where):
-        return in_full(teacher(v.to(where))).to(v.device)
+        seen = laid_out(teacher, v.to(where), precision)
+        return in_full(teacher(seen)).to(v.device)
 
 class LiveLabels(LabelSource):
     """Labels on the fly: the teachers are asked in every step of training, in evaluation mode

@@ -23,7 +23,7 @@ from ..core import PRECISIONS, autocast, chosen_precision, in_full, local_seed, 
 from ..coreset.select import random_select
 from ..data import check_ipc
 from ..method import Method, StartSettings, register, start_images, with_start
-from ..models import check_answers, predict
+from ..models import check_answers, laid_out, predict
 from ..parallel import shared_map, world
 from ..sets import DistilledSet
 from ..settings import merge, setting
@@ -347,7 +347,8 @@ class SRe2L(Method):
     ) -> list[Tensor]:        # Gradient [n,c,H,W], parts [len(TERMS)]
         "Gradient of batch `j`'s loss, and its parts (NaN: this network has no such part)."
         name, x = self.view(j, gen)
-        y = self.labels[self.index[j]].to(self.device)
+        x, y = laid_out(self.nets[name], x, self.cfg.precision), self.labels[self.index[j]]
+        y = y.to(self.device)
         with contextlib.ExitStack() as now:
             for m in self.matching[name].values():
                 if hasattr(m, '__enter__'):
