@@ -1,4 +1,4 @@
-"""SFM's and LGM's photographs as they are meant: a linear head on the network that made them, and on another, five ways.
+"""SFM's and LGM's photographs as they are meant: a head on the network that made them, and on another, five ways.
 
     DD_LIT_DATA=... python bench/flow_colour.py            # runs are kept under runs/flow_colour
     DD_LIT_DATA=... python bench/flow_colour.py --merge    # -> bench/results/flow_colour.json
