@@ -385,8 +385,14 @@ def forty(page) -> list: # What is wrong with the version from scratch of a page
     return bad if both else [*bad, 'expected a test below that names it and what the library has for it']
 
 
-# The pages of the registry's methods, and of those that make labels
-HOMES = sorted([*(module.replace('.', '/') for module in method._BUILT_IN), 'labels/gift', 'labels/soft'])
+# The pages of the registry's methods, of those that make labels, and of the way to use a head again
+HOMES = sorted([*(module.replace('.', '/') for module in method._BUILT_IN), 'flow/inherit', 'labels/gift', 'labels/soft'])
+
+
+@pytest.mark.parametrize('name', HOMES)
+def test_every_home_shows_photographs(name):
+    "Also where no images are made: what a way to learn is worth is seen on the same photographs as all others."
+    assert any('show_wall([' in s for kind, s, _ in cells(ROOT/'nbs'/f'{name}.ipynb') if kind == 'code')
 
 
 @pytest.mark.parametrize('name', HOMES)
