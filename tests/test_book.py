@@ -386,7 +386,8 @@ def forty(page) -> list: # What is wrong with the version from scratch of a page
 
 
 # The pages of the registry's methods, of those that make labels, and of the way to use a head again
-HOMES = sorted([*(module.replace('.', '/') for module in method._BUILT_IN), 'flow/inherit', 'labels/gift', 'labels/soft'])
+WAYS = 'flow/inherit', 'labels/gift', 'labels/soft'
+HOMES = sorted([*(module.replace('.', '/') for module in method._BUILT_IN), *WAYS])
 
 
 @pytest.mark.parametrize('name', HOMES)
