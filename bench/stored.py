@@ -16,7 +16,7 @@ from pathlib import Path
 from dd_lit.core import progress
 from dd_lit.evaluate import mean_std
 from dd_lit.sets import DistilledSet, load_set, pack_set
-from harness import RESULTS
+from harness import RESULTS, typed
 from photographs import kept_at
 
 STORED = Path(__file__).parent.parent/'dd_lit'/'stored'
@@ -56,6 +56,8 @@ def packed(ds: DistilledSet, scores: dict, folder: str) -> DistilledSet:
     "The set with its scores."
     about = {k: ds.meta[k] for k in KEPT if k in ds.meta}
     about['seconds'] = ds.meta.get('processor_seconds', about['seconds'])
+    if 'command' in about.get('made_with', {}):
+        about['made_with'] = about['made_with'] | dict(command=typed(about['made_with']['command']))
     about |= scores
     return DistilledSet(ds.images, ds.labels, ds.norm, ds.classes, patches=ds.patches, meta=portable(about, folder))
 

@@ -118,8 +118,9 @@ def label_robust(
     weight: float = .5               # w: how much IOR counts, 0..1; HLR has the rest
 ) -> float:                          # Percent, 0..100; higher is better
     r"""DD-Ranking's label-robust score, the mean over networks of (e^a - 1/e)/(e - 1/e) with
-    a = w (top1 - random) - (1-w) (full - hard) in shares. All in percent. ValueError by name for
-    what is no percentage, and for lists of different lengths. Li et al. 2025, arXiv 2505.13300;
+    a = w (top1 - random) - (1-w) (full - hard) in shares (eq-label-robust). All in percent.
+    ValueError by name for what is no percentage, and for lists of different lengths.
+    Li et al. 2025, arXiv 2505.13300;
     `compute_metrics` of the package ddranking 0.2.0."""
     f, h, t, r = _percent(full=full, hard=hard, top1=top1, random=random)
     gained = [a - b for a, b in zip(t, r, strict=True)]
@@ -134,8 +135,9 @@ def augmentation_robust(
     weight: float = .5                    # gamma: how much the first pair counts, 0..1
 ) -> float:                               # Percent, 0..100; higher is better
     r"""DD-Ranking's augmentation-robust score, the mean over networks of (e^b - 1/e)/(e - 1/e) with
-    b = w (top1 - random) + (1-w) (bare - random_bare) in shares. All in percent. ValueError by name
-    for what is no percentage, and for lists of different lengths. Li et al. 2025, arXiv 2505.13300;
+    b = w (top1 - random) + (1-w) (bare - random_bare) in shares (eq-augmentation-robust). All in
+    percent. ValueError by name for what is no percentage, and for lists of different lengths.
+    Li et al. 2025, arXiv 2505.13300;
     `compute_metrics` of the package ddranking 0.2.0."""
     t, r, b, q = _percent(top1=top1, random=random, bare=bare, random_bare=random_bare)
     with_it = [x - y for x, y in zip(t, r, strict=True)]

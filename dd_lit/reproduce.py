@@ -343,7 +343,7 @@ def reached(
     published: float,         # The paper's, percent
     deviation: float | None   # And its standard deviation; None: not given
 ) -> str:                     # reached, below, above
-    "Within one point or two published deviations, whichever is more? One point if none is given."
+    "Within one point or two published deviations (eq-reached)? One point if none is given."
     d = mean - published
     return 'reached' if abs(d) <= max(1., 2*(deviation or 0.)) else 'below' if d < 0 else 'above'
 

@@ -178,7 +178,7 @@ class DistilledSet:
                 f"ipc {self.ipc}, {c}x{h}x{w}{mosaics}{soft})")
 
     def pixels(self) -> Tensor: # float32 [N,C,H,W] in [0,1]
-        "The images as pixels: de-normalised and clipped to [0,1]."
+        "The images as pixels: de-normalised and clipped to [0,1] (eq-pixels)."
         mean, std = (torch.tensor(o).view(1, -1, 1, 1) for o in self.norm)
         return (self.images*std + mean).clamp(0, 1)
 

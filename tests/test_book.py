@@ -169,6 +169,29 @@ def test_what_has_no_name(text, bad):
     assert unnamed(text) == bad
 
 
+def of_code(page) -> tuple: # (named formulas, those that the code names); page: what `cells` gives
+    said = lambda kind: '\n'.join(s for k, s, _ in page if k == kind and not hidden(s))
+    return {n for _, n in numbered.FORMULA.findall(said('markdown'))}, set(numbered.SPOKEN.findall(said('code')))
+
+
+@pytest.mark.parametrize('book', BOOKS, ids=lambda p: str(p.relative_to(ROOT/'nbs')))
+def test_code_names_its_formulas(book):
+    "A reader finds the lines of a formula: of 96 formulas four were named in code. A name in code is one of the page."
+    named, spoken = of_code(cells(book))
+    assert spoken <= named, f'no formula of this page: {spoken - named}'
+    if str(book.relative_to(ROOT/'nbs').with_suffix('')) in EXERCISES:
+        assert spoken or not named, f'write (eq-name) where the code computes one of {sorted(named)}'
+
+
+def test_which_formulas_code_names():
+    page = [('markdown', 'Let @eq-a be\n\n$$x$$ {#eq-a}\n\n$$y$$ {#eq-a-b}', []),
+            ('code', 'def f(): "A thing (eq-a-b), no #eq-a, no @eq-a, no freq-a."', []),
+            ('code', '#| hide\n# eq-a', [])]
+    assert of_code(page) == ({'eq-a', 'eq-a-b'}, {'eq-a-b'})
+    numbers = numbered.formulas(s for kind, s, _ in page if kind == 'markdown')
+    assert numbered.in_code('by eq-a-b, eq-c and @eq-a', numbers) == 'by Equation 2, eq-c and @eq-a'
+
+
 # --- the index: every page once, in the parts that the pages count; and a course with every page of exercises ---
 
 HREF = re.compile(r'\]\(([\w/]+)\.ipynb\)')
@@ -362,8 +385,15 @@ def forty(page) -> list: # What is wrong with the version from scratch of a page
     return bad if both else [*bad, 'expected a test below that names it and what the library has for it']
 
 
-# The pages of the registry's methods, and of those that make labels
-HOMES = sorted([*(module.replace('.', '/') for module in method._BUILT_IN), 'labels/gift', 'labels/soft'])
+# The pages of the registry's methods, of those that make labels, and of the way to use a head again
+WAYS = 'flow/inherit', 'labels/gift', 'labels/soft'
+HOMES = sorted([*(module.replace('.', '/') for module in method._BUILT_IN), *WAYS])
+
+
+@pytest.mark.parametrize('name', HOMES)
+def test_every_home_shows_photographs(name):
+    "Also where no images are made: what a way to learn is worth is seen on the same photographs as all others."
+    assert any('show_wall([' in s for kind, s, _ in cells(ROOT/'nbs'/f'{name}.ipynb') if kind == 'code')
 
 
 @pytest.mark.parametrize('name', HOMES)
@@ -432,7 +462,9 @@ def test_the_library_is_folded(book, tmp_path, monkeypatch):
 
 
 def folded(page) -> list: # (summary, code) of what a page folds, but solutions
-    code = [s for kind, s, _ in page if kind == 'code' and re.search(r'^#\| code-fold: true$', s, re.M)]
+    numbers = numbered.formulas(s for kind, s, _ in page if kind == 'markdown')
+    code = [numbered.in_code(s, numbers) for kind, s, _ in page
+            if kind == 'code' and re.search(r'^#\| code-fold: true$', s, re.M)]
     said = [numbered.SUMMARY.search(s) for s in code]
     names = [m[1] if m else 'Code' for m in said]             # as Quarto calls what has no name
     assert not re.search('[`<>&]', ''.join(names)), 'a summary is text, in which Quarto reads no markup'

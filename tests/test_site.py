@@ -225,9 +225,10 @@ def markup(nodes) -> list: # Link markup that a reader would see: in code, or as
     return seen + [n['c'] for n in nodes if n.get('t') == 'Str' and '](' in n['c']]
 
 
-def once(before, page) -> list: # A page's source, its opening picture shown once
+def once(before, page) -> list: # A page's source, its opening picture shown once, its formulas numbered in code
     shown = json.loads(json.dumps(before))
     website.once(shown, page)
+    website.counted(shown)
     return shown
 
 
@@ -242,7 +243,7 @@ def test_folds_arrive(made):
     folds = lambda page: [source(c) for c in page if re.search(r'^#\| *code-fold: *true', source(c), re.M)]
     n, library = 0, 0
     for k, (before, after) in pages(made).items():
-        assert folds(after) == [s.removeprefix('#| exports\n') for s in folds(before)], k
+        assert folds(after) == [s.removeprefix('#| exports\n') for s in folds(once(before, k))], k
         n += len(folds(after))
         library += sum('#| code-summary: "In the library: ' in s for s in folds(after))
     assert n > 20 and library > 40
@@ -607,6 +608,20 @@ def test_api_pages_say_what_the_source_says(made):
         text = p.read_text()
         assert not re.search(r'NoneType|<factory>|<function|<object| at 0x|\|\| argument', text), p
         assert not re.search(r'^# ', text, re.M), f'{p}: its title stands in its head, once'
+
+
+def test_formulas_that_code_names_have_numbers(made):
+    "On the page as beside the formula, on the API page as a link to it; no name is left that a reader does not see."
+    left = re.compile(r'(?<![\w@#-])eq-\w+')
+    seen = lambda page: '\n'.join(source(c) + '\n'.join(markdown(c.get('outputs', []))) for c in page
+                                  if c['cell_type'] == 'code')
+    for k, (_, after) in pages(made).items():
+        assert not left.search(seen(after)), k
+    for p in (made/'_proc'/'api').glob('*.qmd'):
+        assert not left.search(p.read_text()), p
+    assert 'walked (Equation 2)' in seen(cells(made/'_proc'/'trajectory'/'mtt.ipynb'))
+    loss = entries(made, 'trajectory.mtt')['trajectory_loss']
+    assert '([Equation 2](../trajectory/mtt.ipynb#eq-share))' in loss
 
 
 def test_api_pages_lead_to_source_and_notebook(made, trees):

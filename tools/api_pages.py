@@ -15,6 +15,7 @@ import tokenize
 from functools import cache
 from pathlib import Path
 
+import numbered
 import website
 
 root = Path(__file__).parent.parent
@@ -122,6 +123,22 @@ def _table(f, method=False) -> list:
     return _rows('argument | type | default', rows)
 
 
+@cache
+def _formulas(book) -> dict: # Name -> number, of a notebook below nbs/
+    cells = json.loads((root/'nbs'/book).read_text())['cells']
+    return numbered.formulas(''.join(c['source']) for c in cells if c['cell_type'] == 'markdown')
+
+
+def _linked(text, o, page) -> str:
+    "What a docstring says, its formulas as links to where they stand; `page` is the API page."
+    book = notebooks().get(o.__module__.removeprefix('dd_lit.'))
+    if not book:
+        return text
+    numbers, to = _formulas(book), os.path.relpath(book, Path(page).parent)
+    link = lambda m: f'[Equation {numbers[m[0]]}]({to}#{m[0]})' if m[0] in numbers else m[0]
+    return numbered.SPOKEN.sub(link, text)
+
+
 def _returns(f) -> list:
     kind, said = _written(f).get('return', ('', ''))[0], comments(f).get('return')
     if kind in ('', 'None'):
@@ -147,7 +164,7 @@ def _fields(o) -> list:
     return _rows('field | type | default', rows)
 
 
-def _class(o) -> list:
+def _class(o, page) -> list:
     "What a class has beside its arguments: settings and methods."
     out = []
     if dataclasses.is_dataclass(getattr(o, 'settings', None)):        # of a method
@@ -156,7 +173,7 @@ def _class(o) -> list:
         f = getattr(v, '__func__', v)
         if not k.startswith('_') and inspect.isfunction(f) and inspect.getdoc(f):
             call = ' '.join(_call(k, f, not isinstance(v, staticmethod)).split())
-            out.append(f"* `{call}`: {' '.join(inspect.getdoc(f).split())}")
+            out.append(f"* `{call}`: {_linked(' '.join(inspect.getdoc(f).split()), o, page)}")
     return [*out, '']
 
 
@@ -189,12 +206,12 @@ def entry(name, o, page) -> list:
     fields = dataclasses.is_dataclass(o) and not _written(f)
     if call and not inherits and not fields:
         out += ['```python', f'{"class " if is_class else ""}{call}', '```', '']
-    out += [says, '', *_place(name, o, page)]
+    out += [_linked(says, o, page), '', *_place(name, o, page)]
     if fields:
         out += _settings(o) if issubclass(o, Settings) else _fields(o)
     elif not inherits:
         out += _table(f, is_class)
-    return out + (_class(o) if is_class else _returns(f))
+    return out + (_class(o, page) if is_class else _returns(f))
 
 
 def head(title, description='') -> str:

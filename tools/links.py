@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 import api_pages
+import numbered
 import website
 
 root = Path(__file__).parent.parent
@@ -42,6 +43,10 @@ def names() -> dict: # Name without its module -> page.html#anchor, as nbdev_exp
                 out.setdefault(short, page)
                 out.setdefault(k, page)
     return out
+
+
+def formulas(nb) -> set: # Names of a page's formulas, which are anchors, too
+    return set(numbered.formulas(''.join(c['source']) for c in nb['cells'] if c['cell_type'] == 'markdown'))
 
 
 def anchors(nb) -> set: # Of what `show_doc` shows on a page
@@ -86,10 +91,11 @@ def linked(text, page, source, known) -> str:
 
 
 def arriving(text, folder, books) -> str:
-    "Links to headings of notebooks, as API pages have them, without the headings that are not there."
+    "Links to headings and formulas of notebooks, as API pages have them, without those that are not there."
     def one(m):
         book = (folder/m[1]).resolve()
-        return m[0] if book in books and m[2] in anchors(books[book]) else f']({m[1]})'
+        there = book in books and m[2] in anchors(books[book]) | formulas(books[book])
+        return m[0] if there else f']({m[1]})'
     return re.sub(r'\]\(([^()\s#]+\.ipynb)#([^()\s]+)\)', one, text)
 
 

@@ -1,12 +1,14 @@
 """What Quarto makes of a page's numbered formulas and folded cells, for the preview (tools/preview_docs.py).
 
-A formula with a name, `$$...$$ {#eq-name}`, gets a number, and `@eq-name` in the text becomes a link to it. A cell with
-`#| code-fold: true` shows its code when asked, under what `#| code-summary: "Solution"` says.
+A formula with a name, `$$...$$ {#eq-name}`, gets a number, and `@eq-name` in the text becomes a link to it; in code,
+where there are no links, `eq-name` becomes `Equation 2`. A cell with `#| code-fold: true` shows its code when asked,
+under what `#| code-summary: "Solution"` says.
 """
 import re
 
 FORMULA = re.compile(r'\$\$((?:(?!\$\$).)+)\$\$\s*\{#(eq-[\w-]+)\}', re.S)
 MENTION = re.compile(r'(?<![\w`])(\[-)?@(eq-\w+(?:-\w+)*)(?(1)\])')
+SPOKEN = re.compile(r'(?<![\w@#-])eq-\w+(?:-\w+)*')      # in code
 MARK = '# @fold '                # the first line of a cell that is to be folded, on its way through pandoc
 SUMMARY = re.compile(r'^#\|\s*code-summary:\s*"(.*)"', re.M)
 BLOCK = re.compile(r'(<pre[^>]*>\s*<code[^>]*>)(.*?</code></pre>)', re.S)
@@ -24,13 +26,20 @@ def numbered(text, numbers) -> str:
     return MENTION.sub(lambda m: f'[{word(m)}](#{m[2]})' if m[2] in numbers else m[0], text)
 
 
+def in_code(text, numbers) -> str:
+    "Code, or what was made of it, with the numbers of the formulas that it names."
+    return SPOKEN.sub(lambda m: f'Equation {numbers[m[0]]}' if m[0] in numbers else m[0], text)
+
+
 def marked(nb):
     "The notebook `nb` with numbers in its texts, and a mark in the cells that are to be folded."
     numbers = formulas(c.source for c in nb.cells if c.cell_type == 'markdown')
     for c in nb.cells:
         if c.cell_type == 'markdown':
             c.source = numbered(c.source, numbers)
-        elif re.search(r'^#\|\s*code-fold:\s*true\b', c.source, re.M):
+            continue
+        c.source = in_code(c.source, numbers)
+        if re.search(r'^#\|\s*code-fold:\s*true\b', c.source, re.M):
             name = SUMMARY.search(c.source)
             c.source = f'{MARK}{name[1] if name else "Code"}\n{c.source}'
     return nb

@@ -15,6 +15,7 @@ from configparser import ConfigParser
 from functools import cache
 from pathlib import Path
 
+import numbered
 import numpy as np
 import yaml
 from PIL import Image
@@ -101,6 +102,17 @@ def once(cells, page) -> int: # How often it would have been shown again
     return again
 
 
+def counted(cells) -> dict: # Name of a formula -> its number on the page
+    "Where code names a formula, its number: what a reader sees beside the formula."
+    numbers = numbered.formulas(''.join(c['source']) for c in cells if c['cell_type'] == 'markdown')
+    for c in (c for c in cells if c['cell_type'] == 'code'):
+        c['source'] = numbered.in_code(''.join(c['source']), numbers)
+        for o in c.get('outputs', []):
+            if 'text/markdown' in o.get('data', {}):             # a signature, with what its docstring says
+                o['data']['text/markdown'] = numbered.in_code(''.join(o['data']['text/markdown']), numbers)
+    return numbers
+
+
 def charts(cell) -> bool: # Does a cell show a chart?
     pngs = [o['data']['image/png'] for o in cell.get('outputs', []) if 'image/png' in o.get('data', {})]
     return bool(pngs) and all(is_chart(base64.b64decode(''.join(p))) for p in pngs)
@@ -136,6 +148,7 @@ def finished(nb, page) -> dict:
     "A processed notebook: pictures with their words, charts marked, and where the page leads."
     folder, led = (root/'nbs'/page).parent, leads(nb['cells'])
     once(nb['cells'], page)
+    counted(nb['cells'])
     for c in nb['cells']:
         text = ''.join(c['source'])
         if c['cell_type'] == 'markdown':

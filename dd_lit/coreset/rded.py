@@ -33,8 +33,9 @@ def select_crops(
     generator: Generator | None = None,       # Of the boxes; None: `rng(0, 'crops')`
     scale: tuple[float, float] = (.08, 1.),   # Share of the area that a crop covers, from and to
 ) -> Tensor:                                  # [count,C,H/factor,W/factor], surest first
-    """The crops of one class that the teacher recognises most surely, one per image (Sun et al.
-    2024). ValueError for a factor that does not divide the sides, and more crops than images."""
+    """The crops of one class that the teacher recognises most surely, one per image (eq-sure; Sun
+    et al. 2024). ValueError for a factor that does not divide the sides, and more crops than
+    images."""
     h, w = images.shape[-2:]
     if factor < 1 or h % factor or w % factor:
         raise ValueError(f"factor: expected a divisor of the image's sides {h}x{w}, got {factor}")

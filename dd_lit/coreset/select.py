@@ -73,8 +73,8 @@ def herding(
     labels: Tensor,   # int64 [N]
     ipc: int,         # Images per class
 ) -> Tensor:          # int64 [C*ipc] indices, class by class, in the order chosen
-    """Greedy choice whose running mean follows the class mean (Welling 2009). ValueError for
-    features that are not finite, and as in `random_select`."""
+    """Greedy choice whose running mean follows the class mean (eq-herding; Welling 2009).
+    ValueError for features that are not finite, and as in `random_select`."""
     z = _check_features(features, labels)
     def pick(i, c):
         zc = z[i]

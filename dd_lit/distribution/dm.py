@@ -75,7 +75,7 @@ def mean_step(
     slice_size: int | None = None, # Real images at a time, see `real_mean`
 ) -> tuple[Tensor, Tensor]: # (loss, gradient of the loss in `images`)
     """The sum over classes and features of the squared difference of mean features, real and
-    synthetic images of a class transformed alike (Zhao and Bilen 2023)."""
+    synthetic images of a class transformed alike (eq-dm; Zhao and Bilen 2023)."""
     C, ipc = len(drawn), len(images)//len(drawn)
     loss, grads = images.new_zeros(()), []
     with borrowed(model, train=True, grad=False):

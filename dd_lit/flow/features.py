@@ -182,8 +182,8 @@ def simclr_loss(
     b: Tensor,       # [N,D] of another view of the same
     tau: float = .2, # Temperature
 ) -> Tensor:         # A number
-    """Contrastive loss of SimCLR (Chen et al. 2020): find the twin. ValueError for shapes that
-    differ, and a temperature that is not positive."""
+    """Contrastive loss of SimCLR (eq-simclr; Chen et al. 2020): find the twin. ValueError for
+    shapes that differ, and a temperature that is not positive."""
     if not tau > 0:
         raise ValueError(f"tau: expected a positive temperature, got {tau}")
     if a.shape != b.shape or a.ndim != 2:

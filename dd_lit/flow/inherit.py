@@ -156,7 +156,7 @@ def train_projector(
     seed: int = 0,                                 # Decides the first weights
 ) -> nn.Linear:                                    # D_eval -> D_distill
     """One linear map from one network's features to another's, by least squares on the distilled
-    images (SFM, stage III)."""
+    images (eq-inherit; SFM, stage III)."""
     zs, zt = views(0)
     P = _linear(zs.shape[1], zt.shape[1], seed, 'projector').to(zs.device)
     def loss(e):

@@ -24,8 +24,9 @@ def linear_gradient(
     W: Tensor,               # [C,D] the head's weights
     b: Tensor | None = None, # [C] its bias; None: no bias
 ) -> tuple[Tensor, Tensor]:  # ([C,D], [C])
-    """Gradient of the mean cross-entropy in a linear head, in closed form; differentiable in `z`
-    (LGM). ValueError for shapes that do not fit, and labels that are no class."""
+    """Gradient of the mean cross-entropy in a linear head, in closed form (eq-linear-gradient);
+    differentiable in `z` (LGM). ValueError for shapes that do not fit, and labels that are no
+    class."""
     if z.ndim != 2 or z.shape[1] != W.shape[1]:
         raise ValueError(f"z: expected [N,{W.shape[1]}], as wide as W, got {list(z.shape)}")
     if len(y) != len(z):

@@ -44,7 +44,7 @@ def decorrelate(
 
 # %% ../../nbs/flow/pyramid.ipynb #fd07c8eb
 class Pyramid:
-    "`num_images` images as sums of levels from `start` to `size` pixels; ValueError for others."
+    "`num_images` images as sums of levels from `start` to `size` pixels (eq-pyramid)."
     def __init__(self,
         num_images: int,                           # N
         size: int,                                 # Side of the images

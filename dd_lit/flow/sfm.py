@@ -27,8 +27,8 @@ def class_centers(
     y: Tensor,         # int64 [N] labels
     num_classes: int,  # C
 ) -> Tensor:           # [C,D]
-    """Mean feature of every class (SFM); differentiable in `z`. ValueError for shapes that do not
-    fit, a class without images, and features that are not finite."""
+    """Mean feature of every class (eq-centres); differentiable in `z`. ValueError for shapes that
+    do not fit, a class without images, and features that are not finite."""
     if z.ndim != 2 or len(y) != len(z):
         raise ValueError(f"z, y: expected [N,D] and N labels, got {list(z.shape)} and {len(y)}")
     n = torch.bincount(y, minlength=num_classes)
@@ -46,7 +46,7 @@ def class_centers(
 def flow(
     centers: Tensor, # [C,D], at least two classes
 ) -> Tensor:         # [C,D]
-    "From each class's centre to the mean of the others (SFM)."
+    "From each class's centre to the mean of the others (eq-centres)."
     C = len(centers)
     if centers.ndim != 2 or C < 2:
         raise ValueError("centers: expected [C,D] with at least 2 classes, "

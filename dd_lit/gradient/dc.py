@@ -61,7 +61,7 @@ def plain_step(
     kind: str = 'angle',    # How it is compared, see `grad_distance`
     **kw                    # lam, step, l2_weight, vectors, sizes_*, see `multilevel_loss`
 ) -> tuple[Tensor, Tensor, list[tuple[Tensor, ...]]]: # (loss, its gradient in `images`, real ones)
-    """One matching step, class by class, each real batch in one piece (Eq. 4, Jiang et al. 2022).
+    """One matching step, class by class, each real batch in one piece (eq-intra).
 
     The reference that faster versions must equal. Sizes are those of the batches."""
     params, C = [p for p in model.parameters() if p.requires_grad], len(real)

@@ -78,7 +78,7 @@ def grad_distance(
     l2_weight: float = 1.,    # Weight of a sum's second term (0.1: CIFAR-10, 50 per class)
     vectors: bool = False,    # Do one-dimensional parameters count (as one row each)?
 ) -> Tensor:                  # Scalar
-    """Distance of two gradients, summed over layers and rows (Eq. 7-9 of Jiang et al. 2022).
+    """Distance of two gradients, summed over layers and rows (eq-distances).
 
     A `ValueError` names an unknown kind, shapes that differ, or the lack of a matrix."""
     terms = list(zip(DISTANCES[check_kind(kind)], (1., l2_weight), strict=False))

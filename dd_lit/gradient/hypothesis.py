@@ -30,7 +30,7 @@ def travel(
     max_steps: int = 2000, # Give up after so many steps
     seed: int = 0,         # What the network itself draws (dropout) comes from it
 ) -> dict:                 # distance, length, steps, norms, stopped
-    """Descend on (x, y) until the gradient vanishes (Eq. 13-14, Jiang et al. 2022): how far is it?
+    """Descend on (x, y) until the gradient vanishes (eq-guess; Jiang et al. 2022): how far is it?
 
     `distance` is ||theta - theta_0||, `length` that of the path; `norms` of the gradient, one
     before every step; `stopped`: did it vanish within `max_steps`? A `ValueError` for a network

@@ -21,7 +21,7 @@ def union_gradient(
     grads: Sequence[Sequence[Tensor]],   # List over classes of lists over parameters
     sizes: Sequence[float] | None = None # Images behind each class's gradient; default: all alike
 ) -> list[Tensor]:                       # One tensor per parameter
-    """Gradient of the union of the batches: the size-weighted mean (Eq. 5 of Jiang et al. 2022).
+    """Gradient of the union of the batches: the size-weighted mean (eq-union).
 
     A `ValueError` says when there is no class, and when `sizes` are not numbers of images, one per
     class."""
@@ -66,7 +66,7 @@ def multilevel_loss(
     step: int = 0,            # For interleaved: even steps are intra, odd ones inter
     **kw                      # sizes_syn, sizes_real, and those of `grad_distance`
 ) -> torch.Tensor:            # Scalar
-    """Distance within classes plus `lam` times that of their unions (Eq. 4-6 of Jiang et al. 2022).
+    """Distance within classes plus `lam` times that of their unions (eq-levels).
 
     `sizes_syn` and `sizes_real` are the images behind each class's gradient, if they differ; see
     `union_gradient`. A `ValueError` names an unknown mode or kind, and the class whose gradients

@@ -48,7 +48,7 @@ class OverfitDetector:
 def zeta_adaptive(
     t: int # Index of the matching step, from 0
 ) -> int:  # Epochs on S after it
-    "The adaptive schedule (Eq. 12 of Jiang et al. 2022); a `ValueError` for a negative step."
+    "The adaptive schedule (eq-adaptive); a `ValueError` for a negative step."
     if t < 0:
         raise ValueError(f"t: expected at least 0, got {t}")
     return 50 - 10*t if t < 4 else 10 if t < 10 else 5

@@ -16,8 +16,8 @@ def smooth_labels(
     num_classes: int,  # C, at least 2
     alpha: float = .1, # Share that goes to the other classes
 ) -> Tensor:           # float32 [N,C]
-    """Smoothed one-hot labels (GIFT, Section 4). ValueError for another share, and for what is no
-    class."""
+    """Smoothed one-hot labels (eq-smooth; GIFT, Section 4). ValueError for another share, and for
+    what is no class."""
     if not 0 <= alpha < 1:
         raise ValueError(f"alpha: expected a share in [0, 1), got {alpha}")
     if num_classes < 2:
@@ -63,8 +63,8 @@ def refine_labels(
     alpha: float = .1,   # Smoothing, see `smooth_labels`
     form: str = 'paper', # 'release': soft + gamma*hard, as gamma/(1 + gamma) in the paper's form
 ) -> Tensor:             # [N,C], float32 (float64 for float64 logits)
-    """Soft labels turned a little towards the truth (GIFT, Section 4). ValueError for an unknown
-    form, a weight out of range, and numbers of rows that differ."""
+    """Soft labels turned a little towards the truth (eq-refined; GIFT, Section 4). ValueError for
+    an unknown form, a weight out of range, and numbers of rows that differ."""
     if form not in ('paper', 'release'):
         raise ValueError(f"form: expected 'paper' or 'release', got {form!r}")
     if not 0 <= gamma <= 1:

@@ -42,7 +42,7 @@ def kd_loss(
     T: float = 4.,     # Temperature
     alpha: float = .9, # Weight of the soft part
 ) -> Tensor:           # A number
-    "Knowledge distillation (Hinton et al. 2015)."
+    "Knowledge distillation (eq-kd; Hinton et al. 2015)."
     s, t = _wide(s), _wide(t)
     return (1 - alpha)*F.cross_entropy(s, hard) + alpha*T*T*_kl_rows(s/T, t/T).mean()
 
@@ -53,7 +53,7 @@ def wsld_loss(
     T: float = 2.,      # Temperature
     alpha: float = 2.5, # Weight of the soft part
 ) -> Tensor:            # A number
-    "Weighted soft labels (Zhou et al. 2021, Eq. 8)."
+    "Weighted soft labels (eq-wsld; Zhou et al. 2021)."
     s, t = _wide(s), _wide(t)
     with torch.no_grad():
         ours, theirs = (F.cross_entropy(z, hard, reduction='none') for z in (s, t))
@@ -67,7 +67,7 @@ def dkd_parts(
     hard: Tensor,  # int64 [N] true classes
     T: float = 4., # Temperature
 ) -> tuple[Tensor, Tensor, Tensor]: # TCKD, NCKD, 1 - q_y, each [N]
-    "The two parts of KL(q||p) and the factor that couples them (Zhao et al. 2022, Eq. 7)."
+    "The two parts of KL(q||p) and the factor that couples them (eq-decoupled)."
     s, t = _wide(s)/T, _wide(t)/T
     def two(z):                        # logits of 'true class' and 'any other'
         return torch.stack([_true(z, hard), _others(z, hard).logsumexp(1)], 1)
@@ -94,7 +94,7 @@ def nkd_loss(
     T: float = 1.,      # Temperature of the other classes
     gamma: float = 1.5, # Their weight
 ) -> Tensor:            # A number
-    "Normalised knowledge distillation (Yang et al. 2023, Eq. 6)."
+    "Normalised knowledge distillation (eq-nkd; Yang et al. 2023)."
     s, t = _wide(s), _wide(t)
     lp, q = _true(s.log_softmax(1), hard), _true(t.softmax(1), hard)
     told, some = _told(t, hard)

@@ -116,8 +116,8 @@ def get_loss(
     name: str,    # A name in `LOSSES`
     **kw: Any     # Its settings, see `loss_settings`
 ) -> Callable[..., Tensor]: # f(student_logits [N,C], teacher_logits [N,C], hard [N]) -> scalar
-    """A loss by name; mean over the batch. The teacher's labels are logits, always: `check_soft`
-    makes them of probabilities.
+    """A loss by name (eq-losses); mean over the batch. The teacher's labels are logits, always:
+    `check_soft` makes them of probabilities.
 
     kl has T (temperature, 20) and scale (multiply by T squared), the mixed ones gamma (weight of
     ce, 0.1). Finite logits give a finite value and a finite gradient: half precision is compared in

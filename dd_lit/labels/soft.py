@@ -64,7 +64,7 @@ def ensemble_logits(
     logits: Tensor,         # [F,N,C]: F teachers
     normalize: bool = True, # Equal Frobenius norms first?
 ) -> Tensor:                # [N,C]
-    """One label from several teachers (G-VBSM, Eq. 8). ValueError for another shape, and where a
+    """One label from several teachers (eq-committee). ValueError for another shape, and where a
     length to be normalised is zero."""
     if logits.ndim != 3:
         raise ValueError(f"logits: expected shape [F,N,C], got {list(logits.shape)}")

@@ -18,8 +18,8 @@ def infonce(
     y: Tensor,       # [N,D] their labels, row by row
     tau: float = .1, # Temperature
 ) -> Tensor:         # A number
-    """InfoNCE with cosine similarity (GIFT, Appendix A, Eq. 5). ValueError for shapes that differ
-    and a temperature that is not positive."""
+    """InfoNCE with cosine similarity (eq-infonce; GIFT, Appendix A). ValueError for shapes that
+    differ and a temperature that is not positive."""
     if z.shape != y.shape or z.ndim != 2:
         raise ValueError(f"z, y: expected the same shape [N,D], "
                          f"got {list(z.shape)} and {list(y.shape)}")
@@ -33,7 +33,7 @@ def stated_bound(
     y: Tensor,       # [N,D] their labels, row by row
     tau: float = .1, # Temperature
 ) -> Tensor:         # A number
-    "The right-hand side of Theorem 1 as printed (GIFT, Appendix A, the boxed formula)."
+    "The right-hand side of Theorem 1 as printed (eq-stated; GIFT, Appendix A)."
     n = z.norm(dim=1)
     own = F.cosine_similarity(z, y).mean()
     others = ((z @ y.T).mean(1)/(n*y.norm(dim=1).mean())).mean()
@@ -45,7 +45,7 @@ def repaired_bound(
     tau: float = .1, # Temperature
 ) -> Tensor:         # A number
     """A bound that holds: the stated one with the mean cosine for its second term, and
-    1/(2 tau^2) more (Hoeffding)."""
+    1/(2 tau^2) more (eq-by-the-mean)."""
     c = F.normalize(z, dim=1) @ F.normalize(y, dim=1).T
     return -(c.diagonal().mean() - c.mean())/tau + math.log(len(z)) + 1/(2*tau**2)
 
@@ -55,7 +55,7 @@ def cosine_bound(
     tau: float = .1, # Temperature
 ) -> Tensor:         # A number
     """Another bound that holds: (1 - mean cosine of output and own label)/tau + log N, the cosine
-    loss and constants."""
+    loss and constants (eq-by-the-largest)."""
     return (1 - F.cosine_similarity(z, y).mean())/tau + math.log(len(z))
 
 def best_bound(

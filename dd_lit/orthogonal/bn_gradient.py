@@ -18,7 +18,7 @@ def bn_weight_gradient(
 ) -> Tensor:       # [c,d] gradient of the loss in W
     """Gradient of the layer in front of a batch norm (OGM, Proposition 1).
 
-    With fixed statistics or, if `xhat` is given, with those of the batch."""
+    With fixed statistics (eq-fixed) or, if `xhat` is given, with those of the batch (eq-batch)."""
     if xhat is not None:
         dy = dy - dy.mean(1, keepdim=True) - xhat*(dy*xhat).mean(1, keepdim=True)
     return (gamma/sigma)[:, None]*(dy @ x.T)

@@ -21,7 +21,8 @@ def newton_schulz5(
     G: Tensor,         # [...,m,n]
     steps: int = 5     # Iterations
 ) -> Tensor:           # [...,m,n], singular values roughly 1
-    """Muon's approximate polar factor: `steps` times the quintic 3.4445, -4.7750, 2.0315.
+    """Muon's approximate polar factor, the step of eq-steepest turned round: `steps` times the
+    quintic 3.4445, -4.7750, 2.0315.
 
     A `ValueError` for what has less than two dimensions."""
     if G.ndim < 2:

@@ -30,7 +30,7 @@ from .pseudo_gradient import PseudoReader, RunningMean, readable, real_direction
 
 # %% ../../nbs/orthogonal/ogm.ipynb #48b96ea1
 class DirectionMatcher:
-    """Distance of the layers' directions from the real ones (OGM).
+    """Distance of the layers' directions from the real ones: what `gamma` weighs in eq-ogm.
 
     Call `loss()` after each forward pass, `reset()` before each round of batches."""
     def __init__(self,

@@ -64,7 +64,7 @@ def rounding(
     G: Tensor,                        # [...,m,n]
     dtype: torch.dtype | None = None, # The type it was rounded to; None: its own
 ) -> Tensor:                          # [...,1], float64
-    """Below this a singular value of `G` may be nothing but the rounding of its entries.
+    """Below this (eq-threshold) a singular value of `G` may be nothing but rounding of its entries.
 
     0 in float64; half precision counts as float32."""
     X = _f64(G)
@@ -178,7 +178,7 @@ def direction_distance(
     B: Tensor,            # [...,m,n]
     method: str = 'polar' # See `orthogonalize`
 ) -> Tensor:              # [...]
-    "Squared Frobenius distance of the polar factors (OGM's d); a `ValueError` if shapes differ."
+    "Squared Frobenius distance of the polar factors (eq-apart); ValueError if shapes differ."
     if A.shape != B.shape:
         raise ValueError(f"B: expected shape {list(A.shape)} as A, got {list(B.shape)}")
     return (orthogonalize(A, method) - orthogonalize(B, method)).square().sum((-2, -1))

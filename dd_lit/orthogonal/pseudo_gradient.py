@@ -163,7 +163,7 @@ def pseudo_gradient(
     mode: str = 'im2col',    # im2col (patches, not built), or channel (the summary's letters)
     **how                    # dilation, groups and padding_mode, as in `nn.Conv2d`
 ) -> Tensor:                 # float64; im2col: [c_out, c_in*k*k], channel: [c_out, c_in]
-    """OGM's stand-in for a layer's gradient: output times input, minus the mean input.
+    """OGM's stand-in for a layer's gradient: output times input, minus the mean input (eq-pseudo).
 
     `mode='channel'` pools inputs to the output's size. In groups the result has one matrix for
     each: [groups, c_out/groups, c_in/groups*k*k]. A `ValueError` names an unknown mode, and
@@ -184,7 +184,7 @@ def pseudo_gradient(
 
 # %% ../../nbs/orthogonal/pseudo_gradient.ipynb #b61751bf
 class RunningMean:
-    """G_b = G/b + (1 - 1/b) G_{b-1}, layer by layer (OGM).
+    """G_b = G/b + (1 - 1/b) G_{b-1}, layer by layer (eq-running).
 
     Only the current batch carries gradient."""
     def __init__(self):

@@ -21,7 +21,7 @@ def sds_distance(
     total: Tensor,  # Running average that includes it, same shape; its graph is ignored
     target: Tensor, # What the average should be, same shape
 ) -> Tensor:        # Scalar
-    """`||total - target||` in value; its gradient flows through `stat` alone (G-VBSM, Eq. 14).
+    """`||total - target||` in value; its gradient flows through `stat` alone (eq-sds).
 
     A `ValueError` if the shapes differ."""
     for n, v in (('total', total), ('target', target)):
@@ -32,7 +32,7 @@ def sds_distance(
 
 # %% ../../nbs/statistics/bn_matching.ipynb #9ff5482b
 class StatMatcher:
-    """Compares statistics of what enters some layers with targets (G-VBSM, Eq. 1, 13 and 14).
+    """Compares statistics of what enters some layers with targets (eq-bn, eq-memory, eq-sds).
 
     Listens inside its `with` block, which may be entered again and again; the memory stays."""
     def __init__(self,

@@ -24,8 +24,8 @@ def crop_floor(
     curriculum: str = 'cosine', # One of `CURRICULA`
     milestone: float = 1.,     # Share of the steps after which it has ended
 ) -> float:                    # `least`..1
-    """The smallest share of the area in the crops of step `k` (CDA). ValueError for another
-    curriculum."""
+    """The smallest share of the area in the crops of step `k` (eq-curriculum). ValueError for
+    another curriculum."""
     if curriculum not in CURRICULA:
         raise ValueError(f"curriculum: expected one of {', '.join(CURRICULA)}, "
                          f"got {curriculum!r}")

@@ -123,7 +123,7 @@ def conv_statistics(
 
 # %% ../../nbs/statistics/conv_stats.ipynb #e231f2a1
 class ConvMatcher(StatMatcher):
-    """`L'_Conv` (G-VBSM, Eq. 10): statistics of convolutions' inputs against the real data's.
+    """`L'_Conv` (eq-conv): statistics of convolutions' inputs against the real data's.
 
     A `ValueError` if the statistics do not belong to the network, or to `data`."""
     def __init__(self,

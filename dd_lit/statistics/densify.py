@@ -20,7 +20,7 @@ def densify_loss(
     size: int = 32,     # Images larger than this are averaged down to it first (Eq. 4)
     unit: bool = False, # Scale every image to length 1 first? The paper does not
 ) -> Tensor:            # Scalar, 0 if no class has two images
-    """Data densification (G-VBSM, Eq. 5): make the eigenvalues of each class's Gram matrix equal.
+    """Data densification (eq-dd): make the eigenvalues of each class's Gram matrix equal.
 
     Without `unit`, large differences of eigenvalues give no gradient. A `ValueError` names a
     `tau` of 1 or less, and labels that do not fit the images."""

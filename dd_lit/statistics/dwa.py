@@ -28,7 +28,7 @@ def ascend(
     steps: int = 12,      # J
     rho: float = .015,    # How far in all, over all weights
 ) -> dict[str, Tensor]:   # name -> parameter, other ones than the network's
-    "Weights moved uphill in the cross-entropy, by steps of equal length (DWA)."
+    "Weights moved uphill in the cross-entropy, by steps of equal length (eq-ascent)."
     w = {n: p.detach() for n, p in net.named_parameters()}
     for _ in range(steps):
         w = {n: p.clone().requires_grad_() for n, p in w.items()}

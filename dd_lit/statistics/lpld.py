@@ -45,7 +45,7 @@ def merge_moments(
     a: _Moments | None, # None: nothing yet
     b: _Moments         # Of the other part
 ) -> _Moments:          # How many, mean [C], sum of squared deviations [C]
-    "Moments of two parts of the data together."
+    "Moments of two parts of the data together (eq-merge)."
     if a is None:
         return b
     n, d = a[0] + b[0], b[1] - a[1]

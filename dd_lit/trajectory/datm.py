@@ -31,7 +31,7 @@ def open_epochs(
     starts: int,         # T
     widen: int,          # E, iterations until all are open
 ) -> range:              # Of epochs that a student may start from
-    "Which stretches of an expert are matched at iteration `k` (DATM's curriculum)."
+    "Which stretches of an expert are matched at iteration `k` (DATM's curriculum, eq-bounds)."
     first = starts if opening is None else opening
     return range(lowest, min(starts, first + int((starts - first)*k/widen)))
 

@@ -49,7 +49,7 @@ def unrolled_match(
     steps: int,               # N
     leaves: Sequence[Tensor], # What `loss` depends on besides: images, labels
 ) -> tuple[Tensor, list[Tensor]]: # (`trajectory_loss`, its gradients: of each leaf, of lr)
-    """N steps of SGD and backpropagation through all of them, every graph kept: the definition.
+    """N steps of SGD and backpropagation through all of them, every graph kept (eq-student).
 
     The reference that `match_trajectory` must equal."""
     theta = start.detach().clone().requires_grad_()
