@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from conftest import ROOT
 
-from dd_lit.core import PRECISIONS, chosen_precision, in_full, rng
+from dd_lit import models
+from dd_lit.core import PRECISIONS, chosen_precision, has_bfloat16, has_tiles, in_full, rng
 from dd_lit.data import load_data
 from dd_lit.distill import distill
 from dd_lit.labels.soft import LabelSettings, LiveLabels, relabel
@@ -184,3 +185,28 @@ def test_what_a_place_loses():
     assert lossy.too_much and (lossy.pairs, round(lossy.lost, 6)) == (3, 1.1)
     fine = costs([dict(row, lost=v) for v in (.1, -.1, .2)] + [dict(row, row='gvbsm', lost=v) for v in (0., .2, .1)])
     assert [c.pairs for c in fine] == [3, 3] and not any(c.too_much for c in fine)
+
+
+@pytest.mark.parametrize('name', ['resnet20', 'resnet18', 'wrn16_2', 'mobilenetv2_05', 'shufflenetv2_05', 'vgg11',
+                                  'convnet3:norm=batch', 'convnet3', 'lenet', 'mlp'])
+def test_the_order_in_memory_changes_no_answer(monkeypatch, name):
+    "A network sees the same images, whichever way they lie; and only where the processor has tiles they are turned."
+    net = create_model(name, 10, 3, 32, seed=0).eval()
+    x = torch.randn(4, 3, 32, 32, generator=rng(0, 'order'))
+    answers = []
+    for tiles in (False, True):
+        monkeypatch.setattr(models, 'has_tiles', lambda device, tiles=tiles: tiles)
+        seen = models.laid_out(net, x, 'bfloat16')
+        turned = tiles and any(isinstance(m, torch.nn.BatchNorm2d) for m in net.modules())
+        assert torch.equal(seen, x) and (tiles or seen is x)
+        assert not turned or seen.is_contiguous(memory_format=torch.channels_last)
+        assert models.laid_out(net, x, 'float32') is x
+        answers.append(models.predict(net, x, precision='bfloat16'))
+    assert (answers[0] - answers[1]).norm() <= .05*answers[0].norm()
+
+
+def test_tiles_are_what_the_processor_says(monkeypatch):
+    for able in (dict(amx_bf16=True), dict(amx_bf16=False, avx512_bf16=True), {}):
+        monkeypatch.setattr(torch.cpu, 'get_capabilities', lambda able=able: able, raising=False)
+        assert has_tiles('cpu') == able.get('amx_bf16', False) <= has_bfloat16('cpu') == any(able.values())
+    assert not has_tiles('meta')
