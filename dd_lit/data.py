@@ -39,6 +39,7 @@ from .core import (
     check_labels,
     check_norm,
     counted,
+    own_modes,
     progress,
     rng,
     show_images,
@@ -61,6 +62,7 @@ class ImageData:
     classes: list[str]
     name: str
 
+    @own_modes()
     def __init__(self,
         train_x: Any,             # uint8 [N,C,H,W] or [N,H,W,C], floats in [0,1], or `OnDisk`
         train_y: Any,             # int64 [N] or [N,1] in 0..num_classes-1, each at least once
@@ -231,6 +233,7 @@ def images_of(
         raise ValueError(f"c: expected a class 0..{data.num_classes-1}, got {c!r}")
     return data.train_x[data.train_y == c]
 
+@own_modes()
 def sample_images(
     data: ImageData,       # The real images and their classes
     n: int,                # How many, at most all; ValueError for more
@@ -1390,6 +1393,7 @@ def _read_path(p: Path, key: str, how: Reading) -> ImageData | None:
     own = p.stem if p.is_file() else whole.name
     return reader(p, how, key if key in list_data() else own, _NORMS.get(key))
 
+@own_modes()
 def load_data(
     name: Any = 'digits',        # A path of images or parquet, one of `list_data()`, or a dataset
     root: str | Path | None = None, # Where named datasets lie; None: $DD_LIT_DATA, else ./data
@@ -1426,6 +1430,7 @@ def _shown(per_class: Any, classes: Any) -> None:
         if isinstance(n, bool) or not isinstance(n, int) or n < 1:
             raise ValueError(f"{name}: expected a whole number, at least 1, got {n!r}")
 
+@own_modes()
 def show_data(
     data: ImageData,     # The real images and their classes
     per_class: int = 5,  # Images per class

@@ -27,6 +27,7 @@ from .core import (
     counted,
     default_device,
     local_seed,
+    own_modes,
     progress,
     seed_of,
 )
@@ -409,6 +410,7 @@ def _soft_for(ds, soft, soft_kind, loss) -> Any:
         return ds.soft if soft is None else soft
     return check_soft(soft, len(ds), ds.num_classes, soft_kind)
 
+@own_modes()
 def evaluate(
     distilled: DistilledSet | str | Path,    # Or the folder of one
     data: ImageData | str | Path = 'digits', # Where the test set is: or a name or path, `load_data`
@@ -470,6 +472,7 @@ def full_recipe(
 
 
 # %% ../nbs/08_evaluate.ipynb #4a0eb746
+@own_modes()
 def full_accuracy(
     data: ImageData | str | Path = 'digits', # Or a name or path for `load_data`
     model: Any = 'convnet3',      # A network for `create_model`: a name, or one of yours

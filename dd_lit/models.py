@@ -42,6 +42,7 @@ from .core import (
     kept_memory,
     local_seed,
     of_library,
+    own_modes,
     short_digest,
 )
 from .ondisk import Images
@@ -1329,6 +1330,7 @@ def last_linear(
                          f"{type(model).__name__} has none")
     return heads[-1]
 
+@own_modes()
 @torch.no_grad()
 @kept_memory()
 def predict(

@@ -41,6 +41,7 @@ from .core import (
     digest,
     in_turn,
     maybe_path,
+    own_modes,
     save_figure,
     show_images,
 )
@@ -130,6 +131,7 @@ def safe_name(
 
 class DistilledSet:
     "A few images per class, their labels, how to show them and how they were made."
+    @own_modes()
     def __init__(self,
         images: Tensor,              # float32 [N,C,H,W] in model space (normalised)
         labels: Any,                 # int64 [N] in 0..num_classes-1
@@ -177,6 +179,7 @@ class DistilledSet:
         return (f"DistilledSet({who} on {on}: {many}, "
                 f"ipc {self.ipc}, {c}x{h}x{w}{mosaics}{soft})")
 
+    @own_modes()
     def pixels(self) -> Tensor: # float32 [N,C,H,W] in [0,1]
         "The images as pixels: de-normalised and clipped to [0,1]."
         mean, std = (torch.tensor(o).view(1, -1, 1, 1) for o in self.norm)
@@ -243,6 +246,7 @@ def _written(ds: DistilledSet, images: Tensor, **more: Any) -> tuple[bytes, str]
     blob = json.dumps(meta, indent=1)
     return safetensors.torch.save(tensors, metadata=dict(dd_lit=blob)), blob
 
+@own_modes()
 def save_set(
     ds: DistilledSet, # The distilled set
     path: str | Path, # A folder; created if it is not there, other files in it are left alone
@@ -416,6 +420,7 @@ def _set_of(tensors: dict[str, Tensor], about: dict, where: Path) -> DistilledSe
     except (ValueError, OverflowError) as e:
         raise ValueError(f"{str(where)!r} is damaged: {one_line(e, 300)}") from None
 
+@own_modes()
 def load_set(
     path: str | Path, # A folder of `save_set`, a file of `pack_set`, or a name of `stored_sets`
 ) -> DistilledSet:
@@ -511,6 +516,7 @@ def drawn_text(
     "Text for a figure: one line, and a dollar is a dollar, not the beginning of a formula."
     return one_line(text)[:most].replace('$', r'\$')
 
+@own_modes()
 def show_set(
     ds: DistilledSet,               # The distilled set
     per_class: int = 10,            # At most so many images of each class
@@ -544,6 +550,7 @@ def _folder_names(classes: Iterable[str]) -> list[str]:
     width = len(str(len(names) - 1))
     return [f'{i:0{width}d}_{s}' for i, s in enumerate(names)]
 
+@own_modes()
 def set_to_folder(
     ds: DistilledSet, # The distilled set
     path: str | Path, # The folder to make; one sub-folder per class
@@ -627,6 +634,7 @@ def _parquet(ds: DistilledSet) -> bytes:
 
 FORMS = ('folder', 'pt', 'npz', 'safetensors', 'parquet')
 
+@own_modes()
 def export_set(
     ds: DistilledSet,        # The distilled set
     path: str | Path,        # The file or folder to make
@@ -1057,6 +1065,7 @@ def _ours(path: Path) -> bool:
             return False
     return (path/'meta.json').is_file() and (path/'data.safetensors').is_file()
 
+@own_modes()
 def read_sets(
     path: str | Path, # .pt, .npz, .safetensors, .parquet; a folder of pictures or arrays; or ours
     data: str | Path | ImageData | None = None, # What was distilled, or its name for `load_data`

@@ -35,6 +35,7 @@ from .core import (
     digest,
     local_seed,
     maybe_path,
+    own_modes,
     progress,
     rng,
     say,
@@ -275,6 +276,7 @@ class Squeeze(Settings):
         steps = -(-n//self.batch_size)
         return self.epochs or max(5, -(-self.min_steps//steps))
 
+@own_modes()
 def squeeze(
     name: Any,                       # A network for `create_model`, without weights
     data: str | Path | ImageData,    # What to learn, or its name or path for `load_data`
@@ -376,6 +378,7 @@ def by_label(
     "Networks by what to call them, see `named_networks`; a committee's by their names in it."
     return dict(given.models) if isinstance(given, Backbones) else named_networks(given)
 
+@own_modes()
 def squeeze_all(
     networks: Any,                   # A network for `create_model` without weights, or several
     data: str | Path | ImageData,    # What to learn, or its name or path for `load_data`
@@ -440,6 +443,7 @@ def about_teacher(
     own = dict(parameters=sum(p.numel() for p in net.parameters()), digest=weights_digest(net))
     return own | dict(test_accuracy=accuracy)
 
+@own_modes()
 def as_teacher(
     given: Any,                      # A network for `as_network`; without weights it is trained
     data: str | Path | ImageData,    # What it will be asked about, or its name or path
@@ -464,6 +468,7 @@ def as_teacher(
         net.test_accuracy, net.digest_of_test = acc, digest_of_test(data)
     return net if isinstance(n.what, nn.Module) else net.to(device)
 
+@own_modes()
 def as_teachers(
     given: Iterable[tuple[Any, dict]], # (a network, its settings) of each, as for `as_teacher`
     data: str | Path | ImageData,      # The real images, or where they are

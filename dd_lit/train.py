@@ -24,6 +24,7 @@ from .core import (
     counted,
     kept_memory,
     local_seed,
+    own_modes,
     progress,
     rng,
 )
@@ -201,6 +202,7 @@ def _scheduled(optim, t: Training) -> Iterator[int]:
         yield e
 
 # %% ../nbs/07_train.ipynb #a0f3cd0b
+@own_modes()
 @kept_memory()
 def fit(
     model: nn.Module,                # Trained in place

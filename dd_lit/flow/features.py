@@ -17,7 +17,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..augment import crop_resize, draw_boxes
-from ..core import counted, default_device, local_seed, maybe_path, progress, rng, seed_of
+from ..core import (
+    counted,
+    default_device,
+    local_seed,
+    maybe_path,
+    own_modes,
+    progress,
+    rng,
+    seed_of,
+)
 from ..data import ImageData, fingerprint, load_data
 from ..models import (
     OwnView,
@@ -220,6 +229,7 @@ def two_views(
     return view(), view()
 
 # %% ../../nbs/flow/features.ipynb #938281e1
+@own_modes()
 def linear_probe(
     net: nn.Module,        # A `FeatureNet`, or any network
     data: ImageData | str, # What to train and test on; or a name or path for `load_data`
@@ -303,6 +313,7 @@ def _simclr(net, D, data, s, seed, name):
                 raise ValueError(f"loss: became {loss.item()} in epoch {e}; lower lr={s.lr}")
 
 # %% ../../nbs/flow/features.ipynb #6f013d8c
+@own_modes()
 def pretrain(
     name: Any,                       # A network for `create_model`, without weights
     data: ImageData | str,           # The images; or a name or path for `load_data`

@@ -41,6 +41,7 @@ from ..core import (
     in_full,
     local_seed,
     maybe_path,
+    own_modes,
     progress,
     read_record,
     rng,
@@ -231,6 +232,7 @@ def _answer(teacher, v, precision):
 class LiveLabels(LabelSource):
     """Labels on the fly: the teachers are asked in every step of training, in evaluation mode
     (unless `train_mode` says otherwise), and come back as they were."""
+    @own_modes()
     def __init__(self,
         images: DistilledSet | Tensor,             # A set, or its images [N,C,H,W]
         teachers: Any,                             # Networks that answer with logits [n,classes];
@@ -529,6 +531,7 @@ class LabelSettings(ViewSettings):
     dtype: torch.dtype = setting(torch.float16, 'how logits are kept')
     chunk: int = setting(50, 'epochs per file', low=1)
 
+@own_modes()
 def relabel(
     images: DistilledSet | Tensor,             # A set, or its images [N,C,H,W]
     teachers: Any,                             # Networks that answer with logits [n,classes]; for
