@@ -7,8 +7,8 @@ __all__ = ['PRECISIONS', 'check_seed', 'seed_of', 'rng', 'local_seed', 'own_mode
            'duration', 'progress', 'has_bfloat16', 'chosen_precision', 'autocast', 'in_full', 'as_path', 'maybe_path',
            'atomic_write', 'remove_leftovers', 'read_record', 'digest', 'short_digest', 'of_library', 'function_text',
            'in_turn', 'try_writing', 'sole_writer', 'cache_dir', 'provenance', 'as_numbers', 'show_images', 'luminance',
-           'contrast', 'ink_on', 'save_figure', 'Table', 'check_norm', 'check_soft', 'check_labels', 'callable_module',
-           'import_here', 'say', 'UnderWay', 'PeakMemory', 'kept_memory']
+           'contrast', 'ink_on', 'save_figure', 'Table', 'check_norm', 'check_soft', 'check_classes', 'check_labels',
+           'callable_module', 'import_here', 'say', 'UnderWay', 'PeakMemory', 'kept_memory']
 
 # %% ../nbs/00_core.ipynb #76f2112b
 import contextlib
@@ -614,7 +614,8 @@ def as_numbers(
     arrays = isinstance(v, (list, tuple)) and any(isinstance(o, np.ndarray) for o in v)
     try:
         a = np.array(v) if arrays else v
-        x = torch.as_tensor(_for_torch(a) if isinstance(a, np.ndarray) else a)
+        a = _for_torch(a) if isinstance(a, np.ndarray) else a
+        x = a if isinstance(a, Tensor) else torch.as_tensor(a)
         if x.layout is torch.strided and not x.is_meta:
             return x
     except (TypeError, ValueError, RuntimeError, OverflowError):
@@ -817,6 +818,17 @@ def _distributions(soft: Tensor) -> bool:
     return bool((soft >= 0).all() and (soft.sum(1) - 1).abs().max() < 1e-3)
 
 # %% ../nbs/00_core.ipynb #bd956ad8
+def check_classes(
+    classes: Any, # Names in their order
+) -> list[str]:
+    """The names of classes as a list. ValueError for a text, which is no list of letters, and for
+    what is no row of names or has no order."""
+    wrong = (str, bytes, dict, set, frozenset)
+    if isinstance(classes, wrong) or not isinstance(classes, Iterable):
+        raise ValueError(f"classes: expected their names in order, a list, "
+                         f"got {type(classes).__name__}")
+    return [str(c) for c in classes]
+
 def check_labels(
     labels: Any,                    # Whole numbers
     n: int,                         # How many there must be

@@ -33,7 +33,14 @@ from .core import (
 )
 from .data import ImageData, load_data
 from .labels.losses import HARD_LOSSES, LOSSES
-from .models import Network, as_network, check_answers, create_model, network_key
+from .models import (
+    Network,
+    as_network,
+    check_answers,
+    check_plain,
+    create_model,
+    network_key,
+)
 from .parallel import share, shared_numbers
 from .sets import DistilledSet, with_classes
 from .settings import Settings, explained, setting, sort_out
@@ -319,12 +326,13 @@ def probe(
 ) -> nn.Module:        # A network without weights
     "What kind of network is that? Built without numbers, as far as it can be."
     def make():
-        shape = data.num_classes, data.in_chans, data.size
         return create_model(model, *shape, seed=0, data_norm=data.norm, **model_kw)
-    if not as_network(model, **model_kw).plain:
+    n, shape = as_network(model, **model_kw), (data.num_classes, data.in_chans, data.size)
+    if not n.plain:
         net = make()
-        check_answers(net, data.num_classes, data.in_chans, data.size, as_network(model).name)
+        check_answers(net, *shape, n.name, train=n.weights is None)
         return net
+    check_plain(n, *shape)
     try:
         with torch.device('meta'):
             return make()

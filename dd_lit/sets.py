@@ -32,8 +32,10 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from .core import (
+    as_numbers,
     as_path,
     atomic_write,
+    check_classes,
     check_labels,
     check_norm,
     check_soft,
@@ -60,12 +62,14 @@ from .data import (
     _tree,
     load_data,
 )
+from .settings import as_python
 
 # %% ../nbs/03_sets.ipynb #59ad669e
 _FORMAT = 'dd_lit.DistilledSet/1'
 
 def _checked_images(images) -> Tensor: # float32 [N,C,H,W]
     "A copy of the images: the set must not change when a method goes on."
+    images = as_numbers(images, 'images') if isinstance(images, np.ndarray) else images
     if not isinstance(images, Tensor) or not images.is_floating_point():
         got = getattr(images, 'dtype', type(images).__name__)
         raise ValueError(f"images: expected a float tensor in model space, got {got}")
@@ -133,7 +137,7 @@ class DistilledSet:
     "A few images per class, their labels, how to show them and how they were made."
     @own_modes()
     def __init__(self,
-        images: Tensor,              # float32 [N,C,H,W] in model space (normalised)
+        images: Any,                 # float32 [N,C,H,W] in model space (normalised)
         labels: Any,                 # int64 [N] in 0..num_classes-1
         norm: Any,                   # (mean, std), one number per channel: pixel = image*std + mean
         classes: Iterable | None = None,  # Class names; default '0', '1', ...
@@ -144,7 +148,7 @@ class DistilledSet:
     ):
         self.images = _checked_images(images)
         self.norm: tuple = check_norm(norm, self.images.shape[1])
-        known = None if classes is None else [str(c) for c in classes]
+        known = None if classes is None else check_classes(classes)
         count = None if known is None else len(known)
         n, most = len(self.images), min(self.images.shape[2:])
         self.labels: Tensor = check_labels(labels, n, count).cpu().clone()
@@ -229,10 +233,18 @@ class DistilledSet:
         return set_bytes(self)
 
 # %% ../nbs/03_sets.ipynb #bdc7c0bb
+def _number(v: Any) -> Any:
+    "A number of numpy's or torch's as Python's own, for JSON."
+    own = as_python(v)
+    if own is v:
+        raise ValueError(f"meta: expected what JSON can hold, got {type(v).__name__}")
+    return own
+
 def _sealed(about: dict) -> dict:
     "The description of a set with its checksum, which the digest of the numbers is a part of."
-    about = {k: v for k, v in about.items() if k != 'checksum'}
-    text = json.dumps(json.loads(json.dumps(about)), sort_keys=True)    # as it will be read
+    about = json.loads(json.dumps({k: v for k, v in about.items() if k != 'checksum'},
+                                  default=_number))                     # as it will be read
+    text = json.dumps(about, sort_keys=True)
     return about | dict(checksum=hashlib.sha256(text.encode()).hexdigest())
 
 def _written(ds: DistilledSet, images: Tensor, **more: Any) -> tuple[bytes, str]:

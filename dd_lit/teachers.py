@@ -9,7 +9,6 @@ __all__ = ['FIVE', 'FOUR', 'IMAGENET_NORM', 'MEASURED', 'takes_width', 'untraine
            'as_teachers', 'imagenet_backbones']
 
 # %% ../nbs/09_teachers.ipynb #7c7c931a
-import copy
 import hashlib
 import json
 import math
@@ -55,6 +54,7 @@ from .models import (
     model_settings,
     named_networks,
     network_key,
+    own_copy,
     trained_network,
     weights_digest,
 )
@@ -356,8 +356,9 @@ class Backbones:
     def frozen(self,
         device: str | torch.device, # Where the copies are
     ) -> 'Backbones':
-        "Copies on `device`, in evaluation mode, without gradients: to hook and ask as one likes."
-        return Backbones({n: copy.deepcopy(m).to(device).eval().requires_grad_(False)
+        """Copies on `device`, in evaluation mode, without gradients: to hook and ask as one likes.
+        ValueError for a network that cannot be copied."""
+        return Backbones({n: own_copy(m, 'teachers').to(device).eval().requires_grad_(False)
                           for n, m in self.models.items()})
 
     def pick(self,

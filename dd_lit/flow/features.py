@@ -31,6 +31,7 @@ from ..data import ImageData, fingerprint, load_data
 from ..models import (
     OwnView,
     as_network,
+    ask_blank,
     borrowed,
     create_model,
     device_of,
@@ -284,6 +285,14 @@ def behead(
     setattr(net.get_submodule(parent) if parent else net, leaf, nn.Identity())
     return net, head.in_features
 
+def _check_features(net: nn.Module, dim: int, data: ImageData, name: str) -> None:
+    "Ask about two blank images. ValueError unless there are as many features of both."
+    z = ask_blank(net, data.in_chans, data.size, name, 'backbone', train=True)
+    got = list(z.shape) if isinstance(z, Tensor) else type(z).__name__
+    if not isinstance(z, Tensor) or len(z) != 2 or z.shape[1:].numel() != dim:
+        raise ValueError(f"backbone: {name} without its last linear layer answers {got} for two "
+                         f"images, expected features [2, {dim}]")
+
 def _twins(data, s, gen, device):
     "The batches of an epoch, each as two views."
     for i in torch.randperm(len(data.train_x), generator=gen).split(s.batch_size):
@@ -329,6 +338,7 @@ def pretrain(
     n = as_network(name)
     name, shape = n.name, (data.num_classes, data.in_chans, data.size)
     net, D = _headless(n, data, seed, s.width)
+    _check_features(net, D, data, n.name)
     what = dict(kind='simclr', name=network_key(n, *shape, data.norm), start=weights_digest(net),
                 data=fingerprint(data), seed=seed, rule='seeded', **s.to_dict())
     def train(net):

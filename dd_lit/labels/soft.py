@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -31,6 +32,7 @@ from ..augment import (
 )
 from ..core import (
     PRECISIONS,
+    as_numbers,
     as_path,
     atomic_write,
     autocast,
@@ -202,6 +204,7 @@ def _images(o):
     "Images of a set, or images as they are, and how many patches a side they are made of."
     if isinstance(o, DistilledSet):
         return o.images, o.patches
+    o = as_numbers(o, 'images') if isinstance(o, np.ndarray) else o
     is_tensor = isinstance(o, Tensor)
     if not is_tensor or o.ndim != 4 or not o.is_floating_point():
         got = f'{o.dtype} {list(o.shape)}' if is_tensor else type(o).__name__
