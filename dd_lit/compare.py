@@ -23,6 +23,7 @@ from .core import (
     counted,
     default_device,
     maybe_path,
+    own_modes,
     progress,
     read_record,
     rng,
@@ -533,6 +534,7 @@ def _taught(asked, data, seed, device) -> list[nn.Module]:
     made = iter(as_teachers(given, data, seed, device))
     return [t if isinstance(t, nn.Module) else next(made) for t in asked]
 
+@own_modes()
 def compare(
     items: Any,              # Folders, `DistilledSet`s, or method names
     data: ImageData | str | Path = 'digits', # Or a name or path for `load_data`

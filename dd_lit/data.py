@@ -18,7 +18,7 @@ import re
 import sys
 import warnings
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -36,9 +36,11 @@ from torch import Tensor
 from .core import (
     as_numbers,
     as_path,
+    check_classes,
     check_labels,
     check_norm,
     counted,
+    own_modes,
     progress,
     rng,
     show_images,
@@ -61,13 +63,14 @@ class ImageData:
     classes: list[str]
     name: str
 
+    @own_modes()
     def __init__(self,
         train_x: Any,             # uint8 [N,C,H,W] or [N,H,W,C], floats in [0,1], or `OnDisk`
         train_y: Any,             # int64 [N] or [N,1] in 0..num_classes-1, each at least once
         test_x: Any,              # the same, [M,C,H,W]
         test_y: Any,              # int64 [M] or [M,1]
         norm: Norm | None = None, # Of pixels in [0,1], per channel; default: measured on `train_x`
-        classes: Sequence[str] | None = None, # Class names; default '0', '1', ...
+        classes: Iterable[str] | None = None, # Class names in order; default '0', '1', ...
         name: str = 'data',       # What to call it in tables and metadata
     ):
         self.train_x, self.test_x = _stored(train_x, 'train_x'), _stored(test_x, 'test_x')
@@ -75,10 +78,10 @@ class ImageData:
         if shape != other:
             raise ValueError(f"test_x: expected images of shape {list(shape)} as in train_x, "
                              f"got {list(other)}")
-        known = len(classes) if classes is not None else None
+        names = None if classes is None else check_classes(classes)
+        known = len(names) if names is not None else None
         self.train_y = _labels(train_y, len(self.train_x), known, 'train_y')
-        count = known or int(self.train_y.max()) + 1
-        self.classes = [str(c) for c in (range(count) if classes is None else classes)]
+        self.classes = names or [str(c) for c in range(int(self.train_y.max()) + 1)]
         self.test_y = _labels(test_y, len(self.test_x), self.num_classes, 'test_y')
         empty = (self.counts() == 0).nonzero().flatten().tolist()
         if empty:
@@ -231,6 +234,7 @@ def images_of(
         raise ValueError(f"c: expected a class 0..{data.num_classes-1}, got {c!r}")
     return data.train_x[data.train_y == c]
 
+@own_modes()
 def sample_images(
     data: ImageData,       # The real images and their classes
     n: int,                # How many, at most all; ValueError for more
@@ -580,9 +584,12 @@ def _limit(most: int):
     finally:
         Image.MAX_IMAGE_PIXELS = before
 
+_LISTED = 20      # pictures that are named in one line
+
 def _check_damaged(bad: Sequence[tuple[str, str]], n: int, how: Reading) -> None:
     "(name, why) of the pictures that cannot be read: an error, or a line."
-    listed = ', '.join(f'{where} ({why})' for where, why in bad)
+    listed = ', '.join(f'{where} ({why})' for where, why in bad[:_LISTED])
+    listed += f' and {len(bad) - _LISTED} more' if len(bad) > _LISTED else ''
     if bad and how.skip_damaged and len(bad) < n:
         _tell(f"skipped {len(bad)} of {n} pictures, which cannot be read: {listed}")
     elif len(bad) == 1:
@@ -893,7 +900,7 @@ def _raw(files: _Files) -> _Raw:
     names = [str(p) for p, _ in files]
     return _Raw(names, list(map(repr, names)), [i for _, i in files])
 
-def _check_counts(path: Path, y: Tensor, classes: list[str], splitting: bool) -> None:
+def _check_counts(path: Any, y: Tensor, classes: list[str], splitting: bool) -> None:
     "Every class has an image, or two if one is needed to test on."
     counts = torch.bincount(y, minlength=len(classes))
     fewest = classes[int(counts.argmin())]
@@ -901,7 +908,7 @@ def _check_counts(path: Path, y: Tensor, classes: list[str], splitting: bool) ->
         raise ValueError(f"{str(path)!r}: class folder {fewest!r} holds no images")
     if splitting and (counts < 2).any():
         raise ValueError(f"{str(path)!r}: class {fewest!r} has one image; splitting off a test "
-                         "set needs two, or give train and test folders")
+                         "set needs two, or give training and test images")
 
 def _tell_passed_over(path: Path, over: Counter) -> None:
     kinds = ', '.join(f'{n} {kind}' for kind, n in over.most_common(5))
@@ -1148,7 +1155,9 @@ def _labelled(train: _Raw, test: _Raw | None, names: _Names, how: Reading, name:
     how = _settled(how, name, train, test)
     x, y = _pictures(train, how, f'reading {name}')
     known = len(classes) if classes else None
-    parts = _with_test(x, _labels(y, len(x), known, 'labels'), test, how, name)
+    y = _labels(y, len(x), known, 'labels')
+    _check_counts(name, y, classes or [str(c) for c in range(int(y.max()) + 1)], test is None)
+    parts = _with_test(x, y, test, how, name)
     return _made(parts, classes, name, norm)
 
 # %% ../nbs/02_data.ipynb #843df5b3
@@ -1390,6 +1399,7 @@ def _read_path(p: Path, key: str, how: Reading) -> ImageData | None:
     own = p.stem if p.is_file() else whole.name
     return reader(p, how, key if key in list_data() else own, _NORMS.get(key))
 
+@own_modes()
 def load_data(
     name: Any = 'digits',        # A path of images or parquet, one of `list_data()`, or a dataset
     root: str | Path | None = None, # Where named datasets lie; None: $DD_LIT_DATA, else ./data
@@ -1426,6 +1436,7 @@ def _shown(per_class: Any, classes: Any) -> None:
         if isinstance(n, bool) or not isinstance(n, int) or n < 1:
             raise ValueError(f"{name}: expected a whole number, at least 1, got {n!r}")
 
+@own_modes()
 def show_data(
     data: ImageData,     # The real images and their classes
     per_class: int = 5,  # Images per class

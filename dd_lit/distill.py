@@ -33,6 +33,7 @@ from .core import (
     load_state,
     local_seed,
     maybe_path,
+    own_modes,
     progress,
     remove_leftovers,
     rng,
@@ -344,6 +345,7 @@ def _steps(method: Method, folder: _Folder, every: float, on_step: Callable | No
             raise
     folder.save()
 
+@own_modes()
 def run(
     method: Method,                  # A method with its data and settings
     out: str | Path | None = None,   # Folder for checkpoints and the result; None: all in memory
@@ -552,6 +554,7 @@ def _check_start(method: Method) -> None:
             say(f"{name}: nobody knows whether this set has seen the images of {data.name} that "
                 "are held out; if it has, the validation says too much")
 
+@own_modes()
 def distill(
     method: str,                     # A name from `list_methods()`
     data: str | Path | ImageData = 'digits', # What to distil, or its name or path for `load_data`

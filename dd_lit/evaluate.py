@@ -27,12 +27,20 @@ from .core import (
     counted,
     default_device,
     local_seed,
+    own_modes,
     progress,
     seed_of,
 )
 from .data import ImageData, load_data
 from .labels.losses import HARD_LOSSES, LOSSES
-from .models import Network, as_network, check_answers, create_model, network_key
+from .models import (
+    Network,
+    as_network,
+    check_answers,
+    check_plain,
+    create_model,
+    network_key,
+)
 from .parallel import share, shared_numbers
 from .sets import DistilledSet, with_classes
 from .settings import Settings, explained, setting, sort_out
@@ -320,12 +328,13 @@ def probe(
 ) -> nn.Module:        # A network without weights
     "What kind of network is that? Built without numbers, as far as it can be."
     def make():
-        shape = data.num_classes, data.in_chans, data.size
         return create_model(model, *shape, seed=0, data_norm=data.norm, **model_kw)
-    if not as_network(model, **model_kw).plain:
+    n, shape = as_network(model, **model_kw), (data.num_classes, data.in_chans, data.size)
+    if not n.plain:
         net = make()
-        check_answers(net, data.num_classes, data.in_chans, data.size, as_network(model).name)
+        check_answers(net, *shape, n.name, train=n.weights is None)
         return net
+    check_plain(n, *shape)
     try:
         with torch.device('meta'):
             return make()
@@ -411,6 +420,7 @@ def _soft_for(ds, soft, soft_kind, loss) -> Any:
         return ds.soft if soft is None else soft
     return check_soft(soft, len(ds), ds.num_classes, soft_kind)
 
+@own_modes()
 def evaluate(
     distilled: DistilledSet | str | Path,    # Or the folder of one
     data: ImageData | str | Path = 'digits', # Where the test set is: or a name or path, `load_data`
@@ -472,6 +482,7 @@ def full_recipe(
 
 
 # %% ../nbs/08_evaluate.ipynb #4a0eb746
+@own_modes()
 def full_accuracy(
     data: ImageData | str | Path = 'digits', # Or a name or path for `load_data`
     model: Any = 'convnet3',      # A network for `create_model`: a name, or one of yours

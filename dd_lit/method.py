@@ -25,6 +25,7 @@ from .core import (
     counted,
     default_device,
     function_text,
+    own_modes,
     provenance,
     short_digest,
 )
@@ -88,6 +89,7 @@ class Method:
     one_class = ''
     NETWORKS: tuple[str, ...] = ()              # Settings that hold networks
 
+    @own_modes()
     def __init__(self,
         data: str | Path | ImageData, # What to distil, or its name or path for `load_data`
         ipc: int = 1,                 # Images per class

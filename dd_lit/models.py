@@ -6,9 +6,10 @@
 __all__ = ['relu_pool', 'ReluPool', 'ConvNet', 'MLP', 'LeNet', 'AlexNet', 'VGG11', 'WideResNet', 'CifarResNet',
            'list_models', 'Network', 'as_network', 'named_networks', 'BlocksSettings', 'ConvNetSettings', 'MLPSettings',
            'VGGSettings', 'WideSettings', 'NoSettings', 'network_settings', 'model_settings', 'read_weights',
-           'load_weights', 'OwnView', 'Adapted', 'offline', 'imagenet_weights', 'create_model', 'device_of', 'borrowed',
-           'weights_digest', 'forward_code', 'network_digest', 'trained_network', 'ask_blank', 'check_answers',
-           'network_key', 'laid_out', 'last_linear', 'predict', 'embed']
+           'load_weights', 'OwnView', 'Adapted', 'offline', 'imagenet_weights', 'own_copy', 'create_model', 'device_of',
+           'borrowed', 'weights_digest', 'forward_code', 'network_digest', 'trained_network', 'ask_blank',
+           'check_answers', 'check_plain', 'network_key', 'laid_out', 'last_linear', 'check_images', 'predict', 'embed',
+           'differentiable_twice']
 
 # %% ../nbs/04_models.ipynb #4edfc11e
 import contextlib
@@ -30,9 +31,12 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.parameter import UninitializedParameter
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from .core import (
+    as_numbers,
     as_path,
     autocast,
     check_norm,
@@ -44,11 +48,20 @@ from .core import (
     kept_memory,
     local_seed,
     of_library,
+    own_modes,
     short_digest,
 )
-from .ondisk import Images
+from .ondisk import Images, OnDisk
 from .sets import NORMS
-from .settings import Settings, merge, names_of, parse, read_choice, setting
+from .settings import (
+    Settings,
+    check_function,
+    merge,
+    names_of,
+    parse,
+    read_choice,
+    setting,
+)
 
 # %% ../nbs/04_models.ipynb #3e6a1702
 def _pool(y):
@@ -118,6 +131,11 @@ def _pair(size):
     if not pair or not all(isinstance(s, int) and s > 0 for s in hw):
         raise ValueError(f"size: expected pixels, as one number or (height, width), got {size!r}")
     return tuple(hw)
+
+def _side(size):
+    "One number for a square, as most functions of size expect; else (height, width)."
+    h, w = _pair(size)
+    return h if h == w else (h, w)
 
 def _choose(kind, name, options):
     "options[name], or an error that lists what there is."
@@ -428,6 +446,9 @@ def _resnet_norm(name, norm, size):
                          "instance normalisation would erase it)")
     return layer
 
+# GoogLeNet and Inception have two or three heads in training: here one, as all others
+_ONE_ANSWER = dict(aux_logits=False)
+
 def _from_torchvision(name, num_classes, in_chans, size, **kw):
     small = max(_pair(size)) <= 64
     if _is_resnet(name) and 'norm' in kw:
@@ -439,6 +460,8 @@ def _from_torchvision(name, num_classes, in_chans, size, **kw):
     kw.pop('width', None)
     if name.startswith('vit_'):
         kw.setdefault('image_size', _pair(size)[0])
+    if 'aux_logits' in inspect.signature(_torchvision_class(name).__init__).parameters:
+        kw = _ONE_ANSWER | kw
     model = torchvision.models.get_model(name, weights=None, num_classes=num_classes, **kw)
     return _small_stem(model, in_chans, small)
 
@@ -455,6 +478,20 @@ def list_models() -> list[str]: # Names that `create_model` knows
 
 # %% ../nbs/04_models.ipynb #netgiven1
 _SHAPE = ('num_classes', 'in_chans', 'size')
+_WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+
+def _unwrapped(net) -> Any:
+    "The network itself, without what spreads it over GPUs (`.module`) or compiles it."
+    inner = net
+    while isinstance(inner, nn.Module):
+        net = inner
+        compiled = type(net).__name__ == 'OptimizedModule'        # of `torch.compile`
+        inner = net.module if isinstance(net, _WRAPPERS) else compiled and net._orig_mod
+    return net
+
+def _waits(net: nn.Module) -> bool:
+    "Has it layers that find out their shape from their first input?"
+    return any(isinstance(p, UninitializedParameter) for p in net.parameters())
 
 class Network(Settings):
     "A network as somebody gives it: what it is, its weights, what it sees, how it is read."
@@ -471,10 +508,14 @@ class Network(Settings):
     settings: dict = setting({}, 'of the network itself: width, norm, ...')
 
     def check(self) -> None:
+        object.__setattr__(self, 'what', _unwrapped(self.what))
         w, norm = self.what, self.input_norm
         if not isinstance(w, str) and not callable(w):
             raise ValueError("model: expected a name, 'my_module:function', a class, a function "
                              f"or a torch.nn.Module, got {type(w).__name__}")
+        if isinstance(w, nn.Module) and _waits(w):
+            raise ValueError(f"model: {type(w).__name__} has layers without weights, which wait "
+                             "for a first input (torch.nn.Lazy...); ask it once, or give its class")
         if isinstance(norm, str) and norm not in ('data', *NORMS):
             raise ValueError(f"input_norm: expected data, {', '.join(NORMS)} or (mean, std), "
                              f"got {norm!r}")
@@ -648,9 +689,10 @@ def _unknown_name(key) -> ValueError:
 def _defaults(cls) -> dict:
     "What the constructor of a torchvision network takes, with its defaults."
     # its builders fill in what has no default, but for two arguments that we give
-    return {p.name: None if p.default is p.empty else p.default
-            for p in inspect.signature(cls.__init__).parameters.values()
-            if p.default is not p.empty or p.name in ('dropout', 'image_size')}
+    own = {p.name: None if p.default is p.empty else p.default
+           for p in inspect.signature(cls.__init__).parameters.values()
+           if p.default is not p.empty or p.name in ('dropout', 'image_size')}
+    return own | {k: v for k, v in _ONE_ANSWER.items() if k in own}
 
 def _read(name: str, cls, fixed=(), also=()) -> type[Settings]:
     "The settings of a network, read from its constructor; `also`: names of `_RESNET`."
@@ -860,6 +902,15 @@ class Adapted(OwnView):
         return z[:, list(self.classes)]
 
 # %% ../nbs/04_models.ipynb #netbuild1
+@contextlib.contextmanager
+def _asking(name: str, what: str, in_chans: int, size, hint: str = '') -> Iterator[None]:
+    "Whatever goes wrong inside of a network that is asked becomes a ValueError that names it."
+    try:
+        yield
+    except Exception as e:                                # whatever stands in it
+        raise ValueError(f"{what}: {name} cannot take images {[in_chans, *_pair(size)]}: "
+                         f"{_line(e)}{hint}") from None
+
 def _tell_hub(off: bool) -> None:
     "Tell huggingface_hub, which reads the environment only once."
     try:
@@ -942,7 +993,8 @@ def _pretrained(n: Network, size) -> tuple[nn.Module, tuple]:
 
 def _called(f, n: Network, *shape) -> nn.Module:
     "What somebody's class or function makes for (num_classes, in_chans, size)."
-    params = _parameters(f)
+    params, (*counts, size) = _parameters(f), shape
+    shape = *counts, _side(size)
     known = {k: v for k, v in zip(_SHAPE, shape, strict=True) if k in params}
     bare = [p for p in params.values() if p.default is p.empty and p.kind not in
             (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
@@ -956,10 +1008,31 @@ def _called(f, n: Network, *shape) -> nn.Module:
                          f"got {type(net).__name__}")
     return net
 
+def own_copy(
+    net: nn.Module,      # Somebody's network
+    what: str = 'model', # What it was given as
+) -> nn.Module:
+    "A copy to do with as one likes. ValueError for a network that cannot be copied and altered."
+    try:
+        if isinstance(net, torch.jit.ScriptModule):
+            raise RuntimeError('torch.jit has fixed what it does')
+        return copy.deepcopy(net)
+    except Exception as e:                                # whatever hangs on it
+        raise ValueError(f"{what}: {type(net).__name__} cannot be copied ({_line(e)}); give the "
+                         "network as Python has it, or a function that makes it") from None
+
+def _shaped(net: nn.Module, in_chans: int, size, name: str) -> nn.Module:
+    "Layers that wait for their first input (torch.nn.Lazy...) have drawn their weights."
+    if _waits(net):
+        with torch.no_grad(), _asking(name, 'model', in_chans, size):
+            net.eval()(torch.zeros(2, in_chans, *_pair(size)))
+        net.train()
+    return net
+
 def _redrawn(net: nn.Module) -> nn.Module:
     """A copy whose layers have drawn their weights anew: each by its class's `reset_parameters`,
     the outer ones last. What a network's `__init__` did to them afterwards is not done again."""
-    net = copy.deepcopy(net).requires_grad_(True)
+    net = own_copy(net).requires_grad_(True)
     every = list(net.named_modules())
     inner = [o for o in every if not list(o[1].children())]
     for name, m in inner + [o for o in reversed(every) if list(o[1].children())]:
@@ -977,8 +1050,10 @@ def _made(n: Network, num_classes, in_chans, size) -> nn.Module:
         return _build(n.what, num_classes, in_chans, size, n.settings)
     f = n.maker()
     if isinstance(f, nn.Module):
-        return _redrawn(f) if n.weights is None else copy.deepcopy(f)
-    return _called(f, n, num_classes, in_chans, size)
+        net = _redrawn(f) if n.weights is None else own_copy(f)
+    else:
+        net = _called(f, n, num_classes, in_chans, size)
+    return _shaped(net, in_chans, size, n.name)
 
 def _outputs(state, net, num_classes) -> int:
     "For how many classes are these tensors? Read where they differ, and in nothing else."
@@ -1029,8 +1104,9 @@ def create_model(
     to 64 px get a first layer that keeps the resolution. ValueError for unknown names and settings.
     """
     _pair(size)
-    if not isinstance(num_classes, int) or num_classes < 1:
-        raise ValueError(f"num_classes: expected at least 1, got {num_classes!r}")
+    for what, count in dict(num_classes=num_classes, in_chans=in_chans).items():
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise ValueError(f"{what}: expected a whole number, at least 1, got {count!r}")
     n = as_network(name, **kw)
     model_settings(n)
     with local_seed(seed, 'create_model') if seed is not None else contextlib.nullcontext():
@@ -1039,11 +1115,11 @@ def create_model(
 def _build(name, num_classes, in_chans, size, kw):
     "The network of that name, with settings that were checked."
     key = str(name).lower()
-    if convnet := re.fullmatch(r'convnet(\d+)', key):
-        return ConvNet(num_classes, in_chans, size, depth=int(convnet[1]), **kw)
-    if key in _OURS:
-        return _OURS[key](num_classes, in_chans, size, **kw)
     with _refusing(name, kw):
+        if convnet := re.fullmatch(r'convnet(\d+)', key):
+            return ConvNet(num_classes, in_chans, size, depth=int(convnet[1]), **kw)
+        if key in _OURS:
+            return _OURS[key](num_classes, in_chans, size, **kw)
         if key.startswith('timm:'):
             return _from_timm(name, size, num_classes=num_classes, in_chans=in_chans, **kw)
         theirs, fixed = _ALIAS.get(key, (key, {}))
@@ -1054,7 +1130,8 @@ def _refusing(name, kw) -> Iterator[None]:
     "What the builder of a network refuses, or stumbles over, becomes a ValueError that names it."
     try:
         yield
-    except (TypeError, ValueError, AssertionError, LookupError, AttributeError) as e:
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError,
+            ValueError) as e:
         if isinstance(e, ValueError) and re.match(r'\w+: ', str(e)):
             raise                                        # it names it already
         bad = next((k for k in kw if f"'{k}'" in str(e)), None)
@@ -1091,7 +1168,11 @@ _HOOKS = ('_forward_pre_hooks', '_forward_pre_hooks_with_kwargs', '_forward_hook
 def device_of(
     net: nn.Module, # A network
 ) -> torch.device:
-    "Where a network is: the device of its first parameter or buffer; the CPU if it has none."
+    """Where a network is: the device of its first parameter or buffer; the CPU if it has none.
+    ValueError for what is no network."""
+    if not isinstance(net, nn.Module):
+        raise ValueError("model: expected a network (torch.nn.Module), "
+                         f"got {type(net).__name__}")
     first = next((t for ts in (net.parameters(), net.buffers()) for t in ts), None)
     return torch.device('cpu') if first is None else first.device
 
@@ -1272,20 +1353,17 @@ def ask_blank(
     size: int | tuple[int, int], # Side of an image in pixels, or both
     name: str = 'model', # What to call the network
     what: str = 'model', # What it was given as
+    train: bool = False, # In training mode?
 ) -> Any:                # What it answers
     "Ask about two blank images. ValueError for whatever goes wrong inside."
-    with local_seed(0, 'check_answers'), torch.no_grad(), borrowed(net):
-        blank = torch.zeros(2, in_chans, *_pair(size), device=device_of(net))
-        try:
-            return net(blank)
-        except Exception as e:                            # whatever stands in it
-            hint, norm = '', getattr(net, 'net_mean', None) if isinstance(net, Adapted) else None
-            if norm is not None and norm.shape[1] != in_chans:
-                made = counted(norm.shape[1], 'channel')
-                hint = (f"; input_norm makes {made} of the data's {in_chans}: a "
-                        f"network of {in_chans} wants (mean, std) of {in_chans}")
-            raise ValueError(f"{what}: {name} cannot take images {list(blank.shape[1:])}: "
-                             f"{_line(e)}{hint}") from None
+    hint, norm = '', getattr(net, 'net_mean', None) if isinstance(net, Adapted) else None
+    if norm is not None and norm.shape[1] != in_chans:
+        made = counted(norm.shape[1], 'channel')
+        hint = (f"; input_norm makes {made} of the data's {in_chans}: a "
+                f"network of {in_chans} wants (mean, std) of {in_chans}")
+    with _asking(name, what, in_chans, size, hint), local_seed(0, 'check_answers'):
+        with torch.no_grad(), borrowed(net, train=train):
+            return net(torch.zeros(2, in_chans, *_pair(size), device=device_of(net)))
 
 def check_answers(
     net: nn.Module,      # A network
@@ -1294,15 +1372,37 @@ def check_answers(
     size: int | tuple[int, int], # Side of an image in pixels, or both
     name: str = 'model', # What to call the network
     what: str = 'model', # What it was given as
+    train: bool = False, # Will it be trained? Then in training mode, too
 ) -> None:
     "Ask about two blank images. ValueError unless there is one logit for each class."
-    z = ask_blank(net, in_chans, size, name, what)
-    got = list(z.shape) if isinstance(z, Tensor) else type(z).__name__
-    if got != [2, num_classes]:
-        many = isinstance(z, Tensor) and z.ndim == 2 and z.shape[1] > num_classes
-        hint = '; classes=[...] says which of them to read' if many else ''
-        raise ValueError(f"{what}: {name} answers {got} for two images, expected "
-                         f"{[2, num_classes]}, one logit for each class{hint}")
+    for mode in (False, True) if train else (False,):
+        z = ask_blank(net, in_chans, size, name, what, mode)
+        got = list(z.shape) if isinstance(z, Tensor) else type(z).__name__
+        if got != [2, num_classes]:
+            many = isinstance(z, Tensor) and z.ndim == 2 and z.shape[1] > num_classes
+            hint = '; classes=[...] says which of them to read' if many else ''
+            when = ' in training mode' if mode else ''
+            raise ValueError(f"{what}: {name} answers {got} for two images{when}, expected "
+                             f"{[2, num_classes]}, one logit for each class{hint}")
+
+def check_plain(
+    given: Any,          # A name, as for `as_network`
+    num_classes: int,    # Number of classes
+    in_chans: int,       # Channels of an image
+    size: int | tuple[int, int], # Side of an image in pixels, or both
+) -> None:
+    """Ask a network by name for nothing but shapes. ValueError if it cannot take such images, or
+    answers in training with something else than logits."""
+    n, shape = as_network(given), (num_classes, in_chans, size)
+    try:
+        with torch.device('meta'):
+            check_answers(create_model(n, *shape, 0), *shape, n.name, train=True)
+    except (RuntimeError, NotImplementedError, ValueError):   # perhaps it needs its numbers
+        try:
+            net = create_model(n, *shape, 0)
+        except (RuntimeError, MemoryError) as e:
+            raise ValueError(f"model: {n.name} cannot be built so ({_line(e)})") from None
+        check_answers(net, *shape, n.name, train=True)
 
 def network_key(
     given: Any,             # As for `as_network`
@@ -1317,9 +1417,10 @@ def network_key(
     n = as_network(given, **kw)
     model_settings(n)
     if n.plain:
+        check_plain(n, num_classes, in_chans, size)
         return n.name
     net = create_model(n, num_classes, in_chans, size, 0, data_norm)
-    check_answers(net, num_classes, in_chans, size, n.name)
+    check_answers(net, num_classes, in_chans, size, n.name, train=n.weights is None)
     what = weights_digest(net), forward_code(net)
     return f'{n.name} {hashlib.sha256(repr(what).encode()).hexdigest()[:16]}'
 
@@ -1351,6 +1452,19 @@ def last_linear(
                          f"{type(model).__name__} has none")
     return heads[-1]
 
+def check_images(
+    x: Any,                # Images [N,C,H,W]
+    normalize: Any = None, # What makes of a batch what a network sees, if something does
+) -> Images:
+    "Images for a network, of an array a tensor. ValueError for others, and for no function."
+    if normalize is not None:
+        check_function(normalize, 'normalize', 'images')
+    x = x if isinstance(x, (Tensor, OnDisk)) else as_numbers(x, 'x')
+    if len(x.shape) != 4:
+        raise ValueError(f"x: expected images [N,C,H,W], got {list(x.shape)}")
+    return x
+
+@own_modes()
 @torch.no_grad()
 @kept_memory()
 def predict(
@@ -1361,7 +1475,9 @@ def predict(
     precision: str = 'float32',     # See `autocast`
 ) -> Tensor:                        # Logits [N,num_classes] on the CPU
     "Logits of `x` in evaluation mode, in batches; the mode the model was in is restored."
-    device = device_of(model)
+    device, x = device_of(model), check_images(x, normalize)
+    if batch_size is not None and (type(batch_size) is not int or batch_size < 1):
+        raise ValueError(f"batch_size: expected a whole number, at least 1, got {batch_size!r}")
     batch_size = batch_size or (64 if device.type == 'cpu' else 1024)
     outs = []
     with borrowed(model), autocast(precision, device):
@@ -1386,4 +1502,21 @@ def embed(
         out = predict(model, x, **kw)
     finally:
         hook.remove()
+    if not feats:
+        raise ValueError(f"model: {type(model).__name__} does not ask its last linear layer, "
+                         "so it has no features")
     return torch.cat(feats), out
+
+# %% ../nbs/04_models.ipynb #twice001
+@contextlib.contextmanager
+def differentiable_twice() -> Iterator[None]:
+    """Inside, attention has second derivatives. ValueError for a network with something else that
+    has none."""
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    except RuntimeError as e:
+        if not re.search(r'derivative for .* is not implemented|double backward', str(e)):
+            raise
+        raise ValueError("model: expected a network that can be differentiated twice, this one "
+                         f"cannot ({_line(e)})") from None

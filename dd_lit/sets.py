@@ -32,8 +32,10 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from .core import (
+    as_numbers,
     as_path,
     atomic_write,
+    check_classes,
     check_labels,
     check_norm,
     check_soft,
@@ -41,6 +43,7 @@ from .core import (
     digest,
     in_turn,
     maybe_path,
+    own_modes,
     save_figure,
     show_images,
 )
@@ -59,12 +62,14 @@ from .data import (
     _tree,
     load_data,
 )
+from .settings import as_python
 
 # %% ../nbs/03_sets.ipynb #59ad669e
 _FORMAT = 'dd_lit.DistilledSet/1'
 
 def _checked_images(images) -> Tensor: # float32 [N,C,H,W]
     "A copy of the images: the set must not change when a method goes on."
+    images = as_numbers(images, 'images') if isinstance(images, np.ndarray) else images
     if not isinstance(images, Tensor) or not images.is_floating_point():
         got = getattr(images, 'dtype', type(images).__name__)
         raise ValueError(f"images: expected a float tensor in model space, got {got}")
@@ -130,8 +135,9 @@ def safe_name(
 
 class DistilledSet:
     "A few images per class, their labels, how to show them and how they were made."
+    @own_modes()
     def __init__(self,
-        images: Tensor,              # float32 [N,C,H,W] in model space (normalised)
+        images: Any,                 # float32 [N,C,H,W] in model space (normalised)
         labels: Any,                 # int64 [N] in 0..num_classes-1
         norm: Any,                   # (mean, std), one number per channel: pixel = image*std + mean
         classes: Iterable | None = None,  # Class names; default '0', '1', ...
@@ -142,7 +148,7 @@ class DistilledSet:
     ):
         self.images = _checked_images(images)
         self.norm: tuple = check_norm(norm, self.images.shape[1])
-        known = None if classes is None else [str(c) for c in classes]
+        known = None if classes is None else check_classes(classes)
         count = None if known is None else len(known)
         n, most = len(self.images), min(self.images.shape[2:])
         self.labels: Tensor = check_labels(labels, n, count).cpu().clone()
@@ -177,6 +183,7 @@ class DistilledSet:
         return (f"DistilledSet({who} on {on}: {many}, "
                 f"ipc {self.ipc}, {c}x{h}x{w}{mosaics}{soft})")
 
+    @own_modes()
     def pixels(self) -> Tensor: # float32 [N,C,H,W] in [0,1]
         "The images as pixels: de-normalised and clipped to [0,1] (eq-pixels)."
         mean, std = (torch.tensor(o).view(1, -1, 1, 1) for o in self.norm)
@@ -226,10 +233,18 @@ class DistilledSet:
         return set_bytes(self)
 
 # %% ../nbs/03_sets.ipynb #bdc7c0bb
+def _number(v: Any) -> Any:
+    "A number of numpy's or torch's as Python's own, for JSON."
+    own = as_python(v)
+    if own is v:
+        raise ValueError(f"meta: expected what JSON can hold, got {type(v).__name__}")
+    return own
+
 def _sealed(about: dict) -> dict:
     "The description of a set with its checksum, which the digest of the numbers is a part of."
-    about = {k: v for k, v in about.items() if k != 'checksum'}
-    text = json.dumps(json.loads(json.dumps(about)), sort_keys=True)    # as it will be read
+    about = json.loads(json.dumps({k: v for k, v in about.items() if k != 'checksum'},
+                                  default=_number))                     # as it will be read
+    text = json.dumps(about, sort_keys=True)
     return about | dict(checksum=hashlib.sha256(text.encode()).hexdigest())
 
 def _written(ds: DistilledSet, images: Tensor, **more: Any) -> tuple[bytes, str]:
@@ -243,6 +258,7 @@ def _written(ds: DistilledSet, images: Tensor, **more: Any) -> tuple[bytes, str]
     blob = json.dumps(meta, indent=1)
     return safetensors.torch.save(tensors, metadata=dict(dd_lit=blob)), blob
 
+@own_modes()
 def save_set(
     ds: DistilledSet, # The distilled set
     path: str | Path, # A folder; created if it is not there, other files in it are left alone
@@ -416,6 +432,7 @@ def _set_of(tensors: dict[str, Tensor], about: dict, where: Path) -> DistilledSe
     except (ValueError, OverflowError) as e:
         raise ValueError(f"{str(where)!r} is damaged: {one_line(e, 300)}") from None
 
+@own_modes()
 def load_set(
     path: str | Path, # A folder of `save_set`, a file of `pack_set`, or a name of `stored_sets`
 ) -> DistilledSet:
@@ -511,6 +528,7 @@ def drawn_text(
     "Text for a figure: one line, and a dollar is a dollar, not the beginning of a formula."
     return one_line(text)[:most].replace('$', r'\$')
 
+@own_modes()
 def show_set(
     ds: DistilledSet,               # The distilled set
     per_class: int = 10,            # At most so many images of each class
@@ -544,6 +562,7 @@ def _folder_names(classes: Iterable[str]) -> list[str]:
     width = len(str(len(names) - 1))
     return [f'{i:0{width}d}_{s}' for i, s in enumerate(names)]
 
+@own_modes()
 def set_to_folder(
     ds: DistilledSet, # The distilled set
     path: str | Path, # The folder to make; one sub-folder per class
@@ -627,6 +646,7 @@ def _parquet(ds: DistilledSet) -> bytes:
 
 FORMS = ('folder', 'pt', 'npz', 'safetensors', 'parquet')
 
+@own_modes()
 def export_set(
     ds: DistilledSet,        # The distilled set
     path: str | Path,        # The file or folder to make
@@ -1057,6 +1077,7 @@ def _ours(path: Path) -> bool:
             return False
     return (path/'meta.json').is_file() and (path/'data.safetensors').is_file()
 
+@own_modes()
 def read_sets(
     path: str | Path, # .pt, .npz, .safetensors, .parquet; a folder of pictures or arrays; or ours
     data: str | Path | ImageData | None = None, # What was distilled, or its name for `load_data`

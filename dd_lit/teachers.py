@@ -9,7 +9,6 @@ __all__ = ['FIVE', 'FOUR', 'IMAGENET_NORM', 'MEASURED', 'takes_width', 'untraine
            'as_teachers', 'imagenet_backbones']
 
 # %% ../nbs/09_teachers.ipynb #7c7c931a
-import copy
 import hashlib
 import json
 import math
@@ -35,6 +34,7 @@ from .core import (
     digest,
     local_seed,
     maybe_path,
+    own_modes,
     progress,
     rng,
     say,
@@ -54,6 +54,7 @@ from .models import (
     model_settings,
     named_networks,
     network_key,
+    own_copy,
     trained_network,
     weights_digest,
 )
@@ -277,6 +278,7 @@ class Squeeze(Settings):
 
 _HINT = 'more epochs (squeeze_epochs, --teacher-epochs) or another learning rate may help'
 
+@own_modes()
 def squeeze(
     name: Any,                       # A network for `create_model`, without weights
     data: str | Path | ImageData,    # What to learn, or its name or path for `load_data`
@@ -357,8 +359,9 @@ class Backbones:
     def frozen(self,
         device: str | torch.device, # Where the copies are
     ) -> 'Backbones':
-        "Copies on `device`, in evaluation mode, without gradients: to hook and ask as one likes."
-        return Backbones({n: copy.deepcopy(m).to(device).eval().requires_grad_(False)
+        """Copies on `device`, in evaluation mode, without gradients: to hook and ask as one likes.
+        ValueError for a network that cannot be copied."""
+        return Backbones({n: own_copy(m, 'teachers').to(device).eval().requires_grad_(False)
                           for n, m in self.models.items()})
 
     def pick(self,
@@ -379,6 +382,7 @@ def by_label(
     "Networks by what to call them, see `named_networks`; a committee's by their names in it."
     return dict(given.models) if isinstance(given, Backbones) else named_networks(given)
 
+@own_modes()
 def squeeze_all(
     networks: Any,                   # A network for `create_model` without weights, or several
     data: str | Path | ImageData,    # What to learn, or its name or path for `load_data`
@@ -443,6 +447,7 @@ def about_teacher(
     own = dict(parameters=sum(p.numel() for p in net.parameters()), digest=weights_digest(net))
     return own | dict(test_accuracy=accuracy)
 
+@own_modes()
 def as_teacher(
     given: Any,                      # A network for `as_network`; without weights it is trained
     data: str | Path | ImageData,    # What it will be asked about, or its name or path
@@ -467,6 +472,7 @@ def as_teacher(
         net.test_accuracy, net.digest_of_test = acc, digest_of_test(data)
     return net if isinstance(n.what, nn.Module) else net.to(device)
 
+@own_modes()
 def as_teachers(
     given: Iterable[tuple[Any, dict]], # (a network, its settings) of each, as for `as_teacher`
     data: str | Path | ImageData,      # The real images, or where they are

@@ -23,6 +23,7 @@ from .core import (
     PRECISIONS,
     as_numbers,
     autocast,
+    check_labels,
     check_soft,
     chosen_precision,
     counted,
@@ -32,13 +33,14 @@ from .core import (
     load_state,
     local_seed,
     maybe_path,
+    own_modes,
     progress,
     rng,
     save_state,
     short_digest,
 )
 from .labels.losses import HARD_LOSSES, get_loss
-from .models import device_of, laid_out, predict, weights_digest
+from .models import check_images, device_of, laid_out, predict, weights_digest
 from .ondisk import Images
 from .orthogonal.muon import muon
 from .settings import Settings, check_function, parse, setting
@@ -61,7 +63,12 @@ def topk_accuracy(
     y: Tensor,                       # int64 [N]
     topk: tuple[int, ...] = (1, 5),  # The values of k
 ) -> tuple[float, ...]:              # Percent, one number per k
-    "Share of rows whose label is among the k largest logits, in percent."
+    """Share of rows whose label is among the k largest logits, in percent. ValueError for labels of
+    another number, and for a `topk` that is none."""
+    several = isinstance(topk, (tuple, list)) and len(topk) > 0
+    if not several or not all(type(k) is int and k > 0 for k in topk):
+        raise ValueError(f"topk: expected whole numbers from 1, like (1, 5), got {topk!r}")
+    y = check_labels(y, len(logits), name='y')
     top = logits.topk(min(max(topk), logits.shape[1]), 1).indices == y.cpu()[:, None]
     return tuple(100*top[:, :k].any(1).float().mean().item() for k in topk)
 
@@ -145,8 +152,9 @@ def _labels_for(x, y, soft, soft_kind, loss, augment, epochs) -> Any:
     images are."""
     if soft is None and isinstance(loss, str) and loss not in HARD_LOSSES:
         raise ValueError(f"soft: loss {loss!r} needs soft labels, the set has none")
-    if len(x) != len(y):
-        raise ValueError(f"y: expected {counted(len(x), 'label')}, one per image, got {len(y)}")
+    if y.ndim == 0 or len(x) != len(y):
+        got = len(y) if y.ndim else 'a single number'
+        raise ValueError(f"y: expected {counted(len(x), 'label')}, one per image, got {got}")
     if soft is None:
         return None
     if hasattr(soft, 'epoch'):
@@ -178,6 +186,14 @@ def _augmented(augment, x: Tensor, gen: Generator) -> Tensor:
                          f"images {list(x.shape)}, it made {got}")
     return y
 
+def _functions(loss, on_epoch) -> Callable:
+    "The loss as a function; ValueError for functions that cannot be called as they will be."
+    if callable(loss):
+        check_function(loss, 'loss', 'student', 'teacher', 'hard')
+    if on_epoch is not None:
+        check_function(on_epoch, 'on_epoch', 'epoch', 'model')
+    return loss if callable(loss) else get_loss(loss)
+
 def _check_loss(l: Any) -> None:
     "ValueError for what somebody's function gave and nobody can follow downhill."
     if not isinstance(l, Tensor) or l.numel() != 1:
@@ -194,6 +210,9 @@ def _epoch(model, batches: _Batches, loss, optim, precision='float32') -> float:
     for xb, tb, yb in batches:
         with autocast(precision, xb.device):
             out = model(laid_out(model, xb, precision))
+        if not isinstance(out, Tensor):
+            raise ValueError(f"model: {type(model).__name__} answers {type(out).__name__} in "
+                             "training, expected logits, a tensor")
         l = loss(out.to(xb.dtype), tb, yb)
         _check_loss(l)
         optim.zero_grad()
@@ -207,13 +226,6 @@ def _finite(loss: float, e: int, t: Training) -> float:
     if not math.isfinite(loss):
         raise ValueError(f"loss: became {loss} in epoch {e} of {t.epochs}; lower lr={t.lr}")
     return loss
-
-def _loss(loss: str | Callable) -> Callable:
-    "A loss by name, or somebody's own; ValueError for a name or a function that is none."
-    if callable(loss):
-        check_function(loss, 'loss', 'student', 'teacher', 'hard')
-        return loss
-    return get_loss(loss)
 
 def _optimizer(model, t: Training) -> torch.optim.Optimizer:
     "Of all weights that want a gradient; ValueError if there are none."
@@ -287,6 +299,7 @@ def _who(model, x: Images, y: Tensor, soft, loss, seed: int, t: Training) -> str
     return short_digest(weights_digest(model), tuple(x.shape), labels, _said(loss), seed, settings)
 
 # %% ../nbs/07_train.ipynb #a0f3cd0b
+@own_modes()
 @kept_memory()
 def fit(
     model: nn.Module,                # Trained in place
@@ -308,9 +321,9 @@ def fit(
     labels that do not fit images and loss, for settings that do not exist, and when the loss is no
     longer finite."""
     t, path = parse(Training, training, 'training'), maybe_path(checkpoint, 'checkpoint')
-    lossf = _loss(loss)
+    lossf = _functions(loss, on_epoch)
     aug, device = make_augment(t.augment), device_of(model)
-    x, y = x.to(device), y.to(device)
+    x, y = check_images(x, normalize).to(device), as_numbers(y, 'y').to(device)
     soft = _labels_for(x, y, soft, soft_kind, loss, aug, t.epochs)
     optim, gen = _optimizer(model, t), rng(seed, 'fit')
     state = _State(path, path and _who(model, x, y, soft, loss, seed, t), model, optim, gen)

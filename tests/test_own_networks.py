@@ -27,6 +27,7 @@ from dd_lit.models import (
     check_answers,
     create_model,
     forward_code,
+    list_models,
     load_weights,
     model_settings,
     named_networks,
@@ -557,3 +558,149 @@ def test_numbers_that_are_none(choose):
     assert weights_digest(net) == before
     with pytest.raises(ValueError, match=re.escape(key)):
         trained_network(Network(what='resnet20', weights=state, input_norm='data'), 4, 1, 8, None)
+
+
+# --- Networks in every state that a network can be in ---
+
+class Small(nn.Module):
+    "A network with dropout and batch norm."
+    def __init__(self, num_classes=10, in_chans=1, wide=4):
+        super().__init__()
+        self.conv, self.bn = nn.Conv2d(in_chans, wide, 3, padding=1), nn.BatchNorm2d(wide)
+        self.drop, self.head = nn.Dropout(.2), nn.Linear(wide, num_classes)
+    def forward(self, x):
+        return self.head(self.drop(self.bn(self.conv(x)).relu().mean((2, 3))))
+
+
+class Several(Small):
+    "Two answers in training, one when it is asked."
+    def forward(self, x):
+        z = super().forward(x)
+        return (z, z) if self.training else z
+
+
+class Sized(nn.Module):
+    "Asks for the side of a square image."
+    def __init__(self, num_classes, in_chans, size):
+        super().__init__()
+        self.conv, self.bn = nn.Conv2d(in_chans, 4, 3, padding=1), nn.BatchNorm2d(4)
+        self.norm, self.head = nn.LayerNorm(size//2), nn.Linear(4*(size//2), num_classes)
+    def forward(self, x):
+        x = self.norm(self.bn(self.conv(x)).relu().mean(2).unflatten(2, (-1, 2)).mean(3))
+        return self.head(x.flatten(1))
+
+
+class Late(nn.Module):
+    "Its layers find out their inputs when they see one."
+    def __init__(self, num_classes):
+        super().__init__()
+        self.conv, self.bn, self.head = nn.LazyConv2d(4, 3), nn.BatchNorm2d(4), nn.LazyLinear(num_classes)
+    def forward(self, x):
+        return self.head(self.bn(self.conv(x)).relu().mean((2, 3)))
+
+
+class Attending(nn.Module):
+    "Rows of an image that look at each other."
+    def __init__(self, num_classes, in_chans, size):
+        super().__init__()
+        self.conv, self.bn = nn.Conv2d(in_chans, 8, 3, padding=1), nn.BatchNorm2d(8)
+        self.look, self.head = nn.MultiheadAttention(8, 2, batch_first=True), nn.Linear(8, num_classes)
+    def forward(self, x):
+        x = self.bn(self.conv(x)).relu().mean(3).transpose(1, 2)
+        return self.head(self.look(x, x, x)[0].mean(1))
+
+
+class Hard(Small):
+    "Something in it has no second derivative."
+    def forward(self, x):
+        return super().forward(nn.functional.hardsigmoid(x))
+
+
+def tied():
+    "Copies of it cannot be made."
+    net = Small()
+    net.kept = (net.head.weight*2).detach().requires_grad_()*1
+    return net
+
+
+TAKEN: dict = dict(sized=Sized, late=Late, attending=Attending, spread=nn.DataParallel(Small()),
+                   compiled=torch.compile(Small()), twice=torch.compile(nn.DataParallel(Small())))
+NEVER: dict = dict(late_module=Late(10), several=Several, several_module=Several(), tied=tied(),
+                   double=Small().double(), half=Small().half())
+TWICE = ('dc', 'mtt', 'datm')
+
+
+def given_for(method, net):
+    "Its settings with another network; a teacher is trained here."
+    key = next(k for k in ('teachers', 'backbone', 'model') if k in OWN[method])
+    how = {k: v for k, v in OWN[method].items() if k != key}
+    asked = 'teachers' if isinstance(net, nn.Module) else 'backbones'
+    if key == 'teachers':
+        return how | {asked: net} | (dict(squeeze_epochs=1) if asked == 'backbones' else {})
+    return how | {key: net}
+
+
+@pytest.mark.filterwarnings('ignore:teacher')
+@pytest.mark.parametrize('method', OWN)
+@pytest.mark.parametrize('kind', TAKEN)
+def test_networks_in_every_state_are_taken(method, kind, here, data):
+    assert distill(method, data, 1, device='cpu', **given_for(method, TAKEN[kind])).images.isfinite().all()
+
+
+@pytest.mark.filterwarnings('ignore:teacher')
+@pytest.mark.parametrize('method', OWN)
+@pytest.mark.parametrize('kind', [*NEVER, 'hard', 'fixed'])
+def test_or_named_in_one_line(method, kind, here, data):
+    "What cannot be trained, copied or differentiated as the method needs it."
+    fixed = torch.jit.trace(Small().eval(), torch.zeros(2, 1, 16, 16)) if kind == 'fixed' else None
+    net = NEVER.get(kind, Hard if kind == 'hard' else fixed)
+    try:
+        ds = distill(method, data, 1, device='cpu', **given_for(method, net))
+    except ValueError as e:
+        assert re.match('(model|teachers|backbone|backbones): ', str(e)) and '\n' not in str(e), e
+        assert kind != 'hard' or method in TWICE + ('dsa',), e
+        return
+    trained_here = not isinstance(net, nn.Module) or method in ('dc', 'dsa', 'dm', 'mtt', 'datm', 'herding')
+    assert ds.images.isfinite().all() and kind not in ('late_module', 'double', 'half')
+    assert kind != 'fixed' or method == 'rded'                   # which only asks
+    assert kind == 'hard' or not trained_here
+
+
+@pytest.mark.parametrize('kind', [*TAKEN, *NEVER, 'hard', 'fixed'])
+def test_students_in_every_state(kind, here, data):
+    ds = distill('random', data, 1, device='cpu')
+    fixed = torch.jit.trace(Small().eval(), torch.zeros(2, 1, 16, 16)) if kind == 'fixed' else None
+    net = (TAKEN | NEVER | dict(hard=Hard, fixed=fixed))[kind]
+    if kind in TAKEN or kind == 'hard':
+        assert evaluate(ds, data, net, repeats=1, epochs=1, device='cpu').top1[0] >= 0
+        return
+    with pytest.raises(ValueError, match='^model: ') as e:
+        evaluate(ds, data, net, repeats=1, epochs=1, device='cpu')
+    assert '\n' not in str(e.value)
+
+
+@pytest.mark.parametrize('name', ['googlenet', 'inception_v3'])
+def test_one_head_in_training(name):
+    "By default; who wants the others hears what a training expects."
+    size = 75 if name == 'inception_v3' else 32
+    net = create_model(name, 3, 3, size, seed=0)
+    assert isinstance(net.train()(torch.zeros(2, 3, size, size)), torch.Tensor)
+    assert model_settings(name)['aux_logits'] is False
+    with pytest.raises(ValueError, match='answers .*Outputs for two images in training mode|cannot take images'):
+        network_key(name, 3, 3, 96, aux_logits=True)
+
+
+SMALL = [n for n in list_models() if not n.startswith(('vit', 'swin', 'max'))]
+
+
+@given(size=st.integers(1, 40), name=st.sampled_from(SMALL))
+@settings(max_examples=12)
+def test_a_name_whose_network_is_too_large_for_the_images_is_refused(name, size):
+    "Before anything is trained: the network takes such images, or a line says that it does not."
+    try:
+        network_key(name, 3, 3, size)
+    except ValueError as e:
+        assert re.match(r'\w+: ', str(e)) and '\n' not in str(e), e
+        return
+    net = create_model(name, 3, 3, size, seed=0).train()
+    assert net(torch.zeros(2, 3, size, size)).shape == (2, 3)

@@ -17,11 +17,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..augment import crop_resize, draw_boxes
-from ..core import counted, default_device, local_seed, maybe_path, progress, rng, seed_of
+from ..core import (
+    counted,
+    default_device,
+    local_seed,
+    maybe_path,
+    own_modes,
+    progress,
+    rng,
+    seed_of,
+)
 from ..data import ImageData, fingerprint, load_data
 from ..models import (
     OwnView,
     as_network,
+    ask_blank,
     borrowed,
     create_model,
     device_of,
@@ -220,6 +230,7 @@ def two_views(
     return view(), view()
 
 # %% ../../nbs/flow/features.ipynb #938281e1
+@own_modes()
 def head_accuracy(
     z: Tensor,        # Features of the training images [N,D]
     y: Tensor,        # Their classes, int64 [N]
@@ -247,6 +258,7 @@ def head_accuracy(
     opt.step(closure)
     return 100*(head(t).argmax(1) == t_y).float().mean().item()
 
+@own_modes()
 def linear_probe(
     net: nn.Module,        # A `FeatureNet`, or any network
     data: ImageData | str, # What to train and test on; or a name or path for `load_data`
@@ -288,6 +300,14 @@ def behead(
     setattr(net.get_submodule(parent) if parent else net, leaf, nn.Identity())
     return net, head.in_features
 
+def _check_features(net: nn.Module, dim: int, data: ImageData, name: str) -> None:
+    "Ask about two blank images. ValueError unless there are as many features of both."
+    z = ask_blank(net, data.in_chans, data.size, name, 'backbone', train=True)
+    got = list(z.shape) if isinstance(z, Tensor) else type(z).__name__
+    if not isinstance(z, Tensor) or len(z) != 2 or z.shape[1:].numel() != dim:
+        raise ValueError(f"backbone: {name} without its last linear layer answers {got} for two "
+                         f"images, expected features [2, {dim}]")
+
 def _twins(data, s, gen, device):
     "The batches of an epoch, each as two views."
     for i in torch.randperm(len(data.train_x), generator=gen).split(s.batch_size):
@@ -317,6 +337,7 @@ def _simclr(net, D, data, s, seed, name):
                 raise ValueError(f"loss: became {loss.item()} in epoch {e}; lower lr={s.lr}")
 
 # %% ../../nbs/flow/features.ipynb #6f013d8c
+@own_modes()
 def pretrain(
     name: Any,                       # A network for `create_model`, without weights
     data: ImageData | str,           # The images; or a name or path for `load_data`
@@ -332,6 +353,7 @@ def pretrain(
     n = as_network(name)
     name, shape = n.name, (data.num_classes, data.in_chans, data.size)
     net, D = _headless(n, data, seed, s.width)
+    _check_features(net, D, data, n.name)
     what = dict(kind='simclr', name=network_key(n, *shape, data.norm), start=weights_digest(net),
                 data=fingerprint(data), seed=seed, rule='seeded', **s.to_dict())
     def train(net):

@@ -6,9 +6,8 @@
 __all__ = ['DECORRELATE', 'pyramid_sizes', 'decorrelate', 'Pyramid', 'FeatureSettings', 'FeatureMethod']
 
 # %% ../../nbs/flow/pyramid.ipynb #8e4b47ec
-import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +16,14 @@ from torch import Tensor
 from ..augment import crop_resize, draw_boxes
 from ..core import local_seed, rng
 from ..method import Method, MethodSettings
-from ..models import Adapted, as_network, ask_blank, network_digest, trained_network
+from ..models import (
+    Adapted,
+    as_network,
+    ask_blank,
+    network_digest,
+    own_copy,
+    trained_network,
+)
 from ..sets import DistilledSet
 from ..settings import merge, names_of, setting
 from .features import VIT, FeatureNet, PretrainSettings, behead, pretrain, pretrained
@@ -138,11 +144,13 @@ def _features_of(n, d):
         net, _ = behead(net)
     return FeatureNet(net, d.norm, norm, size, n.name)
 
-def _own_network(net, norm, to):
+def _own_network(net, data, to) -> FeatureNet:
     "Somebody's network as a `FeatureNet` of this run's own: nobody else can change it."
     if not isinstance(net, FeatureNet):
-        net = FeatureNet(net, norm, name=type(net).__name__)
-    return copy.deepcopy(net).to(to)
+        net = FeatureNet(net, data.norm, name=type(net).__name__)
+    own = cast(FeatureNet, own_copy(net, 'backbone').to(to))
+    ask_blank(own, data.in_chans, data.size, own.name, 'backbone')
+    return own
 
 _NAMED = (*VIT, 'mocov3')
 
@@ -166,11 +174,11 @@ class FeatureMethod(Method):
     ):
         super().__init__(*args, **kw)
         given = self.cfg.backbone
-        named = isinstance(given, torch.nn.Module) or isinstance(given, str) and given in _NAMED
-        n = None if named else as_network(given)
-        if n is not None:
-            if n.weights is not None or isinstance(n.what, torch.nn.Module):
-                self.cfg = merge(self.cfg, dict(backbone=_features_of(n, self.data)))
+        n = None if isinstance(given, str) and given in _NAMED else as_network(given)
+        if n is None or isinstance(given, torch.nn.Module):
+            return
+        if n.weights is not None or isinstance(n.what, torch.nn.Module):
+            self.cfg = merge(self.cfg, dict(backbone=_features_of(n, self.data)))
 
     # What a subclass says
     def loss(self,
@@ -191,7 +199,7 @@ class FeatureMethod(Method):
                 raise ValueError(f"{k}: only a network that is trained here takes it, "
                                  f"got {getattr(c, k)!r} with a backbone that is ready")
         if own:
-            return _own_network(c.backbone, self.data.norm, self.device)
+            return _own_network(c.backbone, self.data, self.device)
         if ready:
             return pretrained(c.backbone, self.data, c.download, device=self.device)
         _check_pretrain(c.pretrain)

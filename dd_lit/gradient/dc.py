@@ -23,7 +23,14 @@ from ..augment import DSA
 from ..core import autocast, local_seed, rng, seed_of
 from ..data import ImageData
 from ..method import Method, StartSettings, register, start_images, with_start
-from ..models import as_network, create_model, model_settings, network_key, predict
+from ..models import (
+    as_network,
+    create_model,
+    differentiable_twice,
+    model_settings,
+    network_key,
+    predict,
+)
 from ..ondisk import taken
 from ..parallel import shared_map
 from ..sets import DistilledSet
@@ -53,6 +60,7 @@ def batch_sizes(
     return dict(sizes_syn=[len(images)//C]*C, sizes_real=[len(x) for x in real])
 
 # %% ../../nbs/gradient/dc.ipynb #4b1f47d8
+@differentiable_twice()
 def plain_step(
     model: nn.Module,       # A network
     images: Tensor,         # [C*ipc,C,H,W] synthetic images, class by class, requiring gradients
@@ -155,6 +163,7 @@ def _class_by_class(sides: _Sides, reals, **kw) -> tuple[Tensor, Tensor]:
     return reduce(add, losses), torch.cat(grads)
 
 # %% ../../nbs/gradient/dc.ipynb #22370f12
+@differentiable_twice()
 def match_step(
     model: nn.Module,        # Images must not influence each other in it (batch norm frozen)
     images: Tensor,          # [C*ipc,C,H,W] synthetic images, class by class, requiring gradients

@@ -125,7 +125,7 @@ def get_loss(
     class that the teacher excludes (probability 0, and 0 log 0 = 0). ValueError for a name or a
     setting that is not there, labels that do not fit, and -inf where a loss compares the logits
     themselves."""
-    if name not in LOSSES:
+    if not isinstance(name, str) or name not in LOSSES:
         raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {name!r}")
     parse(_class_of(name), kw, f'loss {name!r}')
     f = partial(LOSSES[name], **kw)

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -31,6 +32,7 @@ from ..augment import (
 )
 from ..core import (
     PRECISIONS,
+    as_numbers,
     as_path,
     atomic_write,
     autocast,
@@ -41,6 +43,7 @@ from ..core import (
     in_full,
     local_seed,
     maybe_path,
+    own_modes,
     progress,
     read_record,
     rng,
@@ -202,6 +205,7 @@ def _images(o):
     "Images of a set, or images as they are, and how many patches a side they are made of."
     if isinstance(o, DistilledSet):
         return o.images, o.patches
+    o = as_numbers(o, 'images') if isinstance(o, np.ndarray) else o
     is_tensor = isinstance(o, Tensor)
     if not is_tensor or o.ndim != 4 or not o.is_floating_point():
         got = f'{o.dtype} {list(o.shape)}' if is_tensor else type(o).__name__
@@ -233,6 +237,7 @@ def _answer(teacher, v, precision):
 class LiveLabels(LabelSource):
     """Labels on the fly: the teachers are asked in every step of training, in evaluation mode
     (unless `train_mode` says otherwise), and come back as they were."""
+    @own_modes()
     def __init__(self,
         images: DistilledSet | Tensor,             # A set, or its images [N,C,H,W]
         teachers: Any,                             # Networks that answer with logits [n,classes];
@@ -531,6 +536,7 @@ class LabelSettings(ViewSettings):
     dtype: torch.dtype = setting(torch.float16, 'how logits are kept')
     chunk: int = setting(50, 'epochs per file', low=1)
 
+@own_modes()
 def relabel(
     images: DistilledSet | Tensor,             # A set, or its images [N,C,H,W]
     teachers: Any,                             # Networks that answer with logits [n,classes]; for

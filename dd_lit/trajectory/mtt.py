@@ -20,7 +20,7 @@ from ..augment import DSA
 from ..core import local_seed, rng
 from ..gradient.dc import as_built, first_images
 from ..method import Method, StartSettings, register, with_start
-from ..models import as_network
+from ..models import as_network, differentiable_twice
 from ..sets import DistilledSet
 from ..settings import merge, setting
 from .experts import Experts, ExpertSettings, named_weights, train_experts
@@ -41,6 +41,7 @@ def trajectory_loss(
                          "compared; a larger expert_lr or span may help")
     return (end - target).square().sum()/walked
 
+@differentiable_twice()
 def unrolled_match(
     loss: _StudentLoss,       # Of the student at each step; asked once for each
     start: Tensor,            # [P] theta_0
@@ -60,6 +61,7 @@ def unrolled_match(
     return out.detach(), list(torch.autograd.grad(out, [*leaves, lr]))
 
 # %% ../../nbs/trajectory/mtt.ipynb #revcode1
+@differentiable_twice()
 def match_trajectory(
     loss: _StudentLoss,       # Asked twice for each step: must answer the same
     start: Tensor,            # [P] theta_0
