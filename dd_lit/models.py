@@ -1103,7 +1103,7 @@ def create_model(
     """A network by name or as given, freshly initialised unless it has weights; by name, images up
     to 64 px get a first layer that keeps the resolution. ValueError for unknown names and settings.
     """
-    _pair(size)
+    size = _side(size)
     for what, count in dict(num_classes=num_classes, in_chans=in_chans).items():
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise ValueError(f"{what}: expected a whole number, at least 1, got {count!r}")
