@@ -255,6 +255,8 @@ class Distill(OnData):
         _import(self.plugin)
         cfg = self.recipe_settings() | read_pairs(self.set)
         if self.iters is not None:
+            if 'iters' in read_pairs(self.set):
+                raise ValueError(f"iters: said twice, by --iters {self.iters} and by --set")
             cfg['iters'] = self.iters
         known = get_method(self.method).settings
         for k in cfg:
@@ -370,6 +372,7 @@ class Evaluate(OnSets):
         from dd_lit.sets import DistilledSet
         grid, training = self.asked()
         cells(Grid(**grid))                                    # what is wrong is wrong now
+        self.check_out()
         ds = DistilledSet.load(self.folder)
         d = self.data_of(ds)
         how = self.scored | dict(fair=self.fair, full=self.fair or None)
@@ -377,6 +380,20 @@ class Evaluate(OnSets):
         how |= dict(out=self.kept(), teacher=self.teachers(d))
         row, = compare([ds], d, **how, **grid, **training)
         self.tell(ds, d, row)
+
+    def check_out(self) -> None:
+        "Can the score be kept where --out says? Asked before it is worked out."
+        from dd_lit.core import try_writing
+        if not self.out:
+            return
+        path = Path(self.out)
+        if path.is_dir():
+            raise ValueError(f"out: expected a file for the score, {self.out!r} is a folder")
+        try:
+            try_writing(path.parent)
+        except OSError as e:
+            raise ValueError(f"out: cannot write to {str(path.parent)!r}: "
+                             f"{e.strerror or e}") from None
 
     def kept(self) -> Path | None:
         "Where what takes long is kept; nowhere if that cannot be written to."

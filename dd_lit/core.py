@@ -353,7 +353,7 @@ def atomic_write(
             os.unlink(tmp)
         except OSError:
             pass
-        if isinstance(e, OSError) and e.filename is None:     # a full disk does not say which file
+        if isinstance(e, OSError) and e.filename in (None, tmp):   # the caller's file, not ours
             raise OSError(e.errno, e.strerror, str(path)) from None
         raise
     return path
@@ -724,7 +724,7 @@ def show_images(
         _bare(ax)
         if i >= n:
             continue
-        ax.imshow(images[i].permute(1, 2, 0).squeeze(-1), cmap='gray', vmin=0, vmax=1,
+        ax.imshow(images[i].permute(1, 2, 0).squeeze(-1).numpy(), cmap='gray', vmin=0, vmax=1,
                   interpolation='nearest')
         if titles is not None and (len(titles) == n or i < ncol) and i < len(titles):
             ax.set_title(titles[i], fontsize=9)

@@ -730,7 +730,7 @@ def show_wall(
     fig, axs = plt.subplots(len(walls), 1, figsize=(8.4, high), squeeze=False,
                             height_ratios=[len(m)/m.shape[1] for m in walls], layout='constrained')
     for ds, m, ax in zip(shown, walls, axs.flat, strict=True):
-        ax.imshow(m.squeeze(-1), cmap='gray', vmin=0, vmax=1, interpolation='nearest')
+        ax.imshow(m.squeeze(-1).numpy(), cmap='gray', vmin=0, vmax=1, interpolation='nearest')
         step = ds.images.shape[-1] + 2
         names = [drawn_text(s, 12) for s in ds.classes] if ax is axs[0, 0] else []
         ax.set_xticks([k*step + step/2 - 2 for k in range(len(names))], names, fontsize=9)

@@ -19,6 +19,7 @@ import dd_lit.compare
 import dd_lit.distill
 from dd_lit.cli import COMMANDS, main
 from dd_lit.compare import Row
+from dd_lit.core import atomic_write
 from dd_lit.distill import distill, load_checkpoint
 from dd_lit.evaluate import Scores
 from dd_lit.sets import DistilledSet
@@ -344,3 +345,19 @@ def test_as_a_process(tmp_path):
                              cwd=tmp_path)
         p.stdout.close()
         assert p.wait(60) == 141
+
+
+def test_a_folder_is_no_file(call, tmp_path):
+    "Whoever names a folder where a file is to be written hears of that folder, and before anything is worked out."
+    (tmp_path/'there').mkdir()
+    for words in (['show', 'cifar10/dm/ipc10'], ['evaluate', 'cifar10/dm/ipc10', '--repeats', 1]):
+        p = call(*words, '--out', 'there')
+        one_line(p, 'there')
+        assert '.tmp-' not in p.stderr, p.stderr
+    with pytest.raises(IsADirectoryError) as e:
+        atomic_write(tmp_path/'there', b'x')
+    assert e.value.filename == str(tmp_path/'there') and not list(tmp_path.glob('.there*'))
+
+
+def test_iterations_are_said_once(call):
+    one_line(call('distill', 'dc', '--iters', 2, '--set', 'iters=3'), 'iters: said twice')
