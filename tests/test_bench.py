@@ -80,9 +80,10 @@ def test_speed(tmp_path):
     assert refused.returncode and b'measure all of them' in refused.stderr
 
 
-def test_stored_speed_is_complete():
+@pytest.mark.parametrize('file', ['speed.json', 'speed_amx.json'])
+def test_stored_speed_is_complete(file):
     "Every repeat is there, medians and ratios follow from them, and all sides compute the same."
-    r = json.loads((ROOT/'bench'/'results'/'speed.json').read_text())
+    r = json.loads((ROOT/'bench'/'results'/file).read_text())
     assert r['size']['batch'] == 256 and r['size']['width'] == 128 and r['bfloat16_units'] and len(r['jobs']) == 9
     for name, job in r['jobs'].items():
         sides, exact = job['sides'], job['sides']['float32']
