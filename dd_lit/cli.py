@@ -253,9 +253,10 @@ class Distill(OnData):
         from dd_lit.parallel import first
         from dd_lit.sets import safe_name
         _import(self.plugin)
-        cfg = self.recipe_settings() | read_pairs(self.set)
+        own = read_pairs(self.set)
+        cfg = self.recipe_settings() | own
         if self.iters is not None:
-            if 'iters' in read_pairs(self.set):
+            if 'iters' in own:
                 raise ValueError(f"iters: said twice, by --iters {self.iters} and by --set")
             cfg['iters'] = self.iters
         known = get_method(self.method).settings

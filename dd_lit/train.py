@@ -293,10 +293,11 @@ def _said(o: Any) -> Any:
     return function_text(o, repr) if isinstance(o, types.FunctionType) else repr(o)
 
 def _who(model, x: Images, y: Tensor, soft, loss, seed: int, t: Training) -> str:
-    "A digest of what decides a training, its images by their shape."
+    "A digest of what decides a training; of its images it sees how many there are and the first."
     settings = {k: _said(v) for k, v in t.to_dict().items()}
-    labels = digest(dict(y=y.cpu())), type(soft).__name__
-    return short_digest(weights_digest(model), tuple(x.shape), labels, _said(loss), seed, settings)
+    rows = dict(soft=soft.cpu()) if isinstance(soft, Tensor) else {}
+    seen = digest(dict(x=x[:16].cpu(), y=y.cpu()) | rows), tuple(x.shape), type(soft).__name__
+    return short_digest(weights_digest(model), seen, _said(loss), seed, settings)
 
 # %% ../nbs/07_train.ipynb #a0f3cd0b
 @own_modes()

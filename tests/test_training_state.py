@@ -48,7 +48,7 @@ def labels(kind):
                 stored=lambda: relabel(SET, teacher, **how), live=lambda: LiveLabels(SET, teacher, **how))[kind]()
 
 
-def ends(part, kind, soft, stop=None, **how):
+def ends(part, kind, soft, stop=None, x=X, **how):
     "Losses and weights of a training; None and what was reached if it is stopped after the epoch `stop`."
     def on_epoch(e, model):
         if e == stop:
@@ -57,7 +57,7 @@ def ends(part, kind, soft, stop=None, **how):
     how = dict(batch_size=5, lr=.01, epochs=EPOCHS) | how | (dict(augment=None) if soft in ('stored', 'live') else {})
     loss = 'ce' if own is None else 'kl'
     try:
-        losses = fit(net, X, Y, soft=own, loss=loss, seed=2, checkpoint=part, on_epoch=on_epoch, **how)
+        losses = fit(net, x, Y, soft=own, loss=loss, seed=2, checkpoint=part, on_epoch=on_epoch, **how)
     except Stopped:
         losses = None
     return losses, {k: v.clone() for k, v in net.state_dict().items()}
@@ -94,7 +94,7 @@ def test_a_short_training_writes_nothing(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('other', [dict(lr=.02), dict(opt='adam'), dict(epochs=EPOCHS + 1), dict(kind='convnet3'),
-                                   dict(soft='rows'), dict(augment='flip'), dict(batch_size=4)])
+                                   dict(soft='rows'), dict(augment='flip'), dict(batch_size=4), dict(x=1 - X)])
 def test_the_state_of_another_training_is_replaced(tmp_path, always, other):
     part, mine = tmp_path/'training.part', dict(kind='mlp', soft='none') | other
     ends(part, 'mlp', 'none', stop=2)
