@@ -227,6 +227,12 @@ class OnData(Command):
         "Seed and device, as most functions take them."
         return dict(seed=self.seed, device=self.device)
 
+def _import(modules: list[str] | None) -> None:
+    "Import modules by name, those of the working folder too."
+    for m in modules or ():
+        from dd_lit.core import import_here
+        import_here(m, 'plugin')
+
 # %% ../nbs/15_cli.ipynb #cdcb18ea
 class Distill(OnData):
     "Distil a dataset to a few images per class. `dd_lit list METHOD` explains a method's settings."
@@ -282,12 +288,6 @@ class Distill(OnData):
             return {}
         from dd_lit.reproduce import settings_of
         return settings_of(self.method, self.recipe, self.ipc)
-
-def _import(modules: list[str] | None) -> None:
-    "Import modules by name, those of the working folder too."
-    for m in modules or ():
-        from dd_lit.core import import_here
-        import_here(m, 'plugin')
 
 # %% ../nbs/15_cli.ipynb #35d7b765
 class OnSets(OnData):
