@@ -28,7 +28,7 @@ METHODS = dict(   # settings on top of the methods' own
     gvbsm=ASK | dict(teachers=(TEACHER, OTHER), lr=.1),
     ogm=ASK | dict(factor=1, patch=False),
     sfm=FLOW, lgm=FLOW | dict(augs=2),
-    dm=dict(iters=100, batch_real=64), dc=GRADIENT, dsa=GRADIENT,
+    dm=dict(iters=100, batch_real=64), dc=GRADIENT, dc_mda=GRADIENT, dsa=GRADIENT,
     mtt=EXPERTS, datm=EXPERTS | dict(lr_img=1000., lr_label=2., opening=2, widen=50))
 STUDENT = dict(model='convnet3', model_kw=dict(width=64), repeats=1, epochs=300, **FAST)
 
