@@ -102,9 +102,9 @@ GRADIENT = [
 # --- "Generalized Large-Scale Data Condensation" (G-VBSM) ---
 
 def statistics(where, text, says, better, worse, at_least=False) -> Claim:
-    "A claim of 'better beats worse', with soft labels, about statistics_tables.json and colour.json."
+    "A claim of 'better beats worse', with soft labels: on photographs, and in the small."
     check = both(*(order(table, better, worse, only='soft', at_least=at_least)
-                   for table in ('colour', 'statistics_tables')))
+                   for table in ('statistics_colour', 'colour', 'statistics_tables')))
     page = 'statistics/gvbsm.ipynb'
     return Claim('gvbsm', where, text, says, page, 'statistics_tables', check)
 

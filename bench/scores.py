@@ -49,6 +49,10 @@ def _statistics(r: dict) -> Iterator[Entry]:
         yield f"{r['data']}, {k} labels", r['row'], r[f'{k}_mean']
 
 
+def _statistics_colour(r: dict) -> Iterator[Entry]:
+    yield "cifar10 with the paper's networks, soft labels", r['row'], r['soft_mean']
+
+
 def _ogm(r: dict) -> Iterator[Entry]:
     images = f"{r['data']}, {r['row']} images"
     if r['what'] != 'labels':
@@ -116,11 +120,13 @@ def _continual(r: dict) -> Iterator[Entry]:
 
 
 ENTRIES = dict(gradient_tables=_gradient, statistics_tables=_statistics, ogm_tables=_ogm,
+               statistics_colour=_statistics_colour,
                flow_tables=_flow, flow_imagenette=_flow, label_tables=_labels, gift_protocol=_protocol,
                continual=_continual, colour=_colour, gift_colour=_gift_colour,
                muon_colour=_muon_colour)
 # of a table's runs; of all others it is M
-STRENGTH = dict(colour='R', gift_colour='R', muon_colour='R', flow_imagenette='R')
+STRENGTH = dict(colour='R', gift_colour='R', muon_colour='R', statistics_colour='R',
+                flow_imagenette='R')
 
 
 def scores(

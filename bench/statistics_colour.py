@@ -1,0 +1,94 @@
+"""What each part of G-VBSM is worth on photographs: CIFAR-10, ten images per class, the paper's five networks.
+
+    DD_LIT_DATA=... python bench/statistics_colour.py            # runs are kept under runs/statistics_colour
+    DD_LIT_DATA=... python bench/statistics_colour.py --merge    # -> bench/results/statistics_colour.json
+
+The recipe `cifar10/gvbsm/ipc10` of `dd_lit reproduce`, with a tenth of its iterations and shorter training of the
+students. The five networks, squeezed for five epochs as the recipe says, are those of seed 0 in every run: rows and
+seeds differ in the images, not in whom they ask. SRe2L asks the ResNet-18 among them, by its own recipe. Whoever made
+the images labels their views, but for the rows that say another number of teachers.
+"""
+import sys
+import time
+from functools import lru_cache
+
+from torch import nn
+
+from dd_lit.distill import distill
+from dd_lit.evaluate import evaluate
+from dd_lit.labels.losses import get_loss
+from dd_lit.labels.soft import relabel
+from dd_lit.reproduce import settings_of
+from dd_lit.sets import DistilledSet
+from dd_lit.teachers import squeeze_all
+from harness import run_table
+from prepared import whole_data
+
+IPC, SCALE, REPEATS = 10, .1, 2
+FAST = dict(precision='bfloat16')
+FIVE = ('resnet18', 'convnet3', 'mobilenetv2_05', 'wrn16_2', 'shufflenetv2_05')
+NORMED = ('resnet18', 'mobilenetv2_05', 'wrn16_2', 'shufflenetv2_05')      # that have batch norm
+SQUEEZE = dict(epochs=5, lr=.05, batch_size=64, augment='crop_flip', seed=0) | FAST
+RECIPE = dict(gvbsm='cifar10/gvbsm/ipc10', sre2l='cifar10/sre2l/ipc10@squeeze-5')
+ROWS = {                                       # name -> (method, its settings, who is asked, settings of the labels)
+    'gvbsm': ('gvbsm', {}, FIVE, {}),
+    'sre2l': ('sre2l', {}, ('resnet18',), {}),
+    'gvbsm, no DD': ('gvbsm', dict(dd=False), FIVE, {}),
+    'gvbsm, only BN': ('gvbsm', dict(conv=False), NORMED, {}),
+    'gvbsm, only Conv': ('gvbsm', dict(bn=False), FIVE, {}),
+    'gvbsm, beta_dr 0': ('gvbsm', dict(drop=0.), FIVE, {}),
+    'gvbsm, alpha 0': ('gvbsm', dict(alpha=0.), FIVE, {}),
+    'gvbsm, alpha 0.8': ('gvbsm', dict(alpha=.8), FIVE, {}),
+    'gvbsm, one backbone': ('gvbsm', {}, ('resnet18',), {}),
+    'gvbsm, 1 teacher': ('gvbsm', {}, FIVE, dict(teachers=1)),
+    'gvbsm, no logit normalisation': ('gvbsm', {}, FIVE, dict(normalize=False)),
+}
+LABELS = dict(epochs=300, batch_size=50, crop=.08, flip=True, mix=True) | FAST
+LOSS, GAMMA = 'mse_ce', .15
+STUDENT = dict(model='convnet3', epochs=300, batch_size=50, opt='adamw', lr=.001, weight_decay=.01,
+               schedule='cosine', repeats=REPEATS, hard=False) | FAST
+
+
+@lru_cache(maxsize=None)
+def asked(names: tuple[str, ...]) -> dict[str, nn.Module]:
+    "Squeezed networks by name, from the cache if they lie there."
+    return squeeze_all(names, whole_data('cifar10'), **SQUEEZE).models
+
+
+def settings(row: str) -> dict:
+    "The recipe's with a tenth of its iterations, and what the row changes."
+    method, own, *_ = ROWS[row]
+    full = settings_of(method, RECIPE[method], IPC)
+    trained = ('backbones', 'squeeze_epochs', 'squeeze_lr', 'squeeze_batch_size', 'squeeze_augment')
+    kept = {k: v for k, v in full.items() if k not in trained}
+    return kept | dict(iters=round(full['iters']*SCALE)) | FAST | own
+
+
+@lru_cache(maxsize=None)                       # rows that differ only in their labels share one set
+def _made(method: str, seed: int, names: tuple[str, ...], own: tuple) -> DistilledSet:
+    nets = tuple(asked(names).values())
+    return distill(method, whole_data('cifar10'), IPC, seed=seed, teachers=nets, **dict(own))
+
+
+def run(row: str, seed: int) -> dict:
+    (method, _, names, lab), own = ROWS[row], settings(row)
+    ds = _made(method, seed, names, tuple(own.items()))
+    nets = asked(names)
+    others = {k: v for k, v in lab.items() if k != 'teachers'}
+    since = time.process_time()
+    labels = relabel(ds, list(nets.values())[:lab.get('teachers')], seed=seed, **LABELS | others)
+    took = time.process_time() - since
+    scores = evaluate(ds, whole_data('cifar10'), seed=seed, soft=labels, loss=get_loss(LOSS, gamma=GAMMA), **STUDENT)
+    return dict(soft=scores.top1, soft_mean=scores.mean, seconds_made=ds.meta['seconds'],
+                label_processor_seconds=round(took, 1), steps=ds.meta['iterations'],
+                backbones={n: m.test_accuracy for n, m in nets.items()}, settings=own)
+
+
+def tasks(data, seeds) -> list[dict]:
+    return [dict(row=r, seed=s) for s in seeds for r in ROWS]
+
+
+if __name__ == '__main__':
+    sys.exit(run_table('statistics_colour', "G-VBSM's parts on CIFAR-10, ten images per class, the paper's networks",
+                       tasks, run, data=('cifar10',), squeeze=SQUEEZE, rows_of=ROWS, labels=LABELS, student=STUDENT,
+                       loss=f'{LOSS}, gamma {GAMMA}', scale=SCALE))
