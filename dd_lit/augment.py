@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from .core import counted
+from .settings import brief
 
 # %% ../nbs/05_augment.ipynb #036cd2fd
 def _per_image(p):
@@ -103,7 +104,7 @@ def _check_strength(name, v):
     good = isinstance(v, (int, float)) and not isinstance(v, bool) and 0 <= v < math.inf
     if not good or name == 'scale' and v == 0:
         least = 'more than' if name == 'scale' else 'at least'
-        raise ValueError(f"{name}: expected a number of {least} 0, got {v!r}")
+        raise ValueError(f"{name}: expected a number of {least} 0, got {brief(v)}")
 
 def _operations(name, text, known):
     "The operations that `text` joins with underscores; an error for one that is not `known`."
@@ -111,7 +112,7 @@ def _operations(name, text, known):
     for o in ops:
         if o not in known:
             raise ValueError(f"{name}: expected some of {'_'.join(known)}, "
-                             f"got {o!r}{'' if o == text else f' in {text!r}'}")
+                             f"got {brief(o)}{'' if o == text else f' in {text!r}'}")
     return ops
 
 class DSA:
@@ -125,12 +126,14 @@ class DSA:
     ):
         self.ops = _operations('strategy', strategy, _APPLY)
         if not self.ops:
-            raise ValueError(f"strategy: expected some of {'_'.join(_APPLY)}, got {strategy!r}")
+            raise ValueError(f"strategy: expected some of {'_'.join(_APPLY)}, "
+                             f"got {brief(strategy)}")
         if mode not in ('single', 'all'):
-            raise ValueError(f"mode: expected 'single' or 'all', got {mode!r}")
+            raise ValueError(f"mode: expected 'single' or 'all', got {brief(mode)}")
         for k, v in params.items():
             if k not in DSA_PARAMS:
-                raise ValueError(f"params: expected some of {', '.join(DSA_PARAMS)}, got {k!r}")
+                raise ValueError(f"params: expected some of {', '.join(DSA_PARAMS)}, "
+                                 f"got {brief(k)}")
             _check_strength(k, v)
         self.always = _operations('always', always, self.ops)
         self.mode, self.p = mode, DSA_PARAMS | params
@@ -258,7 +261,7 @@ def _check_strengths(crop, scale, rotate, noise):
         raise ValueError(f"scale: expected a share in [0, 1), got {scale}")
     for n, v, top in (('crop', crop, math.inf), ('rotate', rotate, 360)):
         if isinstance(v, bool) or not isinstance(v, int) or not 1 <= v <= top:
-            raise ValueError(f"{n}: expected a whole number from 1 to {top}, got {v!r}")
+            raise ValueError(f"{n}: expected a whole number from 1 to {top}, got {brief(v)}")
     if not noise >= 0:
         raise ValueError(f"noise: expected at least 0, got {noise}")
 
@@ -275,7 +278,8 @@ class DCAugment:
     ):
         self.ops = _operations('strategy', strategy, self.names)
         if not self.ops:
-            raise ValueError(f"strategy: expected some of {'_'.join(self.names)}, got {strategy!r}")
+            raise ValueError(f"strategy: expected some of {'_'.join(self.names)}, "
+                             f"got {brief(strategy)}")
         _check_strengths(crop, scale, rotate, noise)
         self.crop, self.scale, self.rotate, self.noise = crop, scale, rotate, noise
 
@@ -354,7 +358,7 @@ def make_augment(
     if callable(what):
         return what
     if not isinstance(what, str):
-        raise ValueError(f"augment: expected a text, a function or None, got {what!r}")
+        raise ValueError(f"augment: expected a text, a function or None, got {brief(what)}")
     if what in _NAMED:
         return _NAMED[what]()
     return DCAugment(what[3:]) if what.startswith('dc_') else DSA(what)
@@ -461,7 +465,7 @@ def patch_augment(
 def _two_gammas(alpha, generator, dtype):
     "Two draws whose share of their sum follows Beta(alpha, alpha)."
     if not alpha >= .01:
-        raise ValueError(f"alpha: expected at least 0.01, got {alpha!r}")
+        raise ValueError(f"alpha: expected at least 0.01, got {brief(alpha)}")
     two = torch.full((2,), float(alpha), dtype=dtype)
     return torch.ops.aten._standard_gamma(two, generator=generator)
 

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 from .settings import (
     Settings,
+    brief,
     explained,
     fits,
     names_of,
@@ -930,7 +931,7 @@ def _answer(name: str, rest: list[str]) -> int:
     elif name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ''
-        raise ValueError(f"command: expected one of {', '.join(COMMANDS)}, got {name!r}{hint}")
+        raise ValueError(f"command: expected one of {', '.join(COMMANDS)}, got {brief(name)}{hint}")
     elif {'-h', '--help'} & set(rest):
         print(parser(COMMANDS[name], f'dd_lit {name}').format_help() + more_help(name, rest))
     else:

@@ -50,7 +50,16 @@ from .method import get_method, list_methods, plain
 from .models import as_network, model_settings, network_key
 from .parallel import first
 from .sets import DistilledSet, is_set, one_line, safe_name
-from .settings import Settings, check_function, explained, parse, setting, sort_out, unknown
+from .settings import (
+    Settings,
+    brief,
+    check_function,
+    explained,
+    parse,
+    setting,
+    sort_out,
+    unknown,
+)
 from .teachers import as_teachers, by_label
 from .train import Training, settled
 
@@ -147,7 +156,7 @@ class Grid(Settings):
             return
         for v in self.full.values() if isinstance(self.full, dict) else [self.full]:
             if isinstance(v, bool) or not isinstance(v, (int, float)) or not 0 <= v <= 100:
-                raise ValueError(f"full: expected percent correct, 0 to 100, got {v!r}")
+                raise ValueError(f"full: expected percent correct, 0 to 100, got {brief(v)}")
 
 @dataclass(frozen=True)
 class Cell:

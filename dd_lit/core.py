@@ -47,7 +47,7 @@ from tqdm.std import tqdm
 import dd_lit
 
 from .parallel import first
-from .settings import as_python
+from .settings import as_python, brief
 
 # %% ../nbs/00_core.ipynb #2d1afe6a
 def check_seed(
@@ -56,7 +56,7 @@ def check_seed(
     "The seed; ValueError for one that is no whole number."
     own = as_python(seed)
     if isinstance(own, bool) or not isinstance(own, int):
-        raise ValueError(f"seed: expected an int, got {seed!r}")
+        raise ValueError(f"seed: expected an int, got {brief(seed)}")
     return own
 
 def seed_of(
@@ -138,7 +138,7 @@ def _known_device(device) -> torch.device:
         d = torch.device(device)
     except (RuntimeError, TypeError):
         raise ValueError(f"device: expected something like 'cpu' or 'cuda', "
-                         f"got {device!r}") from None
+                         f"got {brief(device)}") from None
     if d.type == 'cuda' and not torch.cuda.is_available():
         raise ValueError(f"device: {device!r} was asked for, but torch sees no CUDA GPU here")
     if d.type == 'cuda' and d.index is not None and d.index >= torch.cuda.device_count():
@@ -285,7 +285,8 @@ def chosen_precision(
 ) -> str:                       # 'float32' or 'bfloat16'
     "What 'auto' means on this device; the others as they are. ValueError for another word."
     if precision not in PRECISIONS:
-        raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
+        raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, "
+                         f"got {brief(precision)}")
     if precision != 'auto':
         return precision
     return 'bfloat16' if has_bfloat16(device) else 'float32'
@@ -705,12 +706,14 @@ def show_images(
     scale: float = .9,     # Inches per image
     suptitle: str | None = None, # Title of the whole figure
 ) -> Any:                    # The matplotlib figure
-    "Draw a grid of images and return the matplotlib figure. ValueError for another shape."
+    "Draw a grid of images and return the matplotlib figure. ValueError for another shape or size."
     import matplotlib.pyplot as plt
     images = as_numbers(images, 'images').detach().cpu().float().clamp(0, 1)
     if images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:
         raise ValueError("images: expected shape [N,1,H,W] or [N,3,H,W] with nothing empty, "
                          f"got {list(images.shape)}")
+    if not (isinstance(scale, (int, float)) and 0 < scale < math.inf):
+        raise ValueError(f"scale: expected inches per image, more than 0, got {brief(scale)}")
     n, (h, w) = len(images), images.shape[-2:]
     ncol = max(1, min(ncol, n))
     nrow = math.ceil(n/ncol)
@@ -822,7 +825,7 @@ def _floats(v, name):
     try:
         v = tuple(float(o) for o in v)
     except (TypeError, ValueError, RuntimeError):   # RuntimeError: torch, of a tensor without data
-        raise ValueError(f"{name}: expected one number per channel, got {v!r}") from None
+        raise ValueError(f"{name}: expected one number per channel, got {brief(v)}") from None
     if not all(math.isfinite(o) for o in v):
         raise ValueError(f"{name}: expected finite numbers, got {v}")
     return v
@@ -835,7 +838,7 @@ def check_norm(
     try:
         mean, std = norm
     except (TypeError, ValueError):
-        raise ValueError(f"norm: expected (mean, std), got {norm!r}") from None
+        raise ValueError(f"norm: expected (mean, std), got {brief(norm)}") from None
     mean, std = _floats(mean, 'norm mean'), _floats(std, 'norm std')
     if len(mean) != channels or len(std) != channels:
         raise ValueError(f"norm: expected {counted(channels, 'mean')} and as many stds, one per "
@@ -856,7 +859,8 @@ def check_soft(
     log p, each row with mean 0: the logits up to the constant that a softmax forgets. ValueError
     for another shape, NaN, and for what looks like probabilities while `kind` is None."""
     if kind not in (None, 'logits', 'probabilities'):
-        raise ValueError(f"soft_kind: expected 'logits', 'probabilities' or None, got {kind!r}")
+        raise ValueError("soft_kind: expected 'logits', 'probabilities' or None, "
+                         f"got {brief(kind)}")
     soft = as_numbers(soft, name).detach().float()
     if list(soft.shape) != [n, num_classes]:
         raise ValueError(f"{name}: expected shape {[n, num_classes]}, one row per image, "
@@ -951,7 +955,8 @@ def import_here(
     """Import a module by name, those of the working folder too. ValueError for what is no name, and
     whatever goes wrong inside."""
     if name.endswith('.py') or not all(p.isidentifier() for p in name.split('.')):
-        raise ValueError(f"{what}: expected the name of a module, like my_module, got {name!r}")
+        raise ValueError(f"{what}: expected the name of a module, like my_module, "
+                         f"got {brief(name)}")
     with _here():
         try:
             return importlib.import_module(name)

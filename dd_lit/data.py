@@ -46,7 +46,7 @@ from .core import (
     show_images,
 )
 from .ondisk import Images, OnDisk, free_memory, remembered, taken
-from .settings import Settings, as_python, merge, parse, setting
+from .settings import Settings, as_python, brief, merge, parse, setting
 
 # %% ../nbs/02_data.ipynb #6d404562
 Norm = tuple[tuple[float, ...], tuple[float, ...]]    # (means, standard deviations), per channel
@@ -91,7 +91,7 @@ class ImageData:
         norm = _norm_of(self.train_x) if norm is None else norm
         self.norm, self.name = check_norm(norm, self.in_chans), name
         if not isinstance(name, str):
-            raise ValueError(f"name: expected a text, got {name!r}")
+            raise ValueError(f"name: expected a text, got {brief(name)}")
 
     @property
     def num_classes(self) -> int:
@@ -231,7 +231,7 @@ def images_of(
 ) -> Tensor:   # uint8 [n,C,H,W]
     "The training images of class `c`, in their order. ValueError for a class that is not there."
     if c not in range(data.num_classes):
-        raise ValueError(f"c: expected a class 0..{data.num_classes-1}, got {c!r}")
+        raise ValueError(f"c: expected a class 0..{data.num_classes-1}, got {brief(c)}")
     return data.train_x[data.train_y == c]
 
 @own_modes()
@@ -243,7 +243,7 @@ def sample_images(
     "`n` different training images and their labels, drawn from all classes, in random order."
     total = len(data.train_x)
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= total:
-        raise ValueError(f"n: expected 1 to {total}, the number of training images, got {n!r}")
+        raise ValueError(f"n: expected 1 to {total}, the number of training images, got {brief(n)}")
     i = torch.randperm(total, generator=rng(seed, 'sample'))[:n]
     return data.train_x[i], data.train_y[i]
 
@@ -300,7 +300,7 @@ def check_ipc(
     "Check images per class at the door: ValueError if there cannot be so many."
     own = as_python(ipc)
     if isinstance(own, bool) or not isinstance(own, int):
-        raise ValueError(f"ipc: expected a whole number of images per class, got {ipc!r}")
+        raise ValueError(f"ipc: expected a whole number of images per class, got {brief(ipc)}")
     if own < 1:
         raise ValueError(f"ipc: expected at least 1 image per class, got {ipc}")
     n, c = (int(v) for v in data.counts().min(0))
@@ -330,7 +330,7 @@ class Reading(Settings):
             ImageColor.getrgb(self.background)
         except ValueError:
             raise ValueError("background: expected a colour, like white or #ff8000, "
-                             f"got {self.background!r}") from None
+                             f"got {brief(self.background)}") from None
         if self.size is not None and self.size**2 > self.max_pixels:
             raise ValueError(f"size: expected at most max_pixels={self.max_pixels} pixels in an "
                              f"image, got {self.size}x{self.size}")
@@ -879,7 +879,7 @@ def _noted(test: Path, classes: list[str]) -> _Files:
     for r in rows:
         if len(r) < 2 or r[1] not in place:
             raise ValueError(f"{str(test/_NOTES)!r}: expected lines of a file and its class, "
-                             f"got {' '.join(r)[:60]!r}")
+                             f"got {brief(' '.join(r)[:60])}")
     return [(test/'images'/r[0], place[r[1]]) for r in rows]
 
 def _test_files(train: Path, test: Path, classes: list[str], over: Counter) -> _Files:
@@ -977,7 +977,7 @@ def _column(names: list[str], how: Reading, what: str, where: str) -> str | None
     chosen = how.image_column if what == 'image' else how.label_column
     if chosen is not None and names.count(chosen) != 1:
         raise ValueError(f"{what}_column: expected one of the columns {names} of {where}, "
-                         f"got {chosen!r}")
+                         f"got {brief(chosen)}")
     usual = _IMAGES if what == 'image' else _LABELS
     return chosen or next((c for c in usual if names.count(c) == 1), None)
 
@@ -1111,7 +1111,7 @@ def _check_kind(raw: _Raw, kind: Any) -> None:
     for where, v in zip(raw.where, raw.labels, strict=True):
         if isinstance(v, bool) or not isinstance(v, kind):
             words = {int: 'a whole number', str: 'a text'}.get(kind, 'a whole number or a text')
-            raise ValueError(f"{where}: expected {words} as label, got {v!r:.60} "
+            raise ValueError(f"{where}: expected {words} as label, got {brief(v, 60)} "
                              "(another column: label_column=)")
 
 def _all_seen(y: Tensor, names: _Names) -> None:
@@ -1325,7 +1325,7 @@ def _exists(p: Path) -> bool:
 def _typed(name: str) -> Path:
     "A path as it was typed; `~` is the home folder unless there is a folder of that name."
     if not name.strip():
-        raise ValueError(f"name: expected a dataset's name or a path, got {name!r}")
+        raise ValueError(f"name: expected a dataset's name or a path, got {brief(name)}")
     path = Path(name)
     try:
         return path if _exists(path) else path.expanduser()
@@ -1386,7 +1386,7 @@ def _no_column(how: Reading, what: str) -> None:
     for column in ('image_column', 'label_column'):
         if getattr(how, column) is not None:
             raise ValueError(f"{column}: expected a parquet file or a dataset with columns, "
-                             f"got {getattr(how, column)!r} for {what}")
+                             f"got {brief(getattr(how, column))} for {what}")
 
 def _read_path(p: Path, key: str, how: Reading) -> ImageData | None:
     "What lies there, if it can be read."
@@ -1434,7 +1434,7 @@ def _shown(per_class: Any, classes: Any) -> None:
     "ValueError unless there is something to show."
     for name, n in dict(per_class=per_class, classes=classes).items():
         if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-            raise ValueError(f"{name}: expected a whole number, at least 1, got {n!r}")
+            raise ValueError(f"{name}: expected a whole number, at least 1, got {brief(n)}")
 
 @own_modes()
 def show_data(

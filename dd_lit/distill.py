@@ -49,7 +49,7 @@ from .method import Method, get_method
 from .ondisk import taken
 from .parallel import first, wait
 from .sets import DistilledSet, one_line
-from .settings import check_function
+from .settings import brief, check_function
 
 # %% ../nbs/11_distill.ipynb #6cc369a7
 def _differs(a, b, path='') -> str | None:
@@ -145,11 +145,12 @@ def _state_in(method: Method, who: dict, path: Path, c: dict) -> dict:
                          "choose another folder, or resume=False (--fresh) to start anew")
     with _fits(path):
         if type(k) is not int or not 0 <= k <= method.cfg.iters:
-            raise ValueError(f"k: expected 0 to {counted(method.cfg.iters, 'step')}, got {k!r}")
+            raise ValueError(f"k: expected 0 to {counted(method.cfg.iters, 'step')}, "
+                             f"got {brief(k)}")
         if not isinstance(history, list) or not all(isinstance(o, dict) for o in history):
             raise ValueError("history: expected a record of every step")
         if type(state.get('seconds')) not in (int, float):
-            raise ValueError(f"seconds: expected a number, got {state.get('seconds')!r}")
+            raise ValueError(f"seconds: expected a number, got {brief(state.get('seconds'))}")
     return state
 
 @contextmanager
@@ -361,7 +362,7 @@ def run(
     place = maybe_path(out, 'out')
     if not isinstance(checkpoint_seconds, (int, float)) or not checkpoint_seconds >= 0:
         raise ValueError("checkpoint_seconds: expected a number, at least 0, "
-                         f"got {checkpoint_seconds!r}")
+                         f"got {brief(checkpoint_seconds)}")
     folder, alone = _Folder(method, method.identity(), place), nullcontext()
     if folder.out:
         check_writable(folder.out)
@@ -447,7 +448,7 @@ def _share(given: Any) -> float:
         return float(str(given))
     except ValueError:
         raise ValueError("hold_out: expected more than 0 and less than 1, "
-                         f"got {given!r}") from None
+                         f"got {brief(given)}") from None
 
 def split_off(
     data: ImageData, # The real images and their classes
@@ -458,7 +459,7 @@ def split_off(
     if nothing would be held out."""
     given, share = share, _share(share)
     if not 0 < share < 1:
-        raise ValueError(f"hold_out: expected more than 0 and less than 1, got {given!r}")
+        raise ValueError(f"hold_out: expected more than 0 and less than 1, got {brief(given)}")
     y, out = data.train_y, []
     for c in range(data.num_classes):
         i = (y == c).nonzero().flatten()
@@ -508,7 +509,7 @@ def _validated(method: Method, every: int, held: ImageData) -> None:
 
 def _at_least_one(every: Any) -> int:
     if type(every) is not int or every < 1:
-        raise ValueError(f"validate_every: expected a whole number, at least 1, got {every!r}")
+        raise ValueError(f"validate_every: expected a whole number, at least 1, got {brief(every)}")
     return every
 
 # %% ../nbs/11_distill.ipynb #a046a7fd

@@ -43,7 +43,7 @@ from .models import (
 )
 from .parallel import share, shared_numbers
 from .sets import DistilledSet, with_classes
-from .settings import Settings, explained, setting, sort_out
+from .settings import Settings, brief, explained, setting, sort_out
 from .train import Training, accuracy, fit, settled
 
 # %% ../nbs/08_evaluate.ipynb #3cf27d80
@@ -84,7 +84,7 @@ def protocol_settings(
     """The settings of `Training` that a protocol stands for, on this dataset and with this network.
     ValueError for another protocol, and for settings that are not there."""
     if protocol not in PROTOCOLS:
-        raise ValueError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {protocol!r}")
+        raise ValueError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {brief(protocol)}")
     sort_out(overrides, Training, of='training')
     own = _special(protocol, getattr(data, 'name', data), net)
     # without the augmentation, not its epochs either
@@ -107,13 +107,14 @@ def _percent(**accuracies) -> list[list[float]]:
                              f"got {len(row)}")
         wrong = [v for v in row if not (isinstance(v, (int, float)) and 0 <= v <= 100)]
         if wrong:
-            raise ValueError(f"{k}: expected percent correct, 0 to 100, got {wrong[0]!r}")
+            raise ValueError(f"{k}: expected percent correct, 0 to 100, got {brief(wrong[0])}")
     return [row if len(row) == networks else row*networks for row in rows.values()]
 
 def _in_one(one: list[float], other: list[float], weight: float) -> float:
     "Two differences in points, weighted, mapped from -100..100 to 0..100; the mean over networks."
     if not isinstance(weight, (int, float)) or not 0 <= weight <= 1:
-        raise ValueError(f"weight: expected a number, at least 0 and at most 1, got {weight!r}")
+        raise ValueError("weight: expected a number, at least 0 and at most 1, "
+                         f"got {brief(weight)}")
     low, high = math.exp(-1), math.exp(1)
     a = [(weight*p + (1 - weight)*q)/100 for p, q in zip(one, other, strict=True)]
     return 100*math.fsum((math.exp(v) - low)/(high - low) for v in a)/len(a)
@@ -159,7 +160,7 @@ def named(
     what is neither a name, a function, nor (name, settings)."""
     n, k = o if isinstance(o, (tuple, list)) and len(o) == 2 else (o, {})
     if not (isinstance(n, (str, Network)) or callable(n)) or not isinstance(k, dict):
-        raise ValueError(f"expected a name, or (name, settings), got {o!r}")
+        raise ValueError(f"expected a name, or (name, settings), got {brief(o)}")
     if isinstance(n, (Network, nn.Module)):
         name = as_network(n).name
     else:
@@ -415,7 +416,7 @@ def _soft_for(ds, soft, soft_kind, loss) -> Any:
                          "give a loss that does (loss='kl', ...)")
     if soft_kind is not None and (soft is None or hasattr(soft, 'epoch')):
         raise ValueError("soft_kind: expected None, it is about rows of labels given as soft, "
-                         f"got {soft_kind!r}")
+                         f"got {brief(soft_kind)}")
     if soft is None or hasattr(soft, 'epoch'):
         return ds.soft if soft is None else soft
     return check_soft(soft, len(ds), ds.num_classes, soft_kind)

@@ -33,7 +33,7 @@ from .data import ImageData, check_ipc, fingerprint, load_data
 from .evaluate import matched
 from .models import as_network, network_digest, network_key
 from .sets import DistilledSet, is_set
-from .settings import Settings, explained, merge, parse, setting
+from .settings import Settings, brief, explained, merge, parse, setting
 
 # %% ../nbs/10_method.ipynb #d7615472
 def _tensor(v: torch.Tensor) -> str:
@@ -275,7 +275,7 @@ def register(
     a warning. ValueError for what is no `Method`."""
     def add(cls: type[M]) -> type[M]:
         if not (isinstance(cls, type) and issubclass(cls, Method)):
-            raise ValueError(f"register: expected a subclass of Method, got {cls!r}")
+            raise ValueError(f"register: expected a subclass of Method, got {brief(cls)}")
         page = _own_page(name, cls)    # it knows its name; `distill` goes on with the library's
         old = _METHODS.get(name)
         same = old is not None and _full_name(old) == _full_name(cls)
@@ -304,7 +304,7 @@ def get_method(
 ) -> type[Method]:
     "The class of a method."
     if not isinstance(name, str):
-        raise ValueError(f"method: expected a name, got {name!r}; list_methods() has them")
+        raise ValueError(f"method: expected a name, got {brief(name)}; list_methods() has them")
     if name not in _METHODS and name in _HOME:
         importlib.import_module(_HOME[name])
     if name not in _METHODS and name in _plugins():
@@ -312,5 +312,6 @@ def get_method(
     if name not in _METHODS:
         near = difflib.get_close_matches(str(name), list_methods(), 1)
         hint = f"; did you mean {near[0]!r}?" if near else ''
-        raise ValueError(f"method: expected one of {', '.join(list_methods())}, got {name!r}{hint}")
+        raise ValueError(f"method: expected one of {', '.join(list_methods())}, "
+                         f"got {brief(name)}{hint}")
     return _METHODS[name]

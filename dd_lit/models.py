@@ -55,6 +55,7 @@ from .ondisk import Images, OnDisk
 from .sets import NORMS
 from .settings import (
     Settings,
+    brief,
     check_function,
     merge,
     names_of,
@@ -129,7 +130,8 @@ def _pair(size):
     hw = (size, size) if isinstance(size, int) else size
     pair = isinstance(hw, (tuple, list)) and len(hw) == 2
     if not pair or not all(isinstance(s, int) and s > 0 for s in hw):
-        raise ValueError(f"size: expected pixels, as one number or (height, width), got {size!r}")
+        raise ValueError("size: expected pixels, as one number or (height, width), "
+                         f"got {brief(size)}")
     return tuple(hw)
 
 def _side(size):
@@ -141,7 +143,7 @@ def _choose(kind, name, options):
     "options[name], or an error that lists what there is."
     if name not in options:
         known = ', '.join(map(str, options))
-        raise ValueError(f"{kind}: expected one of {known}, got {name!r}")
+        raise ValueError(f"{kind}: expected one of {known}, got {brief(name)}")
     return options[name]
 
 def _instance_norm(c):
@@ -518,7 +520,7 @@ class Network(Settings):
                              "for a first input (torch.nn.Lazy...); ask it once, or give its class")
         if isinstance(norm, str) and norm not in ('data', *NORMS):
             raise ValueError(f"input_norm: expected data, {', '.join(NORMS)} or (mean, std), "
-                             f"got {norm!r}")
+                             f"got {brief(norm)}")
         if self.from_file and norm is None:
             raise ValueError("input_norm: expected what these weights were trained with: data, "
                              f"{', '.join(NORMS)} or (mean, std)")
@@ -684,7 +686,7 @@ def _unknown_name(key) -> ValueError:
     names = list_models()
     near = difflib.get_close_matches(key, names, 4, .5)
     hint = f"near matches: {', '.join(near)}" if near else f"list_models() lists {len(names)}"
-    return ValueError(f"name: unknown network {key!r}; {hint}")
+    return ValueError(f"name: unknown network {brief(key)}; {hint}")
 
 def _defaults(cls) -> dict:
     "What the constructor of a torchvision network takes, with its defaults."
@@ -963,7 +965,7 @@ def _from_hub(n: Network) -> nn.Module:
     for k, f in _RESNET.items():
         if n.settings.get(k, f.default) != f.default:
             raise ValueError(f"{k}: expected {f.default!r}, as torchvision's weights of {name} "
-                             f"have it, got {n.settings[k]!r}")
+                             f"have it, got {brief(n.settings[k])}")
     with _refusing(name, own):
         net = torchvision.models.get_model(name, **own)
     load_weights(net, imagenet_weights(name, n.download), name)
@@ -1106,7 +1108,7 @@ def create_model(
     size = _side(size)
     for what, count in dict(num_classes=num_classes, in_chans=in_chans).items():
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise ValueError(f"{what}: expected a whole number, at least 1, got {count!r}")
+            raise ValueError(f"{what}: expected a whole number, at least 1, got {brief(count)}")
     n = as_network(name, **kw)
     model_settings(n)
     with local_seed(seed, 'create_model') if seed is not None else contextlib.nullcontext():
@@ -1477,7 +1479,8 @@ def predict(
     "Logits of `x` in evaluation mode, in batches; the mode the model was in is restored."
     device, x = device_of(model), check_images(x, normalize)
     if batch_size is not None and (type(batch_size) is not int or batch_size < 1):
-        raise ValueError(f"batch_size: expected a whole number, at least 1, got {batch_size!r}")
+        raise ValueError("batch_size: expected a whole number, at least 1, "
+                         f"got {brief(batch_size)}")
     batch_size = batch_size or (64 if device.type == 'cpu' else 1024)
     outs = []
     with borrowed(model), autocast(precision, device):

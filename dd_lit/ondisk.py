@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from .core import atomic_write, cache_dir, read_record
+from .settings import brief
 
 # %% ../nbs/02b_ondisk.ipynb #fdb51360
 def _number(file: str, word: str | None = None) -> int | None:
@@ -131,7 +132,7 @@ class OnDisk:
         rows = None if isinstance(i, tuple) else self.rows[i.cpu() if isinstance(i, Tensor) else i]
         if rows is None or rows.ndim > 1:
             raise ValueError("index: expected one axis of images (a number, a slice, indices or "
-                             f"a mask), got {i!r:.60}")
+                             f"a mask), got {brief(i, 60)}")
         return rows
 
     def _decoded(self, rows: Tensor) -> Tensor:

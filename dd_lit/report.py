@@ -18,6 +18,7 @@ from .compare import Row
 from .core import Table, as_path, atomic_write, in_turn, ink_on, provenance, save_figure
 from .evaluate import mean_std
 from .sets import DistilledSet, drawn_text, one_line
+from .settings import brief
 
 # %% ../nbs/13_report.ipynb #ecc8f936
 def _number(v, form: str, unit: str = '') -> str:
@@ -152,7 +153,7 @@ def grid_table(
     nor across), in percent; the best of each row is bold. ValueError for another word."""
     for n, v in dict(down=down, across=across).items():
         if v not in _AXES:
-            raise ValueError(f"{n}: expected one of {', '.join(_AXES)}, got {v!r}")
+            raise ValueError(f"{n}: expected one of {', '.join(_AXES)}, got {brief(v)}")
     at = lambda r: (getattr(r, _AXES[down]), getattr(r, _AXES[across]))
     top1: dict = {}
     for r in rows:

@@ -52,7 +52,7 @@ from .labels.soft import LabelSource, LiveLabels, SoftLabels, relabel
 from .method import get_method
 from .parallel import first
 from .sets import DistilledSet
-from .settings import names_of, parse, sort_out
+from .settings import brief, names_of, parse, sort_out
 from .statistics.lpld import PrunedLabels, prune_labels
 from .teachers import Squeeze, imagenet_backbones, squeeze_all
 from .train import Training
@@ -159,7 +159,7 @@ def settings_of(
     names = [r.name for r in rows] or [k for k in known if '@' not in k] or list(known)
     some = ', '.join(names[:8]) + (', ...' if len(names) > 8 else '') or 'none'
     raise ValueError(f"recipe: expected the name of one that makes its set by {method}, got "
-                     f"{recipe!r}; there is {some}")
+                     f"{brief(recipe)}; there is {some}")
 
 # %% ../nbs/14_reproduce.ipynb #94d4cb92
 @dataclass(frozen=True)
@@ -286,7 +286,7 @@ def _filtered(**given: str | None) -> list[Recipe]:
         if v is not None and v not in known:
             near = difflib.get_close_matches(v, known, 1)
             hint = f'; did you mean {near[0]!r}?' if near else ''
-            raise ValueError(f"{k}: expected one of {', '.join(known)}, got {v!r}{hint}")
+            raise ValueError(f"{k}: expected one of {', '.join(known)}, got {brief(v)}{hint}")
     return [r for r in rows if all(v is None or getattr(r, k) == v for k, v in given.items())]
 
 def listing(
@@ -433,10 +433,10 @@ def _asked(r: Recipe, scale, settings, **counts) -> None:
     "Can the recipe be run, and are these the questions that it answers?"
     check_recipe(r)
     if not 0 < scale <= 1:
-        raise ValueError(f"scale: expected a share of the iterations in (0, 1], got {scale!r}")
+        raise ValueError(f"scale: expected a share of the iterations in (0, 1], got {brief(scale)}")
     for k, v in counts.items():
         if v is not None and (isinstance(v, bool) or not isinstance(v, int) or v < 1):
-            raise ValueError(f"{k}: expected at least 1, got {v!r}")
+            raise ValueError(f"{k}: expected at least 1, got {brief(v)}")
     for k in settings:
         if k not in NEUTRAL:
             known = ', '.join([*NEUTRAL, 'precision'])

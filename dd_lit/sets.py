@@ -62,7 +62,7 @@ from .data import (
     _tree,
     load_data,
 )
-from .settings import as_python
+from .settings import as_python, brief
 
 # %% ../nbs/03_sets.ipynb #59ad669e
 _FORMAT = 'dd_lit.DistilledSet/1'
@@ -160,7 +160,7 @@ class DistilledSet:
         self.soft: Tensor | None = soft
         if isinstance(patches, bool) or not isinstance(patches, int) or not 1 <= patches <= most:
             raise ValueError(f"patches: expected a number per side from 1 to {most}, "
-                             f"got {patches!r}")
+                             f"got {brief(patches)}")
         self.patches, self.meta = patches, check_meta(meta)
 
     def __len__(self):
@@ -278,7 +278,9 @@ def save_set(
 def _numbers(data: Path) -> tuple[dict, dict]:
     "Tensors and header of `data.safetensors`, which must be whole."
     def broken(why):
-        return ValueError(f"{str(data)!r} is damaged or not a distilled set: {why}")
+        others = data.suffix not in ('', '.safetensors')
+        hint = '; `dd_lit import` reads what others made' if others else ''
+        return ValueError(f"{str(data)!r} is damaged or not a distilled set: {why}{hint}")
     try:
         with safetensors.safe_open(data, framework='pt') as f:
             header = (f.metadata() or {}).get('dd_lit')
@@ -656,7 +658,7 @@ def export_set(
     path = as_path(path, 'path')
     form = form or path.suffix[1:].lower() or 'folder'
     if form not in FORMS:
-        raise ValueError(f"form: expected one of {', '.join(FORMS)}, got {form!r}")
+        raise ValueError(f"form: expected one of {', '.join(FORMS)}, got {brief(form)}")
     if form == 'folder':
         return set_to_folder(ds, path)
     _check_new(path)
@@ -842,7 +844,7 @@ def _upright(x: Tensor) -> Tensor: # [N,C,H,W]
 def _told_space(x: Tensor, space: str | None, form: str | None) -> tuple[str, str]:
     "('model' or 'pixels', how that is known). ValueError if it cannot be known."
     if space not in (None, 'model', 'pixels'):
-        raise ValueError(f"space: expected 'model' or 'pixels', got {space!r}")
+        raise ValueError(f"space: expected 'model' or 'pixels', got {brief(space)}")
     whole = not x.is_floating_point()
     lo, hi = (x.min().item(), x.max().item()) if x.numel() and not x.is_complex() else (0, 0)
     told = space or ('pixels' if whole else form)
@@ -1051,7 +1053,7 @@ def _known_norm(norm: Any, channels: int) -> Any:
         norm = norm[0]
     if isinstance(norm, str):
         if norm not in NORMS:
-            raise ValueError(f"norm: expected {' or '.join(NORMS)}, or numbers, got {norm!r}")
+            raise ValueError(f"norm: expected {' or '.join(NORMS)}, or numbers, got {brief(norm)}")
         return tuple(o[:channels] for o in NORMS[norm])
     if isinstance(norm, (list, tuple)) and norm and not isinstance(norm[0], (list, tuple)):
         try:

@@ -59,7 +59,7 @@ from .models import (
     weights_digest,
 )
 from .sets import safe_name
-from .settings import Settings, names_of, parse, setting
+from .settings import Settings, brief, names_of, parse, setting
 from .train import accuracy, fit
 
 # %% ../nbs/09_teachers.ipynb #dd0573e0
@@ -339,7 +339,7 @@ class Backbones:
         self.models: dict[str, nn.Module] = by_label(models)
         for m in self.models.values():
             if not isinstance(m, nn.Module):
-                raise ValueError(f"models: expected networks (nn.Module) by name, got {m!r}")
+                raise ValueError(f"models: expected networks (nn.Module) by name, got {brief(m)}")
 
     def __len__(self) -> int:
         return len(self.models)
@@ -371,7 +371,7 @@ class Backbones:
     ) -> str:
         "The name of the network for one step."
         if how not in ('uniform', 'round_robin'):
-            raise ValueError(f"how: expected 'uniform' or 'round_robin', got {how!r}")
+            raise ValueError(f"how: expected 'uniform' or 'round_robin', got {brief(how)}")
         if how == 'round_robin':
             return self.names[step % len(self)]
         return self.names[int(torch.randint(len(self), (), generator=generator))]
@@ -464,7 +464,7 @@ def as_teacher(
         return squeeze(n, data, seed, device, cache, **training)
     for k, v in training.items():
         if v is not None:
-            raise ValueError(f"{k}: expected nothing, {n.name} is trained already, got {v!r}")
+            raise ValueError(f"{k}: expected nothing, {n.name} is trained already, got {brief(v)}")
     net: Any = committee({n.name: n}, data)[n.name]
     check_answers(net, data.num_classes, data.in_chans, data.size, n.name, 'teachers')
     acc: Any = teacher_accuracy(net, n.name, data)

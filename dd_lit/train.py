@@ -43,7 +43,7 @@ from .labels.losses import HARD_LOSSES, get_loss
 from .models import check_images, device_of, laid_out, predict, weights_digest
 from .ondisk import Images
 from .orthogonal.muon import muon
-from .settings import Settings, check_function, parse, setting
+from .settings import Settings, brief, check_function, parse, setting
 
 # %% ../nbs/07_train.ipynb #bb446662
 def accuracy(
@@ -67,7 +67,7 @@ def topk_accuracy(
     another number, and for a `topk` that is none."""
     several = isinstance(topk, (tuple, list)) and len(topk) > 0
     if not several or not all(type(k) is int and k > 0 for k in topk):
-        raise ValueError(f"topk: expected whole numbers from 1, like (1, 5), got {topk!r}")
+        raise ValueError(f"topk: expected whole numbers from 1, like (1, 5), got {brief(topk)}")
     y = check_labels(y, len(logits), name='y')
     top = logits.topk(min(max(topk), logits.shape[1]), 1).indices == y.cpu()[:, None]
     return tuple(100*top[:, :k].any(1).float().mean().item() for k in topk)
@@ -97,7 +97,8 @@ def make_optimizer(
     if opt == 'muon' and model is not None:
         return muon(model, lr=lr, weight_decay=weight_decay)
     names = ', '.join(OPTIMIZERS)
-    raise ValueError(f"opt: expected one of {names} or a function of the parameters, got {opt!r}")
+    raise ValueError(f"opt: expected one of {names} or a function of the parameters, "
+                     f"got {brief(opt)}")
 
 OPTIMIZERS = ('sgd', 'adam', 'adamw', 'muon')
 
@@ -116,7 +117,7 @@ def lr_factor(
     """What the learning rate is multiplied with in `epoch`. 'step' is DC's, a tenth after half of
     the epochs; 'multistep' is GIFT's, a fifth at two thirds and again at five sixths."""
     if schedule not in SCHEDULES:
-        raise ValueError(f"schedule: expected one of {', '.join(SCHEDULES)}, got {schedule!r}")
+        raise ValueError(f"schedule: expected one of {', '.join(SCHEDULES)}, got {brief(schedule)}")
     return SCHEDULES[schedule](epoch, epochs)
 
 # %% ../nbs/07_train.ipynb #3033b0b0

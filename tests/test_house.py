@@ -37,7 +37,7 @@ FILES = {
     'orthogonal.muon': 'from .polar import _f64',
     'flow.sfm': 'from ..orthogonal.polar import _f64',
     'labels.soft': 'from ..orthogonal import polar\nfrom ..flow import sfm',
-    'attic': '',
+    'attic': 'def f(x):\n    raise ValueError(f"x: expected y, got {x!r}")',
     'cli': 'def cmd_show():\n    import dd_lit.core',
     'method': f'def get_method():\n    __import__("x")\ndef long():\n{"    pass" + chr(10)}{("    pass" + chr(10))*39}',
 }
@@ -73,6 +73,7 @@ def test_size_and_names_are_found(made):
     assert made.long_functions() == ['dd_lit/method.py: long']
     assert made.many_parameters() == ['compare.fit']
     assert made.two_meanings() == ['fit: compare, orthogonal.polar']
+    assert made.whole_values() == ['dd_lit/attic.py']
 
 
 @pytest.mark.parametrize('code, yes', [

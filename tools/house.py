@@ -201,6 +201,17 @@ def parameters(f) -> int: # Without self and cls
     return len([n for n in names if n not in ('self', 'cls')])
 
 
+def whole(text) -> bool: # An f-string that ends a sentence with all of a value: f'... got {x!r}'
+    says = [v.value if isinstance(v, ast.Constant) else '' for v in text.values]
+    pairs = zip(says, text.values[1:], strict=False)
+    return any(before.endswith('got ') and isinstance(v, ast.FormattedValue) and v.conversion == ord('r')
+               and not isinstance(v.value, ast.Call) for before, v in pairs)
+
+
+def whole_values() -> list: # Errors that write out whatever came (a list of a million numbers); `brief` shortens it
+    return sorted({p for p, t in sources().items() for n in ast.walk(t) if isinstance(n, ast.JoinedStr) and whole(n)})
+
+
 def many_parameters(most=8) -> list:
     return sorted(f'{name_of(p)}.{name}' for p, t in sources().items() for name, f in functions(t)
                   if parameters(f) > most and not any(re.fullmatch(k, f'{name_of(p)}.{name}') for k in MANY))
@@ -298,7 +309,7 @@ RULES = {
     'functions over 40 lines': long_functions, 'functions with more than 8 parameters': many_parameters,
     'files with lines over 120': long_lines, 'pages with code over 100': wide_cells,
     'pages with output over 100': wide_outputs, 'names with two meanings': two_meanings,
-    'public names in no test': untested,
+    'errors without brief': whole_values, 'public names in no test': untested,
 }
 
 

@@ -19,7 +19,7 @@ from ..core import counted, local_seed, rng
 from ..method import Method, MethodSettings, register
 from ..models import as_network, check_answers, model_settings, predict, trained_network
 from ..sets import DistilledSet
-from ..settings import merge, setting
+from ..settings import brief, merge, setting
 from ..teachers import Squeeze, about_teacher, squeeze, teacher_accuracy
 
 # %% ../../nbs/coreset/rded.ipynb #d8705e5e
@@ -132,7 +132,7 @@ class RDED(Method):
         for k in _TRAINING:
             if settings.get(k) is not None:
                 raise ValueError(f"{k}: expected nothing, the teacher is given and trained, "
-                                 f"got {settings[k]!r}")
+                                 f"got {brief(settings[k])}")
         net = trained_network(n, d.num_classes, d.in_chans, d.size, d.norm)
         self.cfg = merge(c, dict.fromkeys(_TRAINING) | dict(backbone=net))    # nothing of this ran
 

@@ -29,7 +29,7 @@ from ..models import (
     weights_digest,
 )
 from ..sets import DistilledSet, safe_name
-from ..settings import merge, setting
+from ..settings import brief, merge, setting
 from ..train import fit
 
 # %% ../../nbs/coreset/select.ipynb #c496745a
@@ -37,7 +37,7 @@ def _per_class(labels, ipc, pick):
     "`pick(indices of the class, class)` -> positions among them; concatenated over classes."
     labels = torch.as_tensor(labels).cpu()
     if isinstance(ipc, bool) or not isinstance(ipc, int) or ipc < 1:
-        raise ValueError(f"ipc: expected a whole number of at least 1, got {ipc!r}")
+        raise ValueError(f"ipc: expected a whole number of at least 1, got {brief(ipc)}")
     if not len(labels) or labels.min() < 0:
         got = f'{int(labels.min())} among them' if len(labels) else 'none'
         raise ValueError(f"labels: expected numbers of classes, from 0 up, got {got}")
@@ -175,7 +175,7 @@ class _Select(Method):
         for k in ('width', 'batch_size', 'lr'):
             if k in kw:
                 raise ValueError(f"{k}: expected nothing, no network is trained or built with "
-                                 f"epochs=0, got {kw[k]!r}")
+                                 f"epochs=0, got {brief(kw[k])}")
         self.cfg = merge(c, dict(model=trained_network(n, *shape, d.norm)))
         check_answers(self.cfg.model, *shape, n.name)
 

@@ -41,7 +41,7 @@ from ..models import (
     weights_digest,
 )
 from ..ondisk import Images
-from ..settings import Settings, parse, setting
+from ..settings import Settings, brief, parse, setting
 from ..teachers import IMAGENET_NORM, cached
 
 # %% ../../nbs/flow/features.ipynb #74436efc
@@ -124,7 +124,7 @@ def _kind(name):
     kind = name.removeprefix('timm:') if name.startswith('timm:') else VIT.get(name)
     if kind is None:
         known = ', '.join([*VIT, 'mocov3'])
-        raise ValueError(f"name: expected one of {known} or 'timm:<name>', got {name!r}")
+        raise ValueError(f"name: expected one of {known} or 'timm:<name>', got {brief(name)}")
     return kind
 
 def _moco_file(download):

@@ -21,7 +21,7 @@ from ..data import ImageData, load_data
 from ..evaluate import Scores, matched
 from ..models import borrowed, device_of, weights_digest
 from ..sets import DistilledSet
-from ..settings import Settings, parse, setting
+from ..settings import Settings, brief, parse, setting
 from .features import features
 
 # %% ../../nbs/flow/inherit.ipynb #03f4d810
@@ -270,7 +270,7 @@ def evaluate_inherit(
     modes = (mode,) if isinstance(mode, str) else tuple(dict.fromkeys(mode))
     for m in modes:
         if m not in INHERIT_MODES:
-            raise ValueError(f"mode: expected one of {', '.join(INHERIT_MODES)}, got {m!r}")
+            raise ValueError(f"mode: expected one of {', '.join(INHERIT_MODES)}, got {brief(m)}")
     s, data = parse(InheritSettings, settings, 'evaluate_inherit'), load_data(data)
     distilled = matched(distilled, data)
     device, C = device_of(eval_net), distilled.num_classes

@@ -25,7 +25,7 @@ from ..models import (
     trained_network,
 )
 from ..sets import DistilledSet
-from ..settings import merge, names_of, setting
+from ..settings import brief, merge, names_of, setting
 from .features import VIT, FeatureNet, PretrainSettings, behead, pretrain, pretrained
 
 # %% ../../nbs/flow/pyramid.ipynb #7feb7f9b
@@ -34,7 +34,7 @@ def pyramid_sizes(
 ) -> list[int]:    # Sides of the levels
     "1, 2, 4, ... and `size`; ValueError for what is no side."
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise ValueError(f"size: expected at least 1, got {size!r}")
+        raise ValueError(f"size: expected at least 1, got {brief(size)}")
     s = [2**k for k in range(size.bit_length()) if 2**k <= size]
     return s if s[-1] == size else s + [size]
 
@@ -64,7 +64,7 @@ class Pyramid:
         self.n, self.size, self.chans, self.device = num_images, size, chans, device
         self.gen, self.sizes = generator or rng(0, 'pyramid'), pyramid_sizes(size)
         if start not in self.sizes:
-            raise ValueError(f"start: expected one of {self.sizes}, got {start!r}")
+            raise ValueError(f"start: expected one of {self.sizes}, got {brief(start)}")
         n = self.sizes.index(start) + 1
         self.levels = [self._noise(s, n) for s in self.sizes[:n]]
 
@@ -158,7 +158,7 @@ def _check_pretrain(given):
     has = ['seed', *(k for k in names_of(PretrainSettings) if k != 'width')]
     for k in given:
         if k not in has:
-            raise ValueError(f"pretrain: expected settings among {', '.join(has)}, got {k!r}")
+            raise ValueError(f"pretrain: expected settings among {', '.join(has)}, got {brief(k)}")
 
 # %% ../../nbs/flow/pyramid.ipynb #a1608c52
 class FeatureMethod(Method):
@@ -197,7 +197,7 @@ class FeatureMethod(Method):
         for k in ('width', 'pretrain'):
             if (own or ready) and getattr(c, k):
                 raise ValueError(f"{k}: only a network that is trained here takes it, "
-                                 f"got {getattr(c, k)!r} with a backbone that is ready")
+                                 f"got {brief(getattr(c, k))} with a backbone that is ready")
         if own:
             return _own_network(c.backbone, self.data, self.device)
         if ready:

@@ -13,6 +13,7 @@ from operator import add
 from torch import Tensor
 
 from ..core import counted
+from ..settings import brief
 
 # %% ../../nbs/gradient/distance.ipynb #a42e8aa7
 def rows(
@@ -47,7 +48,7 @@ def check_kind(
 ) -> str:
     "The kind itself; for an unknown one a `ValueError` that lists them all."
     if kind not in DISTANCES:
-        raise ValueError(f"{argument}: expected one of {', '.join(DISTANCES)}, got {kind!r}")
+        raise ValueError(f"{argument}: expected one of {', '.join(DISTANCES)}, got {brief(kind)}")
     return kind
 
 def _row_pairs(

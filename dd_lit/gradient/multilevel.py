@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..core import counted
+from ..settings import brief
 from .distance import check_kind, grad_distance
 
 # %% ../../nbs/gradient/multilevel.ipynb #f9d39b6f
@@ -43,7 +44,7 @@ def check_mode(
 ) -> str:
     "The mode itself; for an unknown one a `ValueError` that lists them all."
     if mode not in MODES:
-        raise ValueError(f"mode: expected one of {', '.join(MODES)}, got {mode!r}")
+        raise ValueError(f"mode: expected one of {', '.join(MODES)}, got {brief(mode)}")
     return mode
 
 def _intra(g_syn, g_real, kind: str, **kw) -> list[Tensor]:

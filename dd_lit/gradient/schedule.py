@@ -8,6 +8,8 @@ __all__ = ['zeta_constant', 'OverfitDetector', 'zeta_adaptive']
 # %% ../../nbs/gradient/schedule.ipynb #41d180ae
 import math
 
+from ..settings import brief
+
 # %% ../../nbs/gradient/schedule.ipynb #4deaca4a
 _CONSTANT = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10)}
 
@@ -18,7 +20,7 @@ def zeta_constant(
 
     A `ValueError` for less than one image per class."""
     if isinstance(ipc, bool) or not isinstance(ipc, int) or ipc < 1:
-        raise ValueError(f"ipc: expected at least 1, got {ipc!r}")
+        raise ValueError(f"ipc: expected at least 1, got {brief(ipc)}")
     return _CONSTANT[max(k for k in _CONSTANT if k <= ipc)]
 
 # %% ../../nbs/gradient/schedule.ipynb #7e487df1

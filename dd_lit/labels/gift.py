@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..settings import brief
+
 # %% ../../nbs/labels/gift.ipynb #c0e72111
 def smooth_labels(
     y: Tensor,         # int64 [N]
@@ -66,7 +68,7 @@ def refine_labels(
     """Soft labels turned a little towards the truth (eq-refined; GIFT, Section 4). ValueError for
     an unknown form, a weight out of range, and numbers of rows that differ."""
     if form not in ('paper', 'release'):
-        raise ValueError(f"form: expected 'paper' or 'release', got {form!r}")
+        raise ValueError(f"form: expected 'paper' or 'release', got {brief(form)}")
     if not 0 <= gamma <= 1:
         raise ValueError(f"gamma: expected a weight in [0, 1], got {gamma}")
     if soft.ndim != 2 or len(soft) != len(hard):

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..settings import Settings, parse, setting
+from ..settings import Settings, brief, parse, setting
 from .gift import _length, _wide, cosine_loss, gift_loss, refine_labels
 from .kd import _kl_rows, dkd_loss, kd_loss, nkd_loss, wsld_loss
 
@@ -126,7 +126,7 @@ def get_loss(
     setting that is not there, labels that do not fit, and -inf where a loss compares the logits
     themselves."""
     if not isinstance(name, str) or name not in LOSSES:
-        raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {name!r}")
+        raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {brief(name)}")
     parse(_class_of(name), kw, f'loss {name!r}')
     f = partial(LOSSES[name], **kw)
     own = name in ('cosine', 'gift')     # they widen themselves: a row of zeros depends on the type

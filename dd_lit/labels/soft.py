@@ -60,7 +60,7 @@ from ..models import (
 )
 from ..parallel import first, wait, world
 from ..sets import DistilledSet
-from ..settings import Settings, merge, names_of, parse, setting
+from ..settings import Settings, brief, merge, names_of, parse, setting
 
 # %% ../../nbs/labels/soft.ipynb #ab568776
 def ensemble_logits(
@@ -333,13 +333,14 @@ def _read_index(path):
         raise ValueError(f"path: {str(path)!r} holds no soft labels (no labels.json)")
     m = read_record(index)
     if m.get('format') != _LABELS:
-        raise ValueError(f"{str(index)!r}: expected format {_LABELS!r}, got {m.get('format')!r}")
+        raise ValueError(f"{str(index)!r}: expected format {_LABELS!r}, "
+                         f"got {brief(m.get('format'))}")
     read_record(index, images=str, settings=dict, num_classes=int, files=list, chunk=int,
                 sha256=list)
     if not all(re.fullmatch(r'labels_\d+\.safetensors', str(f)) for f in m['files']):
         raise ValueError(f"{str(index)!r} is damaged: it names files that hold no labels")
     if m.get('soft_kind', 'logits') != 'logits':
-        raise ValueError(f"{str(index)!r}: expected logits, got soft_kind {m['soft_kind']!r}")
+        raise ValueError(f"{str(index)!r}: expected logits, got soft_kind {brief(m['soft_kind'])}")
     return m
 
 def _read_chunk(file, sha256):

@@ -11,6 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..settings import brief
+
 # %% ../../nbs/orthogonal/polar.ipynb #76a9a26e
 def _eigh(H: Tensor, tol: Tensor) -> tuple[Tensor, Tensor]:
     "Eigenvalues and vectors of a symmetric matrix; what is not above `tol` counts as zero."
@@ -160,7 +162,7 @@ def orthogonalize(
     of G are zero (see `rounding`), so are its own. A `ValueError` names an unknown method, and
     a `G` that is empty, not of matrices, not floating point or not finite."""
     if method not in METHODS:
-        raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
+        raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {brief(method)}")
     if G.ndim < 2 or 0 in G.shape:
         raise ValueError("G: expected matrices [...,m,n] with nothing empty, "
                          f"got shape {list(G.shape)}")

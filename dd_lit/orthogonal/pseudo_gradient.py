@@ -20,6 +20,7 @@ from torch.nn.grad import conv2d_input, conv2d_weight
 from ..core import counted, in_full, progress, rng
 from ..data import ImageData
 from ..models import borrowed, device_of
+from ..settings import brief
 from ..teachers import measured
 from .polar import _f64, orthogonalize
 
@@ -113,7 +114,7 @@ class _Places:
             return [(t//2, t - t//2) for t in total]
         if isinstance(self.padding, str):
             raise ValueError("padding: expected one or two numbers, 'same' or 'valid', "
-                             f"got {self.padding!r}")
+                             f"got {brief(self.padding)}")
         return [(v, v) for v in _pair2(self.padding, 'padding')]
 
 def _padded(x: Tensor, sides, padding_mode: str) -> tuple[Tensor, tuple[int, int]]:
@@ -169,7 +170,7 @@ def pseudo_gradient(
     each: [groups, c_out/groups, c_in/groups*k*k]. A `ValueError` names an unknown mode, and
     inputs and outputs that do not belong together."""
     if mode not in ('im2col', 'channel'):
-        raise ValueError(f"mode: expected 'im2col' or 'channel', got {mode!r}")
+        raise ValueError(f"mode: expected 'im2col' or 'channel', got {brief(mode)}")
     if kernel_size is None or x_in.ndim == x_out.ndim == 2:
         return _of_linear(x_in, x_out)
     if x_in.ndim != 4 or x_out.ndim != 4 or len(x_in) != len(x_out):
@@ -233,7 +234,7 @@ class PseudoReader:
         for n in wanted:
             if n not in every:
                 raise ValueError("layers: expected names of 2-D convolutions or linear layers, "
-                                 f"got {n!r}; there are {', '.join(every)}")
+                                 f"got {brief(n)}; there are {', '.join(every)}")
         self.layers, self.mode = {n: m for n, m in every.items() if n in wanted}, mode
         if not self.layers:
             raise ValueError("model: expected 2-D convolutions or linear layers, "

@@ -9,7 +9,7 @@ __all__ = ['CURRICULA', 'crop_floor', 'CDASettings', 'CDA']
 import math
 
 from ..method import register
-from ..settings import setting
+from ..settings import brief, setting
 from .sre2l import SRe2L, SRe2LSettings
 
 # %% ../../nbs/statistics/cda.ipynb #5522d0ad
@@ -28,7 +28,7 @@ def crop_floor(
     another curriculum."""
     if curriculum not in CURRICULA:
         raise ValueError(f"curriculum: expected one of {', '.join(CURRICULA)}, "
-                         f"got {curriculum!r}")
+                         f"got {brief(curriculum)}")
     return least + (1 - least)*CURRICULA[curriculum](min(1., k/(milestone*iters)))
 
 # %% ../../nbs/statistics/cda.ipynb #f6763647

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..labels.losses import get_loss
 from ..method import register
-from ..settings import setting
+from ..settings import brief, setting
 from ..teachers import FIVE, cache_folder
 from .bn_matching import BNMatcher, bn_layers
 from .conv_stats import ConvMatcher, ConvStats, conv_statistics
@@ -129,9 +129,9 @@ def preset(
 
     A `ValueError` for an unknown preset or part."""
     if name not in PRESETS:
-        raise ValueError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}")
+        raise ValueError(f"preset: expected one of {', '.join(PRESETS)}, got {brief(name)}")
     if part not in PRESETS[name]:
-        raise ValueError(f"part: expected one of {', '.join(PRESETS[name])}, got {part!r}")
+        raise ValueError(f"part: expected one of {', '.join(PRESETS[name])}, got {brief(part)}")
     out = dict(PRESETS[name][part])
     if part == 'evaluate':
         name_of, own = out['loss']                   # the paper's Eq. 11: MSE and gamma times GT

@@ -33,7 +33,7 @@ from ..labels.soft import LabelSource
 from ..method import register
 from ..models import borrowed, device_of
 from ..sets import DistilledSet
-from ..settings import setting
+from ..settings import brief, setting
 from ..teachers import cache_folder, measured
 from .bn_matching import StatMatcher, bn_layers, bn_stats
 from .sre2l import SRe2L, SRe2LSettings
@@ -227,7 +227,7 @@ def _chosen(source: LabelSource, prune: float, seed: int) -> tuple[list[list[int
     n = int(round((1 - prune)*every, 6)) if share else 0    # .1 of 1000 is 100, not 99.99...
     if n < 1:
         raise ValueError("prune: expected a share, at least 0 and less than 1, of which one of "
-                         f"{every} batches is left, got {prune!r}")
+                         f"{every} batches is left, got {brief(prune)}")
     keep = torch.randperm(every, generator=rng(seed, 'prune'))[:n].sort().values.tolist()
     out: list[list[int]] = [[] for _ in range(source.epochs)]
     for i in keep:

@@ -26,7 +26,7 @@ from ..method import Method, StartSettings, register, start_images, with_start
 from ..models import check_answers, laid_out, predict
 from ..parallel import shared_map, world
 from ..sets import DistilledSet
-from ..settings import merge, setting
+from ..settings import brief, merge, setting
 from ..teachers import (
     IMAGENET_NORM,
     Backbones,
@@ -72,7 +72,7 @@ def class_batches(
     if loop == 'original':
         return _one_of_each(of)
     if loop != 'reorder':
-        raise ValueError(f"loop: expected 'original' or 'reorder', got {loop!r}")
+        raise ValueError(f"loop: expected 'original' or 'reorder', got {brief(loop)}")
     out, now, want = [], [], batch_size or 50
     for i in of:
         if now and sum(map(len, now)) + len(i) > want:

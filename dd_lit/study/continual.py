@@ -20,7 +20,7 @@ from ..labels.soft import LiveLabels
 from ..models import create_model
 from ..ondisk import taken
 from ..sets import DistilledSet
-from ..settings import Settings, setting, sort_out
+from ..settings import Settings, brief, setting, sort_out
 from ..train import Training, accuracy, fit
 
 # %% ../../nbs/study/continual.ipynb #51a1d190
@@ -32,7 +32,7 @@ def class_groups(
     "A random order of the classes, cut into `steps` groups as equal as possible."
     if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= num_classes:
         raise ValueError(f"steps: expected 1 to {num_classes}, the number of classes, "
-                         f"got {steps!r}")
+                         f"got {brief(steps)}")
     order = torch.randperm(num_classes, generator=rng(seed, 'order'))
     return [g.tolist() for g in order.tensor_split(steps)]
 

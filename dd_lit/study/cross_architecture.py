@@ -28,7 +28,7 @@ from ..distill import run
 from ..evaluate import RECIPE_VERSION, Evaluation, evaluate, named
 from ..method import get_method, plain
 from ..models import model_settings
-from ..settings import Settings, names_of, setting, sort_out
+from ..settings import Settings, brief, names_of, setting, sort_out
 from ..train import Training
 
 # %% ../../nbs/study/cross_architecture.ipynb #dbe7774e
@@ -81,7 +81,7 @@ class Matrix(Settings):
             model_settings(name, **own)
         for s in self.settings or {}:
             if s not in [named(o)[0] for o in self.sources]:
-                raise ValueError(f"settings: expected names of sources, got {s!r}")
+                raise ValueError(f"settings: expected names of sources, got {brief(s)}")
 
 # %% ../../nbs/study/cross_architecture.ipynb #fe6eba88
 def cross_architecture(
