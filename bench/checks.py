@@ -76,7 +76,8 @@ def by_recipe(
     at_least: bool = False,    # is a tie enough?
 ) -> Check:
     """The check of 'better beats worse' on rows that `dd_lit reproduce` has run: pairs of names that
-    differ in that, set by set where there are enough sets, else network by network."""
+    differ in that, set by set. Networks on one set each say how far apart these two sets are, and
+    decide nothing about the methods."""
     def check(results):
         rows = {r['name']: r for r in results.get('reproduced', {}).get('rows', [])}
         out = []
@@ -95,7 +96,8 @@ def _two_recipes(a: dict, b: dict, at_least: bool) -> Finding:
     weak = max(a['strength'], b['strength'], key=STRENGTHS.index)
     if a.get('outdated') or b.get('outdated'):
         return Finding(place, '', 'out of date', weak)
-    return _compared(place, ours, theirs, at_least, weak)._replace(file='reproduced')
+    found = _compared(place, ours, theirs, at_least, weak)._replace(file='reproduced')
+    return found if sets else found._replace(word='undecided', diffs=None)      # another set may lie elsewhere
 
 
 def _by_run(top1: list[list[float]], sets: bool) -> dict:
@@ -173,7 +175,7 @@ def best_source(source: str) -> Check:
                 continue
             ours = {t: v for t, v in by.get(source, {}).items() if t not in (source, s)}
             if len(common_seeds(ours, by[s])) > 1:
-                v = verdict(ours, by[s])
+                v = verdict(ours, by[s], level=.95)        # four networks, asked once
                 text = f'{v} over {v.seeds} networks'
                 out.append(Finding(f'mnist, ipc 1, against {s}', text, v.word))
         return out

@@ -1,9 +1,11 @@
 """Time and memory of variants of one computation, side by side in one process."""
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 import torch
+from torch import nn
 
 from dd_lit.core import PeakMemory
 
@@ -45,16 +47,22 @@ def step(method) -> None:
 
 
 def saved_bytes(f: Callable) -> int:
-    "Most bytes that autograd holds for the backward pass while f runs."
-    state = dict(now=0, most=0)
+    """Most bytes that autograd holds for the backward pass while f runs. What two operations save of one tensor
+    lies in memory once, and counts once; the weights are there anyway."""
+    holders, state = Counter(), dict(now=0, most=0)
     class Held:
         def __init__(self, t):
-            self.t = t
-            state['now'] += t.numel()*t.element_size()
+            self.t, where = t, t.untyped_storage()
+            self.key, self.size = where.data_ptr(), where.nbytes()
+            holders[self.key] += 1
+            state['now'] += self.size*(holders[self.key] == 1)
             state['most'] = max(state['most'], state['now'])
         def __del__(self):
-            state['now'] -= self.t.numel()*self.t.element_size()
-    with torch.autograd.graph.saved_tensors_hooks(Held, lambda h: h.t):
+            holders[self.key] -= 1
+            state['now'] -= self.size*(holders[self.key] == 0)
+    def hold(t):
+        return t if isinstance(t, nn.Parameter) else Held(t)
+    with torch.autograd.graph.saved_tensors_hooks(hold, lambda h: h.t if isinstance(h, Held) else h):
         f()
     return state['most']
 

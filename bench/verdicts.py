@@ -12,6 +12,8 @@ from scipy import stats
 
 MARGIN = 1.   # percentage points that do not matter
 SEEDS = 3     # with fewer, nothing is decided: two that happen to agree have no deviation at all
+LOOKS = {3: .95, 5: .97}      # level of the interval with so many seeds or fewer: more were made after a look at these
+LAST = .98                    # with still more
 STRENGTHS = ('S', 'R', 'M')   # the paper's own configuration, its regime with a substitute, a miniature
 WORDS = ('reproduced', 'not reproduced', 'alike', 'undecided', 'out of date')
 
@@ -21,7 +23,7 @@ class Verdict:
     "What the seeds say about one comparison."
     word: str    # reproduced, not reproduced, alike, undecided
     diff: float  # mean difference, better minus worse
-    low: float   # 95 % interval of the mean difference
+    low: float   # interval of the mean difference
     high: float
     seeds: int   # how many seeds both have
 
@@ -43,12 +45,17 @@ def interval(diff: list[float], level: float = .95) -> tuple[float, float, float
     return mean, mean - half, mean + half
 
 
+def level_of(seeds: int) -> float:
+    "Of the interval: who has looked before, and made more seeds, must see more clearly."
+    return next((level for n, level in LOOKS.items() if seeds <= n), LAST)
+
+
 def verdict(
     better: dict,            # seed -> score of the row that is claimed to be better
     worse: dict,             # seed -> score of the other row
     at_least: bool = False,  # is the claim "at least as good"? Then a tie is enough
     margin: float = MARGIN,  # what does not matter, in the unit of the scores
-    level: float = .95,      # of the interval
+    level: float | None = None,  # of the interval; None: that of `level_of`
 ) -> Verdict:
     """Is 'better beats worse' (or 'is at least as good') reproduced, or are both alike?
     Student's paired interval over the common seeds; fewer than `SEEDS` decide nothing."""
@@ -57,7 +64,7 @@ def verdict(
         raise ValueError(f"better, worse: expected at least 2 common seeds, got {len(seeds)}")
     if margin < 0:
         raise ValueError(f"margin: expected at least 0, got {margin}")
-    mean, low, high = interval([better[k] - worse[k] for k in seeds], level)
+    mean, low, high = interval([better[k] - worse[k] for k in seeds], level or level_of(len(seeds)))
     return Verdict(_word(low, high, len(seeds), at_least, margin), mean, low, high, len(seeds))
 
 
@@ -95,8 +102,8 @@ def together(
     seeds = sorted(set.intersection(*map(set, places)))
     if len(seeds) < 2:
         raise ValueError(f"places: expected at least 2 common seeds, got {len(seeds)}")
-    runs = [[p[k] for k in seeds] for p in places]
-    both = interval([fmean(v) for v in zip(*runs, strict=True)]), apart(runs)
+    runs, level = [[p[k] for k in seeds] for p in places], level_of(len(seeds))
+    both = interval([fmean(v) for v in zip(*runs, strict=True)], level), apart(runs, level)
     low, high = min(o[1] for o in both), max(o[2] for o in both)
     return Verdict(_word(low, high, len(seeds), at_least), both[0][0], low, high, len(seeds))
 

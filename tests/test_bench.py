@@ -251,6 +251,10 @@ def test_timing():
     assert timing.medians(dict(a=[3., 1., 2.])) == dict(a=2.)
     x = torch.ones(1000, requires_grad=True)
     assert timing.saved_bytes(lambda: x.exp().sum().backward()) == 4000
+    y = x.exp                                       # what three operations save is in memory once
+    assert timing.saved_bytes(lambda: (y().square() + 0).sum().backward()) == 4000
+    w = torch.nn.Parameter(torch.ones(1000))        # a weight is there anyway
+    assert timing.saved_bytes(lambda: (w*x).sum().backward()) == 4000
 
 
 def test_lines_of_a_page(capsys):
