@@ -84,8 +84,7 @@ def run(data: str, row: str, ipc: int, net: str, seed: int) -> dict:
 def tasks(data, seeds) -> list[dict]:
     "What is quick for all seeds, then what takes half an hour and more."
     quick = [(r, 1) for r in ('sfm', 'random', 'centroids', 'lgm, 1 augmentation', 'TCDD', 'NCDD')]
-    quick += [(r, 10) for r in ('random', 'centroids')]
-    parts = quick, [('lgm, 10 augmentations', 1)], [('sfm', 10)]
+    parts = quick, [('lgm, 10 augmentations', 1)], [(r, 10) for r in ('random', 'centroids', 'sfm')]
     return [dict(data=d, row=r, ipc=ipc, net='lite0', seed=s)
             for todo in parts for s in seeds for d in data for r, ipc in todo]
 
