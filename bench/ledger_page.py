@@ -11,7 +11,7 @@ from ledger import PAPERS, VERDICTS
 from verdicts import STRENGTHS
 
 DATASETS = ('mnist', 'cifar10', 'digits', 'imagenette')
-KINDS = {'S': "the paper's own", 'R': "the paper's regime", 'M': 'miniature', '': 'no run counts'}
+KINDS = {'S': "the paper's own", 'R': "the paper's regime, substitutes", 'M': 'miniature', '': 'no run counts'}
 assert {*STRENGTHS, ''} == set(KINDS)
 INTERVAL = re.compile(r'\s*\(([+-][\d.]+ \[[^]]*\])\)\s*$')
 DECIDED = {'holds': '*Yes*', 'mixed': '*Now yes, now no*', 'no difference': '*Neither, within a point*',
@@ -41,10 +41,12 @@ def believe(rows: list[dict]) -> str:
     lines = []
     for p, name in PAPERS.items():
         mine = [r for r in rows if r['paper'] == p]
-        found = {w: [r['text'] for r in mine if r['verdict'] == w] for w in DECIDED}
+        first = sorted(mine, key=lambda r: STRENGTHS.index(r['strength']))         # what the strongest runs say
+        found = {w: [f"{r['text']} ({kind(r)})" for r in first if r['verdict'] == w] for w in DECIDED}
         said = ' '.join(f'{DECIDED[w]}: {_few(t)}.' for w, t in found.items() if t)
-        left = sum(r['verdict'] not in DECIDED for r in mine)
-        lines.append(f"- **{name}.** {said or 'Nothing yet.'} Open: {left} of {len(mine)}.")
+        left = {w: sum(r['verdict'] == w for r in mine) for w in VERDICTS if w not in DECIDED}
+        still = ', '.join(f'{n} {w}' for w, n in left.items() if n)
+        lines.append(f"- **{name}.** {said or 'Nothing yet.'} Open: {still}.")
     return '\n'.join(lines)
 
 
