@@ -59,6 +59,7 @@ def check_seed(
         raise ValueError(f"seed: expected an int, got {seed!r}")
     return own
 
+# %% ../nbs/00_core.ipynb #seedrng1
 def seed_of(
     seed: int,         # The experiment's seed
     *name: object,     # What the numbers are for
