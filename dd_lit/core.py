@@ -478,7 +478,6 @@ def load_state(
         raise ValueError(f"{str(path)!r} is not a checkpoint of dd_lit")
     return state
 
-
 # %% ../nbs/00_core.ipynb #5897dd43
 def digest(
     tensors: dict[str, Tensor], # name -> numbers, on the CPU
