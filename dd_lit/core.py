@@ -59,6 +59,7 @@ def check_seed(
         raise ValueError(f"seed: expected an int, got {brief(seed)}")
     return own
 
+# %% ../nbs/00_core.ipynb #seedrng1
 def seed_of(
     seed: int,         # The experiment's seed
     *name: object,     # What the numbers are for
@@ -477,7 +478,6 @@ def load_state(
     if not isinstance(state, dict):
         raise ValueError(f"{str(path)!r} is not a checkpoint of dd_lit")
     return state
-
 
 # %% ../nbs/00_core.ipynb #5897dd43
 def digest(

@@ -550,6 +550,15 @@ def test_preview_folds_solutions():
         assert numbered.MARK.strip() not in page and 'g()' in re.sub(r'<[^>]+>', '', page)
 
 
+def test_preview_shows_nothing_where_nothing_is_said():
+    "An empty notice stood on three pages as `HTML-`."
+    texts = ('text/markdown', ''), ('text/markdown', 'A'), ('text/html', '<b>')
+    shown = [nbformat.v4.new_output('display_data', data={kind: text}) for kind, text in texts]
+    cell = nbformat.v4.new_code_cell('f()', outputs=shown)
+    first, second = preview_docs.told(cell)
+    assert first.source == 'A' and second.source.startswith('HTML-') and not cell.outputs
+
+
 # --- what a page prints ---
 
 def printed(outputs) -> int: # Lines of text to scroll past; tables, pictures and folded listings are none
@@ -569,6 +578,22 @@ def test_printed_lines_are_counted():
     stream = dict(output_type='stream', text=['a\n', 'b\n'])
     shown = dict(data={'text/plain': ['(1,\n', ' 2)'], 'text/markdown': ['| a |\n']})
     assert (printed([stream]), printed([shown]), printed([dict(data={'text/plain': ['(1,\n', ' 2)']})])) == (2, 0, 1)
+
+
+def silent(outputs) -> bool: # Does a cell show a text without a word?
+    shown = [o['data']['text/markdown'] for o in outputs if 'text/markdown' in o.get('data', {})]
+    return not all(''.join(text).strip() for text in shown)
+
+
+@pytest.mark.parametrize('book', BOOKS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_what_is_shown_says_something(book):
+    assert not (bad := [s for _, s, outputs in cells(book) if silent(outputs)]), bad
+
+
+def test_which_output_is_silent():
+    shown = lambda text: dict(data={'text/markdown': text, 'text/plain': ['<Markdown>']})
+    assert silent([shown(['a\n']), shown([])]) and silent([shown([' \n'])])
+    assert not silent([shown(['a\n']), dict(output_type='stream', text=[])])
 
 
 def bare(outputs) -> list: # Dicts, lists and tensors, as Python writes them

@@ -106,8 +106,10 @@ def told(c) -> list:
     for o in [o for o in c.outputs if {'text/markdown', 'text/html'} & set(o.get('data', {}))]:
         c.outputs.remove(o)
         html = ''.join(o['data'].get('text/html', ''))
-        text = ''.join(o['data'].get('text/markdown', '')) or f'HTML-{base64.urlsafe_b64encode(html.encode()).decode()}'
-        out.append(nbformat.v4.new_markdown_cell(text))
+        text = ''.join(o['data'].get('text/markdown', ''))
+        if html and not text:
+            text = f'HTML-{base64.urlsafe_b64encode(html.encode()).decode()}'
+        out += [nbformat.v4.new_markdown_cell(text)] if text else []          # a notice may have nothing to say
     return out
 
 

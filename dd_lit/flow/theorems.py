@@ -14,8 +14,8 @@ def lognormal_params(
     C: int,                # Classes
 ) -> tuple[float, float]:  # (mean, standard deviation) of ln p_c
     """Approximate law of a softmax probability under a random Gaussian head (eq-lognormal; SFM,
-    Theorem 3.2, by Fenton-Wilkinson). ValueError for a spread that is not positive, and for one
-    class."""
+    Theorem 3.2), the sum of all by Fenton and Wilkinson (eq-fenton). ValueError for a spread that
+    is not positive, and for one class."""
     if not 0 < s < math.inf:
         raise ValueError(f"s: expected a positive number, got {s}")
     if C < 2:

@@ -53,7 +53,7 @@ def wsld_loss(
     T: float = 2.,      # Temperature
     alpha: float = 2.5, # Weight of the soft part
 ) -> Tensor:            # A number
-    "Weighted soft labels (eq-wsld; Zhou et al. 2021)."
+    "Weighted soft labels (eq-wsld, with eq-wsld-weight; Zhou et al. 2021)."
     s, t = _wide(s), _wide(t)
     with torch.no_grad():
         ours, theirs = (F.cross_entropy(z, hard, reduction='none') for z in (s, t))

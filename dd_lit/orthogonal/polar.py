@@ -27,7 +27,8 @@ def _sums(s: Tensor) -> Tensor:
     return s[..., :, None] + s[..., None, :]
 
 class _Sylvester(torch.autograd.Function):
-    "X with H X + X H = C, H symmetric positive semidefinite; differentiable again and again."
+    """X with H X + X H = C (eq-sylvester), H symmetric positive semidefinite; differentiable again
+    and again."""
     @staticmethod
     def forward(ctx, H, C, tol):
         s, V = _eigh(H, tol)
@@ -143,7 +144,7 @@ class _Polar(torch.autograd.Function):
     def backward(ctx, g):
         G, Q, s, V, tol = ctx.saved_tensors
         Qg = Q.mT @ g
-        # the turning inside the columns of Q, and the part outside them
+        # eq-polar-derivative: the turning inside the columns of Q, and the part outside them
         if torch.is_grad_enabled():                     # somebody will differentiate this again
             H = _symmetric(Q.mT @ G)
             turn = _Sylvester.apply(H, Qg - Qg.mT, tol)

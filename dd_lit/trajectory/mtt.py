@@ -71,7 +71,7 @@ def match_trajectory(
     leaves: Sequence[Tensor], # What `loss` depends on besides: images, labels
 ) -> tuple[Tensor, list[Tensor]]: # (`trajectory_loss`, its gradients: of each leaf, of lr)
     """The same as `unrolled_match` with one step's graph at a time: forward only the weights are
-    kept, backward each step is made again (eq-back to eq-trick)."""
+    kept, backward each step is made again (eq-back, eq-into, eq-trick)."""
     a, path = lr.detach(), [start.detach()]
     for n in range(steps):
         theta = path[-1].clone().requires_grad_()
