@@ -13,9 +13,9 @@ def lognormal_params(
     s: float,              # sigma * |z|: standard deviation of a logit
     C: int,                # Classes
 ) -> tuple[float, float]:  # (mean, standard deviation) of ln p_c
-    """Approximate law of a softmax probability under a random Gaussian head (eq-lognormal; SFM,
-    Theorem 3.2), the sum of all by Fenton and Wilkinson (eq-fenton). ValueError for a spread that
-    is not positive, and for one class."""
+    """Approximate law of a softmax probability under a random Gaussian head (eq-lognormal), the
+    sum of all by Fenton and Wilkinson (eq-fenton); ours for what SFM names in Theorem 3.2.
+    ValueError for a spread that is not positive, and for one class."""
     if not 0 < s < math.inf:
         raise ValueError(f"s: expected a positive number, got {s}")
     if C < 2:

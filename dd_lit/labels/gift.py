@@ -18,7 +18,7 @@ def smooth_labels(
     num_classes: int,  # C, at least 2
     alpha: float = .1, # Share that goes to the other classes
 ) -> Tensor:           # float32 [N,C]
-    """Smoothed one-hot labels (eq-smooth; GIFT, Section 4). ValueError for another share, and for
+    """Smoothed one-hot labels (eq-smooth). ValueError for another share, and for
     what is no class."""
     if not 0 <= alpha < 1:
         raise ValueError(f"alpha: expected a share in [0, 1), got {alpha}")

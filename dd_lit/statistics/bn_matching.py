@@ -34,7 +34,8 @@ def sds_distance(
 class StatMatcher:
     """Compares statistics of what enters some layers with targets (eq-bn, eq-memory, eq-sds).
 
-    Listens inside its `with` block, which may be entered again and again; the memory stays."""
+    Listens inside its `with` block, which may be entered again and again; the memory stays. Of a
+    layer that is passed more than once, the last time counts."""
     def __init__(self,
         layers: Mapping[str, nn.Module],                 # Modules whose input is watched, by name
         targets: Mapping[str, tuple[Tensor, ...]],       # name -> one tensor per statistic
