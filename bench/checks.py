@@ -97,7 +97,9 @@ def _two_recipes(a: dict, b: dict, at_least: bool) -> Finding:
     if a.get('outdated') or b.get('outdated'):
         return Finding(place, '', 'out of date', weak)
     found = _compared(place, ours, theirs, at_least, weak)._replace(file='reproduced')
-    return found if sets else found._replace(word='undecided', diffs=None)      # another set may lie elsewhere
+    if sets:
+        return found
+    return found._replace(word='undecided', seeds=1, diffs=None)               # another set may lie elsewhere
 
 
 def _by_run(top1: list[list[float]], sets: bool) -> dict:
