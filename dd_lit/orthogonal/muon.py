@@ -58,6 +58,10 @@ class Muon(torch.optim.Optimizer):
             raise ValueError(f"lr: expected at least 0, got {lr}")
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum: expected a number in [0, 1), got {momentum}")
+        if weight_decay < 0:
+            raise ValueError(f"weight_decay: expected at least 0, got {weight_decay}")
+        if steps < 1:
+            raise ValueError(f"steps: expected at least 1, got {steps}")
         super().__init__(params, dict(lr=lr, momentum=momentum, nesterov=nesterov,
                                       weight_decay=weight_decay, steps=steps))
         for p in (p for g in self.param_groups for p in g['params']):
