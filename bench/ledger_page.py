@@ -14,8 +14,7 @@ DATASETS = ('mnist', 'cifar10', 'digits', 'imagenette')
 KINDS = {'S': "the paper's own", 'R': "the paper's regime, substitutes", 'M': 'miniature', '': 'no run counts'}
 assert {*STRENGTHS, ''} == set(KINDS)
 INTERVAL = re.compile(r'\s*\(([+-][\d.]+ \[[^]]*\])\)\s*$')
-DECIDED = {'holds': '*Yes*', 'mixed': '*Now yes, now no*', 'no difference': '*Neither, within a point*',
-           'does not hold': '*No*'}
+DECIDED = {'holds': '*Yes*', 'does not hold': '*No*'}
 
 SCRIPT = '''<script>(()=>{
 const box=document.currentScript.parentElement,of=(s,e=box)=>[...e.querySelectorAll(s)];
@@ -37,16 +36,15 @@ def _few(texts: list[str], n: int = 1) -> str:
 
 
 def believe(rows: list[dict]) -> str:
-    "A list in Markdown: for each paper what the runs that count have decided, and what they leave open."
+    "A list in Markdown: for each paper what the runs that count have decided, the strongest first, and what is open."
     lines = []
     for p, name in PAPERS.items():
         mine = [r for r in rows if r['paper'] == p]
         first = sorted(mine, key=lambda r: STRENGTHS.index(r['strength']))         # what the strongest runs say
-        found = {w: [f"{r['text']} ({kind(r)})" for r in first if r['verdict'] == w] for w in DECIDED}
+        found = {w: [f"{r['text']} ({r['strength']})" for r in first if r['verdict'] == w] for w in DECIDED}
         said = ' '.join(f'{DECIDED[w]}: {_few(t)}.' for w, t in found.items() if t)
-        left = {w: sum(r['verdict'] == w for r in mine) for w in VERDICTS if w not in DECIDED}
-        still = ', '.join(f'{n} {w}' for w, n in left.items() if n)
-        lines.append(f"- **{name}.** {said or 'Nothing yet.'} Open: {still}.")
+        left = sum(r['verdict'] not in DECIDED for r in mine)
+        lines.append(f"- **{name}.** {said or 'Nothing yet.'} Open or mixed: {left} of {len(mine)}.")
     return '\n'.join(lines)
 
 
