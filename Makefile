@@ -49,8 +49,9 @@ $(VENV)/.dev: settings.ini setup.py
 demo: $(VENV)/.base
 	$(BIN)/dd_lit demo --out demo
 
+# in a container: make lab LAB="--allow-root --ip 0.0.0.0 --no-browser"
 lab: $(VENV)/.dev
-	MATPLOTLIBRC=$(CURDIR)/nbs/matplotlibrc $(BIN)/jupyter lab nbs
+	MATPLOTLIBRC=$(CURDIR)/nbs/matplotlibrc $(BIN)/jupyter lab nbs $(LAB)
 
 lint: $(VENV)/.dev
 	$(RUN) -m ruff check dd_lit bench tests tools setup.py
