@@ -51,8 +51,11 @@ OF_RECIPES = {'intra': 'dc', 'inter': 'dc_inter', 'interleaved': 'dc_interleaved
 
 def gradient(where, text, says, page, better, worse, at_least=False, not_at='') -> Claim:
     """A claim of 'better beats worse' about gradient_tables.json and the rows of the tables; not in
-    the place where the paper itself has it the other way round."""
-    check = kept(lambda place: place != not_at, order('gradient_tables', better, worse, at_least=at_least))
+    the place where the paper itself has it the other way round, and 'at least as good' not where
+    all sets had one outer iteration: they have hardly left their start, and a tie cannot fail."""
+    def asked(place):
+        return place != not_at and not (at_least and place.endswith('ipc 10'))
+    check = kept(asked, order('gradient_tables', better, worse, at_least=at_least))
     if better in OF_RECIPES and worse in OF_RECIPES:
         named = (OF_RECIPES[better], OF_RECIPES[worse])
         check = both(check, by_recipe(*named, at_least=at_least))

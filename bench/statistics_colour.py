@@ -18,17 +18,16 @@ from dd_lit.distill import distill
 from dd_lit.evaluate import evaluate
 from dd_lit.labels.losses import get_loss
 from dd_lit.labels.soft import relabel
+from dd_lit.method import get_method
 from dd_lit.reproduce import settings_of
 from dd_lit.sets import DistilledSet
-from dd_lit.teachers import squeeze_all
+from dd_lit.teachers import FIVE
 from harness import run_table
 from prepared import whole_data
 
 IPC, SCALE, REPEATS = 10, .1, 2
 FAST = dict(precision='bfloat16')
-FIVE = ('resnet18', 'convnet3', 'mobilenetv2_05', 'wrn16_2', 'shufflenetv2_05')
-NORMED = ('resnet18', 'mobilenetv2_05', 'wrn16_2', 'shufflenetv2_05')      # that have batch norm
-SQUEEZE = dict(epochs=5, lr=.05, batch_size=64, augment='crop_flip', seed=0) | FAST
+NORMED = tuple(n for n in FIVE if n != 'convnet3')                  # that have batch norm
 RECIPE = dict(gvbsm='cifar10/gvbsm/ipc10', sre2l='cifar10/sre2l/ipc10@squeeze-5')
 ROWS = {                                       # name -> (method, its settings, who is asked, settings of the labels)
     'gvbsm': ('gvbsm', {}, FIVE, {}),
@@ -49,31 +48,33 @@ STUDENT = dict(model='convnet3', epochs=300, batch_size=50, opt='adamw', lr=.001
                schedule='cosine', repeats=REPEATS, hard=False) | FAST
 
 
-@lru_cache(maxsize=None)
-def asked(names: tuple[str, ...]) -> dict[str, nn.Module]:
-    "Squeezed networks by name, from the cache if they lie there."
-    return squeeze_all(names, whole_data('cifar10'), **SQUEEZE).models
+def recipe(method: str) -> dict:
+    return settings_of(method, RECIPE[method], IPC) | FAST
+
+
+@lru_cache
+def committee() -> dict[str, nn.Module]:
+    "The networks of the recipe, trained as it says from seed 0, or found in the cache."
+    return get_method('gvbsm')(whole_data('cifar10'), IPC, seed=0, **recipe('gvbsm')).nets.models
 
 
 def settings(row: str) -> dict:
-    "The recipe's with a tenth of its iterations, and what the row changes."
+    "The recipe's with a tenth of its iterations, and what the row changes; nothing of networks, which are given."
     method, own, *_ = ROWS[row]
-    full = settings_of(method, RECIPE[method], IPC)
-    trained = ('backbones', 'squeeze_epochs', 'squeeze_lr', 'squeeze_batch_size', 'squeeze_augment')
-    kept = {k: v for k, v in full.items() if k not in trained}
-    return kept | dict(iters=round(full['iters']*SCALE)) | FAST | own
+    full = {k: v for k, v in recipe(method).items() if k != 'backbones' and not k.startswith('squeeze')}
+    return full | dict(iters=round(full['iters']*SCALE)) | own
 
 
 @lru_cache(maxsize=None)                       # rows that differ only in their labels share one set
 def _made(method: str, seed: int, names: tuple[str, ...], own: tuple) -> DistilledSet:
-    nets = tuple(asked(names).values())
+    nets = tuple(committee()[n] for n in names)
     return distill(method, whole_data('cifar10'), IPC, seed=seed, teachers=nets, **dict(own))
 
 
 def run(row: str, seed: int) -> dict:
     (method, _, names, lab), own = ROWS[row], settings(row)
     ds = _made(method, seed, names, tuple(own.items()))
-    nets = asked(names)
+    nets = {n: committee()[n] for n in names}
     others = {k: v for k, v in lab.items() if k != 'teachers'}
     since = time.process_time()
     labels = relabel(ds, list(nets.values())[:lab.get('teachers')], seed=seed, **LABELS | others)
@@ -90,5 +91,5 @@ def tasks(data, seeds) -> list[dict]:
 
 if __name__ == '__main__':
     sys.exit(run_table('statistics_colour', "G-VBSM's parts on CIFAR-10, ten images per class, the paper's networks",
-                       tasks, run, data=('cifar10',), squeeze=SQUEEZE, rows_of=ROWS, labels=LABELS, student=STUDENT,
+                       tasks, run, data=('cifar10',), recipes=RECIPE, rows_of=ROWS, labels=LABELS, student=STUDENT,
                        loss=f'{LOSS}, gamma {GAMMA}', scale=SCALE))
