@@ -43,6 +43,7 @@ from .evaluate import (
     probe,
     protocol_settings,
     recipe,
+    seen_in,
 )
 from .labels.losses import HARD_LOSSES, get_loss
 from .labels.soft import LabelSettings, SoftLabels, relabel
@@ -62,6 +63,7 @@ from .settings import (
 )
 from .teachers import as_teachers, by_label
 from .train import Training, settled
+from .whiten import whitened
 
 # %% ../nbs/12_compare.ipynb #cmpset00
 def _known(item) -> bool:
@@ -331,7 +333,7 @@ class Scorer:
         model_kw, own, kind = self.chosen(cell)
         cfg = full_recipe(self.data, self.e.protocol, kind, **own)
         asked = dict(seed=self.e.seed, model_kw=model_kw)
-        d = self.data
+        d = whitened(self.data) if self.e.whiten else self.data
         shape = d.num_classes, d.in_chans, d.size
         told = network_key(cell.model[0], *shape, d.norm, **model_kw)
         how = dict(model=told, training=cfg, data=fingerprint(d, test=True))
@@ -341,7 +343,7 @@ class Scorer:
             if f is not None and self.resume and f.exists():
                 self.done[key] = _stored_full(f)
             else:
-                top1 = full_accuracy(self.data, cell.model[0], device=self.device, **asked, **cfg)
+                top1 = full_accuracy(d, cell.model[0], device=self.device, **asked, **cfg)
                 self.done[key] = top1
                 if f is not None and first():
                     atomic_write(f, json.dumps(dict(full=top1, training=plain(cfg))))
@@ -378,7 +380,8 @@ class Scorer:
         told = network_key(cell.model[0], *shape, draws[0].norm, **model_kw)
         how = dict(model=told, model_kw=model_kw, loss=cell.loss[:2], training=cfg)
         how |= dict(labels=self.views(cell) if asked else None)
-        how |= dict(data=fingerprint(self.data, test=True))
+        seen = seen_in(self.e, draws[0], d, as_network(cell.model[0]))
+        how |= dict(data=fingerprint(seen, test=True))
         how |= dict(repeats=self.e.repeats, seed=self.e.seed, device=self.device.type)
         key = score_name(draws, asked, **how, recipe=RECIPE_VERSION)
         return self.out/'scores'/f'{safe_name(name)}_{key}.json'
@@ -408,7 +411,8 @@ class Scorer:
         asked, loss = self.teachers and cell.is_soft, cell.loss[0]
         if isinstance(loss, str) and cell.is_soft and (cell.loss[1] or asked):
             loss = get_loss(loss, **cell.loss[1])
-        how: dict[str, Any] = dict(protocol=self.e.protocol, loss=loss, hard=False)
+        how: dict[str, Any] = dict(protocol=self.e.protocol, loss=loss, hard=False,
+                                   whiten=self.e.whiten)
         def run(r, networks):
             soft = self.labels(draws[r], r, cfg, self.views(cell)) if asked else None
             return evaluate(draws[r], self.data, cell.model[0], soft, device=self.device,

@@ -62,6 +62,7 @@ class ImageData:
     norm: Norm
     classes: list[str]
     name: str
+    space = ''                    # what `normalize` does beyond `norm`; see `Whitened`
 
     @own_modes()
     def __init__(self,
@@ -126,6 +127,12 @@ class ImageData:
     def normalize(self, x: Tensor) -> Tensor: # float32 [N,C,H,W] in model space
         "Bytes to model space, see `to_model_space`."
         return to_model_space(x, self.norm)
+    def enter(self, x: Tensor) -> Tensor: # [N,C,H,W]
+        "Images normalised by `norm`, in the space of `normalize`: the same, unless `whitened`."
+        return x
+    def leave(self, z: Tensor) -> Tensor: # [N,C,H,W]
+        "Images of the space of `normalize`, normalised by `norm`: the same, unless `whitened`."
+        return z
     def show(self,
         per_class: int = 5, # Images per class
         classes: int = 10,  # At most so many classes
@@ -267,7 +274,7 @@ def fingerprint(
 ) -> str:              # 16 hex digits
     """Short digest of a dataset's training images, labels and normalisation. Of more than 2 GB of
     decoded images it sees the shape, the normalisation, all labels and 1024 images."""
-    about = repr((data.train_x.shape, data.norm, data.classes)).encode()
+    about = (repr((data.train_x.shape, data.norm, data.classes)) + data.space).encode()
     labels = hashlib.sha256(data.train_y.numpy().tobytes() + data.test_y.numpy().tobytes())
     key = about, labels.digest(), test, data.test_x if test else None
     known = data.train_x.known if isinstance(data.train_x, OnDisk) else {}

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PROTOCOLS', 'RECIPE_VERSION', 'FULL_PASSES', 'protocol_settings', 'label_robust', 'augmentation_robust',
            'named', 'mean_std', 'Scores', 'patch_views', 'recipe', 'Evaluation', 'probe', 'check_match', 'matched',
-           'train_and_test', 'evaluate', 'full_recipe', 'full_accuracy']
+           'seen_in', 'train_and_test', 'evaluate', 'full_recipe', 'full_accuracy']
 
 # %% ../nbs/08_evaluate.ipynb #23ee89f0
 import math
@@ -45,6 +45,7 @@ from .parallel import share, shared_numbers
 from .sets import DistilledSet, with_classes
 from .settings import Settings, brief, explained, setting, sort_out
 from .train import Training, accuracy, fit, settled
+from .whiten import Whitened, check_untrained, whitened
 
 # %% ../nbs/08_evaluate.ipynb #3cf27d80
 _DSA = 'color_crop_cutout_flip_scale_rotate'
@@ -314,6 +315,9 @@ class Evaluation(Settings):
     random: float | None = setting(
         None, 'known accuracy of random images in percent, for IOR', low=0, high=100)
     model_kw: dict | None = setting(None, 'settings of the network: width, norm, ...')
+    whiten: bool | None = setting(
+        None, 'set and test images in ZCA-whitened space, see `whitened`; None: as the set was '
+        "made, with protocol 'mtt'")
 
     def check(self) -> None:
         "Hard labels only, and a loss that looks at others: one of them is a mistake."
@@ -368,6 +372,24 @@ def matched(
                          "matched(distilled, data), and soft labels in the order of the data")
     return ds
 
+def seen_in(
+    e: Evaluation,    # Says whether, or leaves it to the set
+    ds: DistilledSet, # The set
+    data: ImageData,  # The real images and their classes
+    n: Network,       # What is to be trained
+    soft: Any = None, # Labels given beside the set
+) -> ImageData:       # The same, or `whitened`
+    """The data in the space in which a set is scored. ValueError where that cannot be whitened:
+    with labels of views, and for networks that were trained in another."""
+    made = (ds.meta.get('config') or {}).get('whiten') is True
+    if not (e.protocol == 'mtt' and made if e.whiten is None else e.whiten):
+        return data
+    if hasattr(soft, 'epoch'):
+        raise ValueError("whiten: expected False with labels that come with their own views, which "
+                         "are not whitened")
+    check_untrained(n)
+    return whitened(data)
+
 def _says(v):
     "A setting as a stored score tells it."
     plain = isinstance(v, (str, int, float, bool, type(None), dict, list, tuple))
@@ -384,14 +406,18 @@ def train_and_test(
     **fit_kw: Any         # For `fit`: soft, loss, and the settings of `Training`
 ) -> tuple[float, float]: # Top-1 and top-5 in percent
     "One fresh network: made, trained on the set, tested on real images in the set's model space."
-    mean, std = (torch.tensor(o, device=device).view(1, -1, 1, 1) for o in distilled.norm)
+    x, mean, std = distilled.images, *(torch.tensor(o, device=device).view(1, -1, 1, 1)
+                                       for o in distilled.norm)
     def own_space(b):
         return (b.float()/255 - mean)/std
+    seen = own_space
+    if isinstance(data, Whitened):
+        x, seen = data.whitening(x*std.cpu() + mean.cpu()), data.normalize
     shape = data.num_classes, data.in_chans, data.size
     with local_seed(seed, 'network'):     # it may draw where it is made and where it is tested, too
         m = create_model(model, *shape, seed, distilled.norm, **model_kw).to(device)
-        fit(m, distilled.images, distilled.labels, soft_kind='logits', seed=seed, **fit_kw)
-        how = dict(precision=fit_kw.get('precision', 'float32'), normalize=own_space)
+        fit(m, x, distilled.labels, soft_kind='logits', seed=seed, **fit_kw)
+        how = dict(precision=fit_kw.get('precision', 'float32'), normalize=seen)
         top1, top5 = accuracy(m, data.test_x, data.test_y, **how)
     return top1, top5
 
@@ -407,6 +433,7 @@ def _about(e, ds, data, cfg, soft) -> dict:
     labels = dict(labels=dict(soft.settings)) if hasattr(soft, 'settings') else {}
     how = dict(protocol=e.protocol, loss=named(e.loss)[2], repeats=e.repeats, seed=e.seed)
     how |= dict(data=data.name, patches=ds.patches, recipe=RECIPE_VERSION)
+    how |= dict(whiten=True) if isinstance(data, Whitened) else {}
     return how | {k: _says(v) for k, v in cfg.items()} | labels
 
 def _soft_for(ds, soft, soft_kind, loss) -> Any:
@@ -439,6 +466,7 @@ def evaluate(
     ds = distilled if isinstance(distilled, DistilledSet) else DistilledSet.load(distilled)
     data = load_data(data)
     ds = matched(ds, data, soft)
+    data = seen_in(e, ds, data, as_network(model), soft)
     if e.hard == 'only' and soft is not None:
         raise ValueError("soft: expected None with hard='only', which looks at no soft labels")
     soft = _soft_for(ds, soft, soft_kind, e.loss)

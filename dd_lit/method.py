@@ -226,10 +226,10 @@ def start_images(
                          f"it has {n[c]} of class {c} ({ds.classes[c]!r})")
     x = ds.images[ds.labels.argsort(stable=True)].clone()
     if ds.norm == data.norm:
-        return x
+        return data.enter(x)
     (m0, s0), (m1, s1) = ([torch.tensor(v).view(1, -1, 1, 1) for v in o]
                           for o in (ds.norm, data.norm))
-    return (x*s0 + m0 - m1)/s1
+    return data.enter((x*s0 + m0 - m1)/s1)
 
 # %% ../nbs/10_method.ipynb #c579d4b9
 # the one list of built-in methods: a module of each, imported when somebody asks

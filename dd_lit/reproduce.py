@@ -194,7 +194,8 @@ def _asks(r: Recipe, c: dict, images: int) -> tuple[list[str], int]:
 def _unrolled(c: dict, sets: int, n: int, images: int) -> Iterator[_Step]:
     "Trajectories: experts, and the steps of a student through which the way leads back."
     expert = c['expert_epochs'] or c['starts'] - 1 + c['span']
-    yield 'train', c['model'], 0, sets*c['experts']*expert*images
+    twice = 2 if c['expert_rho'] else 1                      # uphill, and back
+    yield 'train', c['model'], 0, sets*c['experts']*expert*images*twice
     yield 'match', 'mtt', 0, sets*c['iters']*c['steps']*min(c['batch_size'] or n, n)
 
 def _stops(c: dict) -> bool:

@@ -7,11 +7,13 @@ __all__ = ['OPTIMIZERS', 'SCHEDULES', 'accuracy', 'topk_accuracy', 'make_optimiz
            'fit']
 
 # %% ../nbs/07_train.ipynb #8953987f
+import inspect
 import math
 import time
 import types
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -207,8 +209,8 @@ def _check_loss(l: Any) -> None:
 
 def _epoch(model, batches: _Batches, loss, optim, precision='float32') -> float:
     "Train on the batches; returns the sum of the losses of all images."
-    total = 0.
-    for xb, tb, yb in batches:
+    total, twice = 0., _asks_again(optim)
+    def answer(xb, tb, yb) -> Tensor:
         with autocast(precision, xb.device):
             out = model(laid_out(model, xb, precision))
         if not isinstance(out, Tensor):
@@ -218,9 +220,23 @@ def _epoch(model, batches: _Batches, loss, optim, precision='float32') -> float:
         _check_loss(l)
         optim.zero_grad()
         l.backward()
-        optim.step()
-        total += l.item()*len(xb)
+        return l
+    def again(*batch) -> Tensor:                 # running statistics have seen this batch
+        before = [b.clone() for b in model.buffers()]
+        l = answer(*batch)
+        for b, v in zip(model.buffers(), before, strict=True):
+            b.copy_(v)
+        return l
+    for batch in batches:
+        l = answer(*batch)
+        optim.step(partial(again, *batch)) if twice else optim.step()
+        total += l.item()*len(batch[0])
     return total
+
+def _asks_again(optim: torch.optim.Optimizer) -> bool:
+    "Must its step be given a function that computes loss and gradient again, elsewhere?"
+    closure = inspect.signature(optim.step).parameters.get('closure')
+    return closure is not None and closure.default is closure.empty
 
 def _finite(loss: float, e: int, t: Training) -> float:
     "The loss of an epoch; ValueError if it has run away."

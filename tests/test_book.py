@@ -27,7 +27,7 @@ EXERCISES = [
     'statistics/cda', 'statistics/dwa', 'statistics/lpld', 'gradient/dc', 'statistics/bn_matching',
     'statistics/densify', 'statistics/conv_stats', 'coreset/rded', 'trajectory/experts', 'trajectory/mtt',
     'trajectory/datm', 'labels/soft', 'statistics/gvbsm', 'statistics/sre2l',
-    'orthogonal/ogm', 'flow/sfm']
+    'orthogonal/ogm', 'flow/sfm', '02c_whiten']
 
 
 def cells(path) -> list: # (type, source, outputs) of every cell

@@ -26,7 +26,7 @@ LINTED = ('dd_lit', 'bench', 'tests', 'tools', 'setup.py')
 
 # The floors, from the ground up. An arrow points down, or stays on its floor.
 FLOORS = [
-    ('core', 'settings', 'ondisk', 'data', 'sets', 'models', 'augment', 'parallel'),
+    ('core', 'settings', 'ondisk', 'data', 'whiten', 'sets', 'models', 'augment', 'parallel'),
     ('labels',),
     ('train',),
     ('evaluate',),

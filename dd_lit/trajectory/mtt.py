@@ -23,6 +23,7 @@ from ..method import Method, StartSettings, register, with_start
 from ..models import as_network, differentiable_twice
 from ..sets import DistilledSet
 from ..settings import merge, setting
+from ..whiten import check_untrained, whitened
 from .experts import Experts, ExpertSettings, named_weights, train_experts
 
 # %% ../../nbs/trajectory/mtt.ipynb #losscode
@@ -107,6 +108,8 @@ class MTTSettings(StartSettings):
         None, 'epochs of each; None: as many as are looked at, T-1+M', low=1)
     expert_lr: float = setting(.01, 'their learning rate', above=0)
     expert_batch_size: int = setting(256, 'their real images a step', low=1)
+    expert_rho: float = setting(0., 'their step uphill, see `GSAM`; 0: plain SGD', low=0)
+    expert_gap: float = setting(.3, 'alpha of `GSAM`, if there is such a step', low=0)
     expert_seed: int | None = setting(
         None, "their seed; None: the run's. A number lets runs of several seeds share them")
     model: Any = setting('convnet3', 'network of experts and student: a name, my_module:function, '
@@ -126,6 +129,9 @@ class MTTSettings(StartSettings):
     augment: str | None = setting(
         None, "a `DSA` strategy, for experts and student; None: all of it, on digits without flip; "
         "'' for none")
+    whiten: bool = setting(
+        False, 'experts, images and student in ZCA-whitened space, see `whitened`; the set itself '
+        'is kept as it leaves it')
     recompute: bool = setting(
         True, 'make each step again on the way back: the memory of one, for some more time')
     cache: str | Path | None = setting(
@@ -135,6 +141,8 @@ class MTTSettings(StartSettings):
         if self.expert_epochs is not None and self.expert_epochs < least:
             raise ValueError(f"expert_epochs: expected at least {least} (starts - 1 + span), "
                              f"got {self.expert_epochs}")
+        if self.whiten:
+            check_untrained(as_network(self.model))
 
 # %% ../../nbs/trajectory/mtt.ipynb #mttcode1
 @register('mtt')
@@ -183,6 +191,8 @@ class MTT(Method):
     # The student
     def setup(self) -> None:
         d, c = self.data, self.cfg
+        if c.whiten:
+            self.data = d = whitened(d)
         self.aug = DSA(c.augment) if c.augment else None
         self.labels = torch.arange(d.num_classes).repeat_interleave(self.ipc)
         self.classes = self.labels.to(self.device)
@@ -197,7 +207,8 @@ class MTT(Method):
         "The experts, trained or from the cache."
         c = self.cfg
         seed = self.seed if c.expert_seed is None else c.expert_seed
-        how = dict(epochs=c.expert_epochs, lr=c.expert_lr, batch_size=c.expert_batch_size)
+        how = dict(epochs=c.expert_epochs, lr=c.expert_lr, batch_size=c.expert_batch_size,
+                   rho=c.expert_rho, gap=c.expert_gap)
         net = as_network(c.model, width=c.width, norm=c.norm)
         return train_experts(net, self.data, c.experts, seed, self.device, c.cache,
                              augment=c.augment, **how)
@@ -252,6 +263,7 @@ class MTT(Method):
     # What is recorded and saved
     def result(self) -> DistilledSet:
         ds = super().result()
+        ds.images = self.data.leave(ds.images)
         ds.meta['learned_lr'] = self.lr.item()
         ds.meta['experts'] = [round(a, 2) for a in self.experts.accuracies]
         return ds
