@@ -19,7 +19,7 @@ from ..core import local_seed, maybe_path, progress, rng
 from ..data import ImageData, fingerprint
 from ..models import borrowed, device_of, forward_code, weights_digest
 from ..teachers import measured
-from .bn_matching import StatMatcher, bn_stats
+from .bn_matching import StatMatcher, bn_stats, pooled_stats, position_stats
 
 # %% ../../nbs/statistics/conv_stats.ipynb #52d5b212
 def channel_stats(
@@ -40,9 +40,13 @@ def patch_stats(
     h, w = (math.ceil(s/patch) for s in x.shape[-2:])
     if (h*patch, w*patch) != tuple(x.shape[-2:]):
         x = F.interpolate(x, (h*patch, w*patch), mode='bilinear', align_corners=False)
-    x = x.reshape(*x.shape[:2], h, patch, w, patch)
-    var, mean = torch.var_mean(x, (0, 1, 3, 5), unbiased=False)
-    return mean, var
+    return _patches(*position_stats(x), patch)
+
+def _patches(mean: Tensor, var: Tensor, patch: int) -> tuple[Tensor, Tensor]:
+    "Of every patch, from mean and variance of every channel and position, [C,H,W] each."
+    h, w = (s//patch for s in mean.shape[-2:])
+    squares = (v.reshape(-1, h, patch, w, patch) for v in (mean, var))
+    return pooled_stats(*squares, (0, 2, 4))
 
 # %% ../../nbs/statistics/conv_stats.ipynb #99bf46c7
 def conv_key(
@@ -56,7 +60,13 @@ def conv_key(
     return hashlib.sha256(repr(what).encode()).hexdigest()[:32]
 
 def _measure(patch: int) -> Callable[[Tensor], tuple[Tensor, ...]]:
-    return lambda x: (*channel_stats(x), *patch_stats(x, patch))
+    def both(x: Tensor) -> tuple[Tensor, ...]:
+        if any(s % patch for s in x.shape[-2:]):
+            return *channel_stats(x), *patch_stats(x, patch)
+        mean, var = position_stats(x)                        # once for the two
+        of_channels = pooled_stats(mean.flatten(1), var.flatten(1), 1)
+        return *of_channels, *_patches(mean, var, patch)
+    return both
 
 def _convs(model: nn.Module) -> dict[str, nn.Conv2d]:
     c = {n: m for n, m in model.named_modules() if isinstance(m, nn.Conv2d)}
