@@ -125,7 +125,8 @@ class _OverBatch(torch.autograd.Function):
     @staticmethod
     def backward(ctx, *grads):
         z, mean = ctx.saved_tensors
-        return (grads[0] + 2*grads[1]*(z - mean))/len(z)
+        slope = 2*grads[1]/len(z)                      # one pass: slope (z - mean) + ...
+        return torch.addcmul(grads[0]/len(z) - slope*mean, slope, z)
 
 def position_stats(
     x: Tensor # [B,C,...]
