@@ -1,4 +1,4 @@
-"""Statistics of features in two steps (over the batch, then pooled) against one, side by side: a layer, and whole steps.
+"""Statistics of features in two steps (over the batch, then pooled) against one: a layer, and whole steps.
 
     python bench/statistics_step.py            # writes bench/results/statistics_step.json
 
@@ -25,7 +25,7 @@ from timing import in_turn, medians, rounded, saved_bytes, step
 
 PATCH = 4
 LAYERS = dict(first=(50, 64, 32, 32), second=(50, 128, 16, 16), last=(50, 512, 4, 4))
-METHODS = dict(sre2l={}, gvbsm=dict(dd=False, drop=0.))        # both parts of the time that do not concern it are left out
+METHODS = dict(sre2l={}, gvbsm=dict(dd=False, drop=0.))        # what does not concern statistics is left out
 
 
 def at_once(x: Tensor) -> tuple[Tensor, Tensor]:

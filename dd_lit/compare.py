@@ -38,12 +38,12 @@ from .evaluate import (
     evaluate,
     full_accuracy,
     full_recipe,
+    is_whitened,
     matched,
     named,
     probe,
     protocol_settings,
     recipe,
-    seen_in,
 )
 from .labels.losses import HARD_LOSSES, get_loss
 from .labels.soft import LabelSettings, SoftLabels, relabel
@@ -106,7 +106,7 @@ def random_like(
                              f"{data.classes[c]!r}, {data.name} has only {len(i)} to draw from")
         picked.append(i[torch.randperm(len(i), generator=g)[:n]])
     i = torch.cat(picked)
-    x, y = data.normalize(data.train_x[i]), data.train_y[i]
+    x, y = data.leave(data.normalize(data.train_x[i])), data.train_y[i]
     meta = dict(method='random', data=data.name, seed=seed, indices=i.tolist())
     return DistilledSet(x, y, data.norm, data.classes, meta=meta)
 
@@ -167,6 +167,7 @@ class Cell:
     loss: tuple
     opt: tuple
     bare: bool = False    # Are the teachers shown the images as they are?
+    whiten: bool = False  # Are set, random images and full data whitened? See `Scorer.placed`
     @property
     def is_soft(self) -> bool:
         "Does the loss look at a teacher?"
@@ -277,6 +278,13 @@ class Scorer:
         self.chance: dict = {}
         self.held: list = []          # sets known by their `id`: it stays theirs while they live
 
+    def placed(self,
+        ds: DistilledSet, # The set
+        cell: Cell,       # Network, loss and optimiser
+    ) -> Cell:
+        "The place of a set: what is compared with it is whitened as it is."
+        return replace(cell, whiten=is_whitened(self.e, ds))
+
     def chosen(self,
         cell: Cell, # Network, loss and optimiser
     ) -> tuple[dict, dict, nn.Module]:
@@ -333,7 +341,7 @@ class Scorer:
         model_kw, own, kind = self.chosen(cell)
         cfg = full_recipe(self.data, self.e.protocol, kind, **own)
         asked = dict(seed=self.e.seed, model_kw=model_kw)
-        d = whitened(self.data) if self.e.whiten else self.data
+        d = whitened(self.data) if cell.whiten else self.data
         shape = d.num_classes, d.in_chans, d.size
         told = network_key(cell.model[0], *shape, d.norm, **model_kw)
         how = dict(model=told, training=cfg, data=fingerprint(d, test=True))
@@ -380,7 +388,7 @@ class Scorer:
         told = network_key(cell.model[0], *shape, draws[0].norm, **model_kw)
         how = dict(model=told, model_kw=model_kw, loss=cell.loss[:2], training=cfg)
         how |= dict(labels=self.views(cell) if asked else None)
-        seen = seen_in(self.e, draws[0], d, as_network(cell.model[0]))
+        seen = whitened(d) if cell.whiten else d
         how |= dict(data=fingerprint(seen, test=True))
         how |= dict(repeats=self.e.repeats, seed=self.e.seed, device=self.device.type)
         key = score_name(draws, asked, **how, recipe=RECIPE_VERSION)
@@ -393,7 +401,7 @@ class Scorer:
     ) -> Scores:
         "Scores of a set, or of several draws of one with a network each; a copy of its own."
         text = cell.model[2], cell.loss[2], cell.opt[2]
-        at = tuple(map(id, draws)), id(cell.model[0]), *text
+        at = tuple(map(id, draws)), id(cell.model[0]), *text, cell.whiten
         if at not in self.done:
             self.held.append(draws)
             f = self.file(name, draws, cell)
@@ -412,7 +420,7 @@ class Scorer:
         if isinstance(loss, str) and cell.is_soft and (cell.loss[1] or asked):
             loss = get_loss(loss, **cell.loss[1])
         how: dict[str, Any] = dict(protocol=self.e.protocol, loss=loss, hard=False,
-                                   whiten=self.e.whiten)
+                                   whiten=cell.whiten)
         def run(r, networks):
             soft = self.labels(draws[r], r, cfg, self.views(cell)) if asked else None
             return evaluate(draws[r], self.data, cell.model[0], soft, device=self.device,
@@ -496,7 +504,8 @@ def _beside(row: Row, item: _Item, cell: Cell, scorer: Scorer, grid: Grid, rows)
         s = scorer.score('random', draws, cell)
         return replace(s, bare=_without(row.set, 'random', draws, cell, scorer, grid))
     at = lambda r: (str(r.ipc), r.model, r.loss, r.opt)
-    there = [(i, r) for i, r in rows if r.name == 'random' and at(r) == at(row)]
+    there = [(i, r) for i, r in rows if r.name == 'random' and at(r) == at(row)
+             and r.scores.config.get('whiten') == row.scores.config.get('whiten')]
     drawn = [r for i, r in there if i.is_random] or [r for _, r in there]
     return drawn[0].scores if drawn else None
 
@@ -580,7 +589,8 @@ def compare(
         own = {} if k in there else (grid.methods_kw or {}).get(item, {})
         i = there.get(k) or _made(item, data, ipc, scorer.e.repeats, out, **kw, **own)
         _brought(i, places, teachers)
-        found += [(i, c, _row(i, c, scorer, grid, hard)) for c in places]
+        own = [scorer.placed(i.draws[0], c) for c in places]
+        found += [(i, c, _row(i, c, scorer, grid, hard)) for c in own]
     rows = [(i, r) for i, _, r in found]
     for i, c, r in found:
         other = _beside(r, i, c, scorer, grid, rows)

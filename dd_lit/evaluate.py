@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PROTOCOLS', 'RECIPE_VERSION', 'FULL_PASSES', 'protocol_settings', 'label_robust', 'augmentation_robust',
            'named', 'mean_std', 'Scores', 'patch_views', 'recipe', 'Evaluation', 'probe', 'check_match', 'matched',
-           'seen_in', 'train_and_test', 'evaluate', 'full_recipe', 'full_accuracy']
+           'is_whitened', 'seen_in', 'train_and_test', 'evaluate', 'full_recipe', 'full_accuracy']
 
 # %% ../nbs/08_evaluate.ipynb #23ee89f0
 import math
@@ -372,6 +372,14 @@ def matched(
                          "matched(distilled, data), and soft labels in the order of the data")
     return ds
 
+def is_whitened(
+    e: Evaluation,    # Says whether, or leaves it to the set
+    ds: DistilledSet, # The set
+) -> bool:
+    "Are the set and the test images to be whitened? Protocol 'mtt' does as the set was made."
+    made = (ds.meta.get('config') or {}).get('whiten') is True
+    return e.protocol == 'mtt' and made if e.whiten is None else bool(e.whiten)
+
 def seen_in(
     e: Evaluation,    # Says whether, or leaves it to the set
     ds: DistilledSet, # The set
@@ -381,8 +389,10 @@ def seen_in(
 ) -> ImageData:       # The same, or `whitened`
     """The data in the space in which a set is scored. ValueError where that cannot be whitened:
     with labels of views, and for networks that were trained in another."""
-    made = (ds.meta.get('config') or {}).get('whiten') is True
-    if not (e.protocol == 'mtt' and made if e.whiten is None else e.whiten):
+    if not is_whitened(e, ds):
+        if data.space:
+            raise ValueError("whiten: expected True with data that is whitened, got "
+                             f"{brief(e.whiten)}")
         return data
     if hasattr(soft, 'epoch'):
         raise ValueError("whiten: expected False with labels that come with their own views, which "
@@ -406,13 +416,13 @@ def train_and_test(
     **fit_kw: Any         # For `fit`: soft, loss, and the settings of `Training`
 ) -> tuple[float, float]: # Top-1 and top-5 in percent
     "One fresh network: made, trained on the set, tested on real images in the set's model space."
-    x, mean, std = distilled.images, *(torch.tensor(o, device=device).view(1, -1, 1, 1)
-                                       for o in distilled.norm)
+    x = distilled.images
+    mean, std = (torch.tensor(o, device=device).view(1, -1, 1, 1) for o in distilled.norm)
     def own_space(b):
         return (b.float()/255 - mean)/std
     seen = own_space
     if isinstance(data, Whitened):
-        x, seen = data.whitening(x*std.cpu() + mean.cpu()), data.normalize
+        x, seen = data.whitening(x.to(device)*std + mean), data.normalize
     shape = data.num_classes, data.in_chans, data.size
     with local_seed(seed, 'network'):     # it may draw where it is made and where it is tested, too
         m = create_model(model, *shape, seed, distilled.norm, **model_kw).to(device)
@@ -466,7 +476,7 @@ def evaluate(
     ds = distilled if isinstance(distilled, DistilledSet) else DistilledSet.load(distilled)
     data = load_data(data)
     ds = matched(ds, data, soft)
-    data = seen_in(e, ds, data, as_network(model), soft)
+    data = seen_in(e, ds, data, as_network(model, **(e.model_kw or {})), soft)
     if e.hard == 'only' and soft is not None:
         raise ValueError("soft: expected None with hard='only', which looks at no soft labels")
     soft = _soft_for(ds, soft, soft_kind, e.loss)

@@ -98,6 +98,9 @@ class Method:
         **settings: Any               # Those of `settings` that differ from their defaults
     ):
         self.data, self.device = load_data(data), default_device(device)
+        if self.data.space:
+            raise ValueError("data: expected a dataset as it is, got a whitened one; a method that "
+                             "can be whitened takes whiten=True")
         if self.one_class and self.data.num_classes < 2:
             raise ValueError(f"data: expected two classes or more, got 1, {self.one_class}")
         self.ipc, self.seed = check_ipc(ipc, self.data, selecting=False), check_seed(seed)
@@ -128,8 +131,15 @@ class Method:
         meta |= dict(held_out=who['held_out']) if who['held_out'] else {}
         source = getattr(self.data, 'source', None)      # where it was read, if somebody knows
         meta |= dict(data_source=source) if source else {}
-        return DistilledSet(self.images, self.labels.cpu(), self.data.norm, self.data.classes,
+        images = self.leave(self.images.detach().cpu())
+        return DistilledSet(images, self.labels.cpu(), self.data.norm, self.data.classes,
                             self.soft, soft_kind='logits', patches=self.patches, meta=meta)
+
+    def leave(self,
+        images: torch.Tensor, # As the method has them
+    ) -> torch.Tensor:        # Normalised as its data
+        "The images as a set keeps them: the same, unless the method moves them in another space."
+        return images
 
     # What is saved
     def identity(self) -> dict:

@@ -541,12 +541,13 @@ class _Run:
         if file.exists():
             return read_record(file, top1=float, seconds=(int, float))
         seed, t0 = seed_of(s, 'reproduce', n), time.perf_counter()
+        part = file.with_suffix('.part')
         place: dict[str, Any] = dict(seed=seed, device=self.device)
         if self.mark:
             place |= dict(precision=self.precision)
         if ds is None:
-            part = dict(checkpoint=file.with_suffix('.part'))
-            top1, config = full_accuracy(self.data, **self.how, **part, **place), dict(self.how)
+            top1 = full_accuracy(self.data, checkpoint=part, **self.how, **place)
+            config = dict(self.how)
         else:
             how: dict[str, Any] = self.how | dict(repeats=1, hard=False) | place
             scores = evaluate(ds, self.data, soft=self.labels(s, ds, seed), **how)
@@ -555,6 +556,7 @@ class _Run:
         o = dict(top1=top1, seconds=took, config=config, made_with=provenance())
         if first():
             atomic_write(file, json.dumps(o, default=str))
+            part.unlink(missing_ok=True)
         return o
 
     def all(self, sets: int, networks: int) -> tuple[list[list[float]], float]:

@@ -316,6 +316,8 @@ def squeeze(
     stem = f'{data.name}_{name if n.by_name else safe_name(name)}'
     part = cache_file(fresh, what, stem, cache).with_suffix('.part')
     trained, acc = cached(fresh, train, what, stem, cache, tested, test)
+    if part.with_suffix('.safetensors').is_file():
+        part.unlink(missing_ok=True)     # its network is kept, and tested
     trained.test_accuracy, trained.digest_of_test = acc, tested
     _tell(name, acc, data, len(data.test_x), _HINT)
     return trained.eval().requires_grad_(False)

@@ -42,7 +42,7 @@ from .core import (
     short_digest,
 )
 from .labels.losses import HARD_LOSSES, get_loss
-from .models import check_images, device_of, laid_out, predict, weights_digest
+from .models import check_images, device_of, laid_out, network_digest, predict
 from .ondisk import Images
 from .orthogonal.muon import muon
 from .settings import Settings, brief, check_function, parse, setting
@@ -267,7 +267,8 @@ class _State:
     "The state of a training in a file, now and then; without a file, nothing."
     def __init__(self, path: Path | None, who: str | None, model, optim, gen: Generator):
         self.path, self.who, self.parts = path, who, (model, optim, gen)
-        self.since = time.monotonic()
+        self.since = self.began = time.monotonic()
+        self.kept = 0                                        # epochs of the last state
     def load(self) -> list[float]:
         "Go on from the file, if it is this training's; the losses of the epochs that are done."
         if self.path is None or not self.path.is_file():
@@ -286,35 +287,43 @@ class _State:
         for g, lr in zip(optim.param_groups, rates, strict=True):
             g['lr'] = lr                                     # a schedule begins with these
         gen.set_state(s['gen'])
+        self.kept = len(s['history'])
         return s['history']
-    def save(self, history: list[float]) -> None:
+    def save(self, history: list[float], since: float | None = None) -> None:
         "Write the state, if the last one is old enough; a disk that is full is a warning."
-        if self.path is None or time.monotonic() - self.since < _EVERY:
+        since = self.since if since is None else since
+        new = len(history) > self.kept
+        if self.path is None or not new or time.monotonic() - since < _EVERY:
             return
         model, optim, gen = self.parts
         state = dict(model=model.state_dict(), optim=optim.state_dict(), gen=gen.get_state())
         try:
             save_state(self.path, dict(who=self.who, history=history) | state)
+            self.kept = len(history)
         except OSError as e:
             warnings.warn(f"checkpoint: {str(self.path)!r} is not kept ({e.strerror or e})",
                           stacklevel=3)
             self.path = None
         self.since = time.monotonic()
-    def done(self) -> None:
-        "The network is trained: its state is needed no more."
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
+    def done(self, history: list[float]) -> None:
+        "The network is trained: after a long training its last state stays."
+        self.save(history, self.began)
 
 def _said(o: Any) -> Any:
     "A setting as text: of functions what they do."
     return function_text(o, repr) if isinstance(o, types.FunctionType) else repr(o)
 
-def _who(model, x: Images, y: Tensor, soft, loss, seed: int, t: Training) -> str:
-    "A digest of what decides a training; of its images it sees how many there are and the first."
+_WHOLE = 2**28      # bytes of images that are looked at one and all; of more, the first
+
+def _who(model, x: Images, y: Tensor, soft, loss, normalize, seed: int, t: Training) -> str:
+    "A digest of what decides a training; of images on disk, and of very many, it sees the first."
     settings = {k: _said(v) for k, v in t.to_dict().items()}
     rows = dict(soft=soft.cpu()) if isinstance(soft, Tensor) else {}
-    seen = digest(dict(x=x[:16].cpu(), y=y.cpu()) | rows), tuple(x.shape), type(soft).__name__
-    return short_digest(weights_digest(model), seen, _said(loss), seed, settings)
+    few = x if isinstance(x, Tensor) and x.nbytes < _WHOLE else x[:16]
+    shown = few[:16] if normalize is None else normalize(few[:16])
+    seen = digest(dict(x=few.cpu(), shown=shown.cpu(), y=y.cpu()) | rows), tuple(x.shape)
+    source = type(soft).__name__, repr(getattr(soft, 'settings', None))
+    return short_digest(network_digest(model), seen, source, _said(loss), seed, settings)
 
 # %% ../nbs/07_train.ipynb #a0f3cd0b
 @own_modes()
@@ -334,17 +343,18 @@ def fit(
     **training: Any                  # See `Training`: opt, lr, epochs, batch_size, ...
 ) -> list[float]:                    # Mean training loss of each epoch
     """Train `model` on images `x` and labels `y`. A long training leaves its state in `checkpoint`
-    once a minute, goes on from it, and then `on_epoch` hears of the epochs that were left; the file
-    is to be named by all that decides the training, and is removed at its end. ValueError for
-    labels that do not fit images and loss, for settings that do not exist, and when the loss is no
-    longer finite."""
+    once a minute, goes on from it, and then `on_epoch` hears of the epochs that were left. The file
+    is to be named by all that decides the training; whoever has kept its result removes it.
+    ValueError for labels that do not fit images and loss, for settings that do not exist, and when
+    the loss is no longer finite."""
     t, path = parse(Training, training, 'training'), maybe_path(checkpoint, 'checkpoint')
     lossf = _functions(loss, on_epoch)
     aug, device = make_augment(t.augment), device_of(model)
     x, y = check_images(x, normalize).to(device), as_numbers(y, 'y').to(device)
     soft = _labels_for(x, y, soft, soft_kind, loss, aug, t.epochs)
     optim, gen = _optimizer(model, t), rng(seed, 'fit')
-    state = _State(path, path and _who(model, x, y, soft, loss, seed, t), model, optim, gen)
+    who = path and _who(model, x, y, soft, loss, normalize, seed, t)
+    state = _State(path, who, model, optim, gen)
     history = state.load()
     epochs = _scheduled(optim, t, len(history))
     model.train()
@@ -357,5 +367,5 @@ def fit(
         if on_epoch:
             on_epoch(e, model)
         state.save(history)
-    state.done()
+    state.done(history)
     return history

@@ -8,7 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+import dd_lit.coreset.select as select
+import dd_lit.evaluate as scoring
+import dd_lit.teachers as teachers
 import dd_lit.train as training
+import dd_lit.trajectory.experts as experts
 from dd_lit.core import load_state, rng, save_state
 from dd_lit.data import ImageData
 from dd_lit.evaluate import full_accuracy
@@ -84,7 +88,8 @@ def test_it_goes_on_to_the_same_bits(tmp_path_factory, always, opt, schedule, so
         losses, again = ends(part, **how)
     assert losses == whole
     assert all(torch.equal(again[k], weights[k]) for k in weights)
-    assert not part.exists()
+    losses, again = ends(part, **how)                # a training that is done: the network is there at once
+    assert losses == whole and all(torch.equal(again[k], weights[k]) for k in weights)
 
 
 def test_a_short_training_writes_nothing(tmp_path, monkeypatch):
@@ -101,6 +106,24 @@ def test_the_state_of_another_training_is_replaced(tmp_path, always, other):
     with pytest.warns(UserWarning, match='checkpoint: .*another training; it is replaced'):
         losses, _ = ends(part, **mine)
     assert losses == ends(None, **mine)[0]
+
+
+def test_the_state_of_other_images_is_replaced(tmp_path, always):
+    "What is done to the images belongs to a training as they do themselves, behind the first ones, too."
+    part, how = tmp_path/'training.part', dict(batch_size=5, lr=.01, epochs=2, checkpoint=tmp_path/'training.part')
+    later = BYTES.clone()
+    later[-1] = 255 - later[-1]
+    def plain(b):
+        return b.float()/255
+    def darker(b):
+        return b.float()/510
+    for x, normalize in ((BYTES, plain), (BYTES, darker), (later, darker)):
+        heard = []
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter('always')
+            fit(network(), x, Y, normalize=normalize, on_epoch=lambda e, m, to=heard: to.append(e), **how)
+        assert heard == [0, 1] and part.is_file()
+        assert len(said) == (normalize is darker)
 
 
 @pytest.mark.parametrize('damage', [lambda b: b[:-1], lambda b: b[:200] + bytes([b[200] ^ 4]) + b[201:], lambda b: b''])
@@ -139,9 +162,10 @@ def stopped_once(monkeypatch, work):
     return done, len(written)
 
 
-@pytest.mark.parametrize('who', ['squeeze', 'full_accuracy', 'herding', 'expert'])
-def test_who_trains_long_goes_on(tmp_path, always, monkeypatch, who):
+@pytest.fixture(params=['squeeze', 'full_accuracy', 'herding', 'expert'])
+def work(request, monkeypatch):
     "Teachers, the network that learns from everything, the network that chooses, and experts with their path."
+    who = request.param
     def work(folder):
         monkeypatch.setenv('DD_LIT_CACHE', str(folder))
         if who == 'squeeze':
@@ -149,7 +173,9 @@ def test_who_trains_long_goes_on(tmp_path, always, monkeypatch, who):
             return [v.tolist() for v in net.state_dict().values()]
         if who == 'full_accuracy':
             how = dict(epochs=EPOCHS, model_kw=dict(width=4), checkpoint=folder/'full.part')
-            return full_accuracy(DATA, 'mlp', **how)
+            top1 = full_accuracy(DATA, 'mlp', **how)
+            how['checkpoint'].unlink(missing_ok=True)          # as whoever has written it down
+            return top1
         if who == 'expert':
             file, _ = train_expert('mlp', DATA, epochs=EPOCHS)
             with safetensors.safe_open(file, framework='pt') as f:
@@ -157,6 +183,26 @@ def test_who_trains_long_goes_on(tmp_path, always, monkeypatch, who):
         chosen = get_method('herding')(DATA, 1, model='mlp', width=4, epochs=EPOCHS)
         chosen.setup()
         return chosen.choose().tolist()
+    return work
+
+
+def test_who_trains_long_goes_on(tmp_path, always, monkeypatch, work):
     whole = work(tmp_path/'whole')
     done, states = stopped_once(monkeypatch, lambda: work(tmp_path/'cut'))
     assert done == whole and states == EPOCHS
+
+
+def test_what_is_trained_outlives_its_test(tmp_path, always, monkeypatch, work):
+    "Whoever is interrupted while the trained network is tested, or looks at all images, trains no second time."
+    whole = work(tmp_path/'whole')
+    def stop(*args, **kw):
+        raise Stopped
+    with monkeypatch.context() as m:
+        for module, name in ((teachers, 'accuracy'), (experts, 'accuracy'), (scoring, 'accuracy'), (select, 'embed')):
+            m.setattr(module, name, stop)
+        with pytest.raises(Stopped):
+            work(tmp_path/'cut')
+    monkeypatch.setattr(training, 'save_state', lambda *args: pytest.fail('an epoch was trained again'))
+    assert list((tmp_path/'cut').glob('*.part'))
+    assert work(tmp_path/'cut') == whole
+    assert not list((tmp_path/'cut').glob('*.part'))

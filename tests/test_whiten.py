@@ -110,11 +110,36 @@ def test_compared_by_one_rule(tmp_path):
     assert again.scores.random_top1 == rows[True].scores.random_top1 != rows[False].scores.random_top1
 
 
+def test_what_is_beside_a_whitened_set_is_whitened_too(tmp_path):
+    "By protocol mtt a set is shown as it was made: then random images and the full data are, too."
+    made = distill('mtt', 'digits', 1, **FEW)
+    how = dict(fair=True, full=True, protocol='mtt') | STUDENT
+    row, other = (compare([made], 'digits', 1, tmp_path, whiten=w, **how)[0].scores for w in (None, True))
+    plain = compare([made], 'digits', 1, tmp_path, whiten=False, **how)[0].scores
+    assert row.config['whiten'] is True and row.random_top1 == other.random_top1 != plain.random_top1
+    assert row.full == other.full != plain.full
+
+
+def test_a_run_goes_on_and_is_watched(tmp_path):
+    "A whitened run that is done goes on to more iterations; who watches it sees images as a set keeps them."
+    seen, how = [], FEW | dict(lr_img=0.)
+    distill('mtt', 'digits', 1, out=tmp_path/'run', callback=lambda s: seen.append(s.take()), **how)
+    longer = distill('mtt', 'digits', 1, out=tmp_path/'run', **how | dict(iters=3))
+    whole = distill('mtt', 'digits', 1, **how | dict(iters=3))
+    assert longer.meta['iterations'] == 3 and torch.equal(longer.images, whole.images)
+    assert torch.equal(seen[0].images, whole.images)
+
+
 def test_refusals():
     made = distill('random', 'digits', 1)
     for words, call in {
             'whiten: expected False with lenet': lambda: evaluate(made, 'digits', Network('lenet', input_norm='half'),
                                                                   whiten=True),
+            'data: expected a dataset as it is': lambda: distill('random', whitened(load_data('digits'))),
+            'whiten: expected False with convnet3': lambda: evaluate(made, model_kw=dict(input_norm='half'),
+                                                                     whiten=True),
+            'whiten: expected True with data that is': lambda: evaluate(made, whitened(load_data('digits')),
+                                                                        whiten=False),
             'whiten: expected True or False': lambda: evaluate(made, 'digits', whiten='zca'),
             'a map of all to all would take': lambda: whitened(noise(2, 3, 90, 90))}.items():
         with pytest.raises(ValueError, match=words):

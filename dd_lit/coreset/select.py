@@ -231,9 +231,13 @@ class _Select(Method):
     def _features(self):
         "What a network that is trained for it sees in the training images."
         net = self._network()
+        part = self._part(net) if self.cfg.epochs else None
         if self.cfg.epochs:
-            self._train(net, checkpoint=self._part(net))
-        return embed(net, self.data.train_x, normalize=self.data.normalize)[0]
+            self._train(net, checkpoint=part)
+        seen = embed(net, self.data.train_x, normalize=self.data.normalize)[0]
+        if part is not None:
+            part.unlink(missing_ok=True)
+        return seen
 
 # %% ../../nbs/coreset/select.ipynb #0a9e9d56
 @register('random')

@@ -131,9 +131,10 @@ class _OverBatch(torch.autograd.Function):
 def position_stats(
     x: Tensor # [B,C,...]
 ) -> tuple[Tensor, Tensor]: # (mean [C,...], variance [C,...], divided by n)
-    "Mean and variance over the batch alone, of every channel and position."
-    last = x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
-    y = x.permute(0, 2, 3, 1) if last else x                 # as they lie in memory
+    "Mean and variance over the batch alone, of every channel and position; of 16 bits in 32."
+    x = in_full(x)
+    last = x.ndim == 4 and x.stride(1) == 1 and x.stride(0) > 1      # channels last
+    y = x.permute(0, 2, 3, 1) if last else x                         # as they lie in memory
     both = [v.view(y.shape[1:]) for v in _OverBatch.apply(y.reshape(len(y), -1))]
     mean, var = (v.permute(2, 0, 1) if last else v for v in both)
     return mean, var

@@ -45,8 +45,8 @@ def patch_stats(
 def _patches(mean: Tensor, var: Tensor, patch: int) -> tuple[Tensor, Tensor]:
     "Of every patch, from mean and variance of every channel and position, [C,H,W] each."
     h, w = (s//patch for s in mean.shape[-2:])
-    squares = (v.reshape(-1, h, patch, w, patch) for v in (mean, var))
-    return pooled_stats(*squares, (0, 2, 4))
+    shape = -1, h, patch, w, patch
+    return pooled_stats(mean.reshape(shape), var.reshape(shape), (0, 2, 4))
 
 # %% ../../nbs/statistics/conv_stats.ipynb #99bf46c7
 def conv_key(

@@ -180,7 +180,10 @@ def train_expert(
     place = what, f'{data.name}_{safe_name(n.name)}_expert', cache
     file = cache_file(walk, *place)
     part = file.with_suffix('.part')         # holds the path so far, too
-    return file, cached(walk, train, *place, tested, test)[1]
+    acc = cached(walk, train, *place, tested, test)[1]
+    if file.is_file():
+        part.unlink(missing_ok=True)         # the expert is kept, and tested
+    return file, acc
 
 # %% ../../nbs/trajectory/experts.ipynb #allcode1
 class Experts:

@@ -261,9 +261,12 @@ class MTT(Method):
             self.lr.clamp_(min=self.cfg.student_lr/1000)
 
     # What is recorded and saved
+    def leave(self,
+        images: Tensor, # As the method has them
+    ) -> Tensor:        # Normalised as the plain data
+        return whitened(self.data).leave(images) if self.cfg.whiten else images
     def result(self) -> DistilledSet:
         ds = super().result()
-        ds.images = self.data.leave(ds.images)
         ds.meta['learned_lr'] = self.lr.item()
         ds.meta['experts'] = [round(a, 2) for a in self.experts.accuracies]
         return ds
