@@ -279,11 +279,11 @@ class Scorer:
         self.held: list = []          # sets known by their `id`: it stays theirs while they live
 
     def placed(self,
-        ds: DistilledSet, # The set
-        cell: Cell,       # Network, loss and optimiser
-    ) -> Cell:
-        "The place of a set: what is compared with it is whitened as it is."
-        return replace(cell, whiten=is_whitened(self.e, ds))
+        draws: list[DistilledSet], # The set, or several draws of one
+        cells: list[Cell],         # Network, loss and optimiser of each
+    ) -> list[Cell]:
+        "The places of a set: what is compared with it is whitened as it is."
+        return [replace(c, whiten=is_whitened(self.e, draws[0])) for c in cells]
 
     def chosen(self,
         cell: Cell, # Network, loss and optimiser
@@ -589,8 +589,7 @@ def compare(
         own = {} if k in there else (grid.methods_kw or {}).get(item, {})
         i = there.get(k) or _made(item, data, ipc, scorer.e.repeats, out, **kw, **own)
         _brought(i, places, teachers)
-        own = [scorer.placed(i.draws[0], c) for c in places]
-        found += [(i, c, _row(i, c, scorer, grid, hard)) for c in own]
+        found += [(i, c, _row(i, c, scorer, grid, hard)) for c in scorer.placed(i.draws, places)]
     rows = [(i, r) for i, _, r in found]
     for i, c, r in found:
         other = _beside(r, i, c, scorer, grid, rows)

@@ -345,8 +345,7 @@ def fit(
     """Train `model` on images `x` and labels `y`. A long training leaves its state in `checkpoint`
     once a minute, goes on from it, and then `on_epoch` hears of the epochs that were left. The file
     is to be named by all that decides the training; whoever has kept its result removes it.
-    ValueError for labels that do not fit images and loss, for settings that do not exist, and when
-    the loss is no longer finite."""
+    ValueError for labels that do not fit, for unknown settings, and for a loss that runs away."""
     t, path = parse(Training, training, 'training'), maybe_path(checkpoint, 'checkpoint')
     lossf = _functions(loss, on_epoch)
     aug, device = make_augment(t.augment), device_of(model)

@@ -206,3 +206,21 @@ def test_what_is_trained_outlives_its_test(tmp_path, always, monkeypatch, work):
     assert list((tmp_path/'cut').glob('*.part'))
     assert work(tmp_path/'cut') == whole
     assert not list((tmp_path/'cut').glob('*.part'))
+
+
+def test_a_state_goes_when_its_result_is_kept(tmp_path, always, monkeypatch):
+    "On a full disk the weights are not kept: what was trained for them is not thrown away."
+    part, kept = tmp_path/'a.part', tmp_path/'a.safetensors'
+    part.touch()
+    teachers.drop_state(part, kept)
+    assert part.exists()
+    kept.touch()
+    teachers.drop_state(part, kept)
+    assert not part.exists()
+    def full(*args):
+        raise OSError(28, 'No space left on device')
+    monkeypatch.setenv('DD_LIT_CACHE', str(tmp_path/'cache'))
+    monkeypatch.setattr(teachers, 'atomic_write', full)
+    with pytest.warns(UserWarning, match='is not kept'):
+        squeeze('mlp', DATA, epochs=EPOCHS, width=4)
+    assert list((tmp_path/'cache').glob('*.part'))

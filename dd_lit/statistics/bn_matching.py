@@ -118,7 +118,7 @@ class _OverBatch(torch.autograd.Function):
     @staticmethod
     def forward(z):
         mean = z.mean(0)
-        return mean, (z - mean).square_().mean(0)
+        return mean, (z - mean).square().mean(0)
     @staticmethod
     def setup_context(ctx, inputs, output):
         ctx.save_for_backward(inputs[0], output[0])

@@ -24,7 +24,7 @@ from ..models import as_network, create_model, network_key
 from ..parallel import share, wait, world
 from ..sets import safe_name
 from ..settings import Settings, merge, parse, setting
-from ..teachers import cache_file, cached, training_digest
+from ..teachers import cache_file, cached, drop_state, training_digest
 from ..train import accuracy, fit
 
 # %% ../../nbs/trajectory/experts.ipynb #veccode1
@@ -181,8 +181,7 @@ def train_expert(
     file = cache_file(walk, *place)
     part = file.with_suffix('.part')         # holds the path so far, too
     acc = cached(walk, train, *place, tested, test)[1]
-    if file.is_file():
-        part.unlink(missing_ok=True)         # the expert is kept, and tested
+    drop_state(part, file)
     return file, acc
 
 # %% ../../nbs/trajectory/experts.ipynb #allcode1
