@@ -300,7 +300,7 @@ def squeeze(
     done before; say how good it is, and warn if it has learnt nothing. What is interrupted
     goes on. On another device it is the same training up to rounding. ValueError for settings and
     names that do not exist."""
-    data, n, cache = load_data(data), as_network(name), maybe_path(cache, 'cache')
+    cache, data, n = maybe_path(cache, 'cache'), load_data(data), as_network(name)
     c, name, device = parse(Squeeze, settings, f'squeeze {n.name}'), n.name, default_device(device)
     aug = DSA(c.augment, mode='all') if c.augment else None
     how: dict[str, Any] = dict(epochs=c.passes(len(data.train_x)), batch_size=c.batch_size,
