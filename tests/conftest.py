@@ -73,6 +73,9 @@ def call(tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
             code = main([str(a) for a in args])
+        plt = sys.modules.get('matplotlib.pyplot')      # a process of its own would end with its figures
+        if plt is not None:
+            plt.close('all')
         if check is not None:
             assert code == check, f'{args}: exit {code}\n{out.getvalue()}\n{err.getvalue()}'
         return subprocess.CompletedProcess(args, code, out.getvalue(), err.getvalue())
