@@ -374,8 +374,8 @@ BECAUSE = {
     'orthogonalising is a small share of a step (ours: under 10 %)':
         'The width decides: orthogonalising costs the cube of the channels, the rest of a step their square.',
     'classifier inheritance beats distilling the golden head into a fresh one, on another network':
-        'The networks decide: what was trained on ImageNet shares a representation, into which a projector leads from a '
-        'few images; two small networks trained on ten thousand digits need not share one.',
+        'The networks decide: what was trained on ImageNet shares a representation, into which a projector leads from '
+        'a few images; two small networks trained on ten thousand digits need not share one.',
     'GIFT beats soft cross-entropy': _APART,
     'GIFT beats KD': _APART,
     'GIFT beats soft CE + CE': _APART,
