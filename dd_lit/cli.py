@@ -559,7 +559,8 @@ class Import(OnData):
     data: str | None = word('the dataset that was distilled, a name or a path, if there is one',
                             optional=True)
     out: str | None = setting(None, 'folder for the sets, one sub-folder each (default: runs/FILE)')
-    space: str | None = setting(None, 'what the numbers are: pixels or model (default: detected)')
+    space: str | None = setting(None, 'what the numbers are: pixels, model, or zca: whitened as '
+                                'the releases of MTT and DATM do (default: detected)')
     norm: list | None = setting(None, 'of the model space: imagenet, half, or means and stds')
     soft_kind: str | None = setting(None, 'soft labels are logits or probabilities')
 
@@ -569,12 +570,18 @@ class Import(OnData):
         if said and not self.data:
             raise ValueError(f"{said[0]}: expected a dataset as well, which is read so "
                              "(dd_lit import FILE DATA); the file is read as it is")
+        if self.space == 'zca' and not self.data:
+            raise ValueError("space: zca is measured on the data, expected a dataset as well "
+                             "(dd_lit import FILE DATA --space zca)")
 
     def run(self) -> None:
         from dd_lit.core import sole_writer
         from dd_lit.sets import read_sets, safe_name
-        data = self.load() if self.data else None
-        how: dict[str, Any] = dict(space=self.space, norm=self.norm, soft_kind=self.soft_kind)
+        data, space = self.load() if self.data else None, self.space
+        if space == 'zca' and data is not None:
+            from dd_lit.whiten import whitened
+            data, space = whitened(data), 'model'
+        how: dict[str, Any] = dict(space=space, norm=self.norm, soft_kind=self.soft_kind)
         sets = read_sets(self.file, data, **how)
         name = Path(self.file).resolve()
         out = Path(self.out) if self.out else Path('runs')/safe_name(name.stem)
@@ -584,7 +591,8 @@ class Import(OnData):
                 ds.meta |= dict(data_source=source) if source else {}
                 ds.save(out/str(k))
                 m = ds.meta
-                told = f"; {m['space']} ({m['space_from']})" if 'space' in m else ''
+                space = ', '.join(m[k] for k in ('space', 'whitened') if k in m)
+                told = f"; {space} ({m['space_from']})" if space else ''
                 beyond = f", {m['outside']:.1%} beyond black and white" if m.get('outside') else ''
                 print(f"{out/str(k)}: {ds}{told}{beyond}")
 

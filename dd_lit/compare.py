@@ -301,7 +301,8 @@ class Scorer:
         "(of the network, of the training where the protocol has others, the whole training)."
         model_kw, own, kind = self.chosen(cell)
         soft = (self.teachers or ds.soft) if cell.is_soft else None
-        return model_kw, own, recipe(ds, self.data, self.e.protocol, kind, soft, **own)
+        seen = whitened(self.data) if cell.whiten else self.data
+        return model_kw, own, recipe(ds, seen, self.e.protocol, kind, soft, **own)
 
     def views(self,
         cell: Cell, # Network, loss and optimiser

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['PROTOCOLS', 'RECIPE_VERSION', 'FULL_PASSES', 'protocol_settings', 'label_robust', 'augmentation_robust',
-           'named', 'mean_std', 'Scores', 'patch_views', 'recipe', 'Evaluation', 'probe', 'check_match', 'matched',
-           'is_whitened', 'seen_in', 'train_and_test', 'evaluate', 'full_recipe', 'full_accuracy']
+           'named', 'mean_std', 'Scores', 'patch_views', 'made_whitened', 'recipe', 'Evaluation', 'probe',
+           'check_match', 'matched', 'is_whitened', 'seen_in', 'train_and_test', 'evaluate', 'full_recipe',
+           'full_accuracy']
 
 # %% ../nbs/08_evaluate.ipynb #23ee89f0
 import math
@@ -269,6 +270,12 @@ def patch_views(
     both.__name__ = f'{patch.__name__} {own}'                # what stored scores call it
     return both
 
+def made_whitened(
+    ds: DistilledSet, # The set
+) -> bool:
+    "Were the images made in ZCA-whitened space, see `whitened`?"
+    return (ds.meta.get('config') or {}).get('whiten') is True
+
 def recipe(
     distilled: DistilledSet, # The distilled set
     data: ImageData | str, # Or a dataset's name
@@ -279,7 +286,9 @@ def recipe(
 ) -> dict[str, Any]:       # Arguments of `fit`
     "How a set is shown and trained on: the protocol, and the views that set and labels ask for."
     views = hasattr(soft, 'epoch')
-    if protocol == 'mtt' and 'learned_lr' in distilled.meta:
+    space = getattr(data, 'space', None)          # of a name nobody knows more than the set says
+    here = space is None or bool(space) == made_whitened(distilled)
+    if protocol == 'mtt' and 'learned_lr' in distilled.meta and here:     # where it was learnt
         overrides = dict(lr=distilled.meta['learned_lr']) | overrides
     if views:
         overrides = dict(epochs=soft.epochs) | overrides
@@ -377,8 +386,7 @@ def is_whitened(
     ds: DistilledSet, # The set
 ) -> bool:
     "Are the set and the test images to be whitened? Protocol 'mtt' does as the set was made."
-    made = (ds.meta.get('config') or {}).get('whiten') is True
-    return e.protocol == 'mtt' and made if e.whiten is None else bool(e.whiten)
+    return e.protocol == 'mtt' and made_whitened(ds) if e.whiten is None else bool(e.whiten)
 
 def seen_in(
     e: Evaluation,    # Says whether, or leaves it to the set

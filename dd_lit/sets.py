@@ -795,7 +795,8 @@ _KEYS = dict(images=('images', 'image', 'imgs', 'x', 'data', 'image_syn', 'syn_i
              labels=('labels', 'label', 'y', 'targets', 'target', 'label_syn', 'syn_labels',
                      'labels_best', 'hard_labels'),
              soft=('soft_labels', 'soft_label', 'soft', 'logits', 'probs', 'probabilities'),
-             classes=('classes', 'class_names'), mean=('mean',), std=('std',), space=('space',))
+             classes=('classes', 'class_names'), mean=('mean',), std=('std',), space=('space',),
+             lr=('learned_lr', 'lr', 'lr_best', 'syn_lr'))
 NORMS = dict(imagenet=((.485, .456, .406), (.229, .224, .225)), half=((.5,)*3, (.5,)*3))
 
 @dataclass
@@ -809,6 +810,7 @@ class _Found:
     norm: Any = None
     space: str | None = None    # 'model' or 'pixels', if the form of the file says it
     entry: int = 0
+    lr: Any = None              # That a student is to learn at, where it was learnt, too
 
 def _by_key(content: dict, where: str) -> _Found | None:
     "What a table of arrays holds, under any of the usual keys; None without images."
@@ -841,25 +843,36 @@ def _upright(x: Tensor) -> Tensor: # [N,C,H,W]
         return x.permute(0, 3, 1, 2)
     return x
 
-def _told_space(x: Tensor, space: str | None, form: str | None) -> tuple[str, str]:
+def _told_space(x: Tensor, space: str | None, form: str | None,
+                white: bool) -> tuple[str, str]:
     "('model' or 'pixels', how that is known). ValueError if it cannot be known."
     if space not in (None, 'model', 'pixels'):
         raise ValueError(f"space: expected 'model' or 'pixels', got {brief(space)}")
     whole = not x.is_floating_point()
     lo, hi = (x.min().item(), x.max().item()) if x.numel() and not x.is_complex() else (0, 0)
-    told = space or ('pixels' if whole else form)
+    told = space or ('pixels' if whole else form) or ('model' if white else None)
     if told == 'model' and whole:
         raise ValueError(f"space: model space is no whole numbers, the images are {x.dtype}")
     if told == 'pixels' and not (0 <= lo and hi <= 255):
         raise ValueError(f"space: pixels are 0 to 1 or 0 to 255, the images {lo:.3g} to {hi:.3g}")
     if told:
-        return told, 'asked for' if space else 'the form of the file'
+        known = 'the form of the file' if form or whole else 'the data is whitened'
+        return told, 'asked for' if space else known
     if 0 <= lo and (hi <= 1 or 32 < hi <= 255):
         return 'pixels', f'detected, values from {lo:.3g} to {hi:.3g}'
     if lo < -1 or lo < 0 and hi > 1:
         return 'model', f'detected, values from {lo:.3g} to {hi:.3g}'
     raise ValueError(f"space: images from {lo:.3g} to {hi:.3g} may be pixels or model space; say "
                      "which (--space model or --space pixels)")
+
+def _told_rate(lr: Any) -> dict[str, float]:
+    "The learning rate that came with the images, if one did."
+    if lr is None:
+        return {}
+    v = _array(lr, 'learned_lr')
+    if v.numel() != 1 or v.is_complex() or not 0 < v.item() < math.inf:
+        raise ValueError(f"learned_lr: expected one number above 0, got {_short(lr)}")
+    return dict(learned_lr=float(v))
 
 def _told_labels(f: _Found, n: int) -> tuple[Any, Any]:
     "Hard and soft labels; what one of them says, the other need not."
@@ -1011,6 +1024,26 @@ def _foreign(path: Path) -> list[_Found]:
     return [_from_parquet([path])] if path.suffix == '.parquet' else _from_arrays(path)
 
 # %% ../nbs/03_sets.ipynb #e62332fe
+def _in_model_space(x: Tensor, told: str, norm: Any, f: _Found,
+                    data: ImageData | None) -> tuple[Tensor, Any, dict]:
+    "(images [N,C,H,W], their norm, what is said of a set made in a whitened space)."
+    if told == 'model' and data is not None and data.space:
+        if norm is not None:
+            raise ValueError(f"norm: expected None with data that is whitened, got {brief(norm)}")
+        said = dict(config=dict(whiten=True), whitened=data.space)
+        return data.leave(x.float()), data.norm, said
+    norm = _known_norm(norm, x.shape[1]) or f.norm or (data.norm if data else None)
+    if told == 'pixels':
+        whole, x = not x.is_floating_point(), x.double()
+        x = x/255 if whole or x.max() > 1 else x
+        norm = check_norm(norm or _measured(x), x.shape[1])
+        mean, std = (torch.tensor(o).double().view(1, -1, 1, 1) for o in norm)
+        x = ((x - mean)/std).float()
+    if norm is None:
+        raise ValueError("norm: model space needs the mean and std it was made with: give the "
+                         "data, or norm= (--norm imagenet, or the numbers)")
+    return x, norm, {}
+
 def _taken(f: _Found, data: ImageData | None, space: str | None, norm: Any,
            soft_kind: str | None, name: str) -> DistilledSet:
     "A set of ours from what was found."
@@ -1020,21 +1053,11 @@ def _taken(f: _Found, data: ImageData | None, space: str | None, norm: Any,
         raise ValueError(f"expected images of {want} as in {data.name}, got {list(x.shape[1:])}")
     if x.ndim != 4 or 0 in x.shape:
         raise ValueError(f"expected images [N,C,H,W], got {list(x.shape)}")
-    told, why = _told_space(x, space, f.space)
-    channels = x.shape[1]
-    norm = _known_norm(norm, channels) or f.norm or (data.norm if data else None)
-    if norm is None and told == 'model':
-        raise ValueError("norm: model space needs the mean and std it was made with: give the "
-                         "data, or norm= (--norm imagenet, or the numbers)")
+    told, why = _told_space(x, space, f.space, white=data is not None and bool(data.space))
+    x, norm, white = _in_model_space(x, told, norm, f, data)
     labels, soft = _told_labels(f, len(x))
-    x = x.double() if told == 'pixels' else x
-    if told == 'pixels':
-        x = x/255 if not _array(f.images, 'images').is_floating_point() or x.max() > 1 else x
-        norm = norm or _measured(x)
-        mean, std = (torch.tensor(o).double().view(1, -1, 1, 1) for o in check_norm(norm, channels))
-        x = ((x - mean)/std).float()
     meta = dict(method='imported', data=data.name if data else None, source=name, entry=f.entry,
-                space=told, space_from=why)
+                space=told, space_from=why, **white, **_told_rate(f.lr))
     named = isinstance(f.classes, (list, tuple, np.ndarray))
     classes = None if f.classes is None else _names(list(f.classes) if named else f.classes)
     known = classes if classes is not None else data.classes if data else None
@@ -1082,7 +1105,8 @@ def _ours(path: Path) -> bool:
 @own_modes()
 def read_sets(
     path: str | Path, # .pt, .npz, .safetensors, .parquet; a folder of pictures or arrays; or ours
-    data: str | Path | ImageData | None = None, # What was distilled, or its name for `load_data`
+    data: str | Path | ImageData | None = None, # What was distilled, or its name for `load_data`;
+                              # `whitened`, for sets that were made in its whitened space
     space: str | None = None, # What the numbers are: 'pixels' or 'model'; None: as detected
     norm: Any = None,         # Of the model space: (mean, std) or a name; None: file's or data's
     soft_kind: str | None = None, # Soft labels are 'logits' or 'probabilities', see `check_soft`

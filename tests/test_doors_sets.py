@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from dd_lit.cli import COMMANDS, Command, Export, source_of
+from dd_lit.cli import COMMANDS, Command, Export, main, source_of
 from dd_lit.compare import Row, compare, stored_scores
 from dd_lit.core import rng, seal
 from dd_lit.data import ImageData, load_data
 from dd_lit.distill import distill, load_checkpoint
-from dd_lit.evaluate import Scores, evaluate, matched
+from dd_lit.evaluate import Scores, evaluate, made_whitened, matched
 from dd_lit.report import cell, table
 from dd_lit.sets import (
     FORMS,
@@ -36,6 +36,7 @@ from dd_lit.sets import (
     set_arrays,
     with_classes,
 )
+from dd_lit.whiten import whitened
 
 NORM = ((.4,), (.3,))
 FAST = dict(model='convnet1', model_kw=dict(width=4), epochs=1, repeats=1)
@@ -623,6 +624,44 @@ def test_what_values_do_not_tell_is_asked(tmp_path):
     assert torch.equal(back.images, x) and back.norm == ((.5,), (.5,)) and 'half' in NORMS
 
 
+@pytest.mark.parametrize('rate', [None, .02])
+def test_sets_of_the_releases_that_whiten(rate, tmp_path, monkeypatch, capsys):
+    "A folder as MTT and DATM write it: one file each, in the whitened space of the data."
+    monkeypatch.chdir(tmp_path)
+    digits = load_data('digits')
+    x, y = digits.normalize(digits.train_x[:20]), digits.train_y[:20]
+    given = dict(images=whitened(digits).enter(x), labels=y) | (dict(lr=torch.tensor(rate)) if rate else {})
+    Path('theirs').mkdir()
+    for name, numbers in given.items():
+        torch.save(numbers, f'theirs/{name}_best.pt')
+    main(['import', 'theirs', 'digits', '--space', 'zca'])
+    assert 'zca' in capsys.readouterr().out
+    ours = DistilledSet.load('runs/theirs/0')
+    for ds in (ours, *read_sets('theirs', whitened(digits))):
+        assert torch.allclose(ds.images, x, atol=1e-4) and made_whitened(ds)
+        assert ds.meta.get('learned_lr') == (None if rate is None else pytest.approx(rate))
+    plain, = read_sets('theirs', 'digits', space='model')
+    assert not torch.allclose(plain.images, x, atol=.5) and not made_whitened(plain)
+    scores = evaluate(ours, digits, protocol='mtt', repeats=1, epochs=1, model_kw=dict(width=8))
+    assert scores.config['whiten'] is True and scores.config['lr'] == pytest.approx(rate or .01)
+    refused(lambda: read_sets('theirs', whitened(digits), norm='half'), 'norm:')
+    assert main(['import', 'theirs', '--space', 'zca']) != 0 and 'space:' in capsys.readouterr().err
+
+
+def test_pixels_are_pixels_whatever_the_data_is(tmp_path):
+    ds, p = bright()
+    torch.save(dict(images=p.byte(), labels=ds.labels), tmp_path/'a.pt')
+    data = ImageData(p.byte(), ds.labels, p.byte(), ds.labels, ds.norm)
+    back, = read_sets(tmp_path/'a.pt', whitened(data))
+    assert torch.allclose(back.images, ds.images, atol=1e-5) and not made_whitened(back)
+
+
+def test_a_rate_that_came_along_is_a_rate(tmp_path):
+    for bad in (-1., 0., float('nan'), 1j, [1., 2.], 'fast'):
+        torch.save(dict(images=torch.randn(2, 1, 8, 8)*9, labels=torch.arange(2), lr=bad), tmp_path/'a.pt')
+        refused(lambda: read_sets(tmp_path/'a.pt', norm='half'), 'learned_lr')
+
+
 @pytest.mark.parametrize('form', ['new{:03d}/class{:03d}_id{:03d}.png', '{:05d}/class{:05d}_id{:05d}.png'])
 def test_folders_of_sre2l_gvbsm_and_rded(form, tmp_path):
     "The number in a folder's name is the class; class 10 comes after class 9."
@@ -670,7 +709,7 @@ SOME = st.one_of(LEAVES, st.builds(lambda *s: torch.zeros(s), *[st.integers(0, 3
                  st.lists(LEAVES, max_size=3), st.just(torch.full((2, 3, 4, 4), float('nan'))))
 
 
-PARTS = ('images', 'labels', 'soft_labels', 'classes', 'mean', 'std', 'data', 'space')
+PARTS = ('images', 'labels', 'soft_labels', 'classes', 'mean', 'std', 'data', 'space', 'lr')
 ENDS = ('.pt', '.npz', '.npy', '.safetensors', '.parquet')
 
 
