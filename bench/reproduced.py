@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 from dd_lit.core import atomic_write
-from dd_lit.reproduce import command_for, get_recipe
+from dd_lit.reproduce import command_for, get_recipe, load_recipes
 
 FILE = Path(__file__).parent/'results'/'reproduced.json'
 KEPT = ('settings', 'scale', 'mean', 'interval', 'strength', 'substitutes', 'verdict', 'seconds', 'made_with')
@@ -18,10 +18,17 @@ OF_RECIPE = ('name', 'paper', 'table', 'row', 'data', 'method', 'ipc', 'publishe
 
 
 def losses(folder: Path) -> dict:
-    "The loss of each iteration that made the first set, to a hundredth; nothing where images were chosen."
+    """The loss of each iteration that made the first set, to a hundredth, or of every second, third, ... if they are
+    more than a thousand; nothing where images were chosen."""
     file = folder/'set0'/'history.json'
     found = [round(h['loss'], 2) for h in json.loads(file.read_text()) if 'loss' in h] if file.is_file() else []
-    return dict(loss=found) if len(found) > 1 else {}
+    every = -(-len(found)//1000)
+    return {} if len(found) < 2 else dict(loss=found[::every]) | (dict(loss_every=every) if every > 1 else {})
+
+
+def name_of(file: Path) -> str:
+    "Whose result that is."
+    return json.loads(file.read_text())['recipe']['name']
 
 
 def row(file: Path) -> dict:
@@ -40,7 +47,8 @@ def row(file: Path) -> dict:
 def collect(runs: Path) -> list[dict]:
     "All rows: those of the file, and over them those of the folder."
     old = json.loads(FILE.read_text())['rows'] if FILE.exists() else []
-    new = [row(f) for f in sorted(runs.glob('*/result*.json'))]
+    made = [f for f in sorted(runs.glob('*/result*.json')) if name_of(f) in load_recipes()]
+    new = [row(f) for f in made]                             # what other benchmarks changed in a recipe is theirs
     rows = {(r['folder'], r['command']): r for r in [*old, *new]}
     return [rows[k] for k in sorted(rows)]
 

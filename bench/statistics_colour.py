@@ -5,8 +5,9 @@
 
 The recipe `cifar10/gvbsm/ipc10` of `dd_lit reproduce`, with a tenth of its iterations and shorter training of the
 students. The five networks, squeezed for five epochs as the recipe says, are those of seed 0 in every run: rows and
-seeds differ in the images, not in whom they ask. SRe2L asks the ResNet-18 among them, by its own recipe. Whoever made
-the images labels their views, but for the rows that say another number of teachers.
+seeds differ in the images, not in whom they ask. SRe2L asks the ResNet-18 among them, by its own recipe. All five label
+the views of every row, whoever made its images, but for SRe2L's, which its ResNet-18 labels, and for the rows that say
+other labels.
 """
 import sys
 import time
@@ -29,9 +30,11 @@ IPC, SCALE, REPEATS = 10, .1, 2
 FAST = dict(precision='bfloat16')
 NORMED = tuple(n for n in FIVE if n != 'convnet3')                  # that have batch norm
 RECIPE = dict(gvbsm='cifar10/gvbsm/ipc10', sre2l='cifar10/sre2l/ipc10@squeeze-5')
-ROWS = {                                       # name -> (method, its settings, who is asked, settings of the labels)
+ALONE = dict(by=('resnet18',))
+ROWS = {                  # name -> (method, its settings, who is asked, settings of the labels, and who labels: `by`)
     'gvbsm': ('gvbsm', {}, FIVE, {}),
-    'sre2l': ('sre2l', {}, ('resnet18',), {}),
+    'sre2l': ('sre2l', {}, ('resnet18',), ALONE),
+    'random': ('random', {}, (), {}),
     'gvbsm, no DD': ('gvbsm', dict(dd=False), FIVE, {}),
     'gvbsm, only BN': ('gvbsm', dict(conv=False), NORMED, {}),
     'gvbsm, only Conv': ('gvbsm', dict(bn=False), FIVE, {}),
@@ -39,7 +42,8 @@ ROWS = {                                       # name -> (method, its settings, 
     'gvbsm, alpha 0': ('gvbsm', dict(alpha=0.), FIVE, {}),
     'gvbsm, alpha 0.8': ('gvbsm', dict(alpha=.8), FIVE, {}),
     'gvbsm, one backbone': ('gvbsm', {}, ('resnet18',), {}),
-    'gvbsm, 1 teacher': ('gvbsm', {}, FIVE, dict(teachers=1)),
+    'gvbsm, 1 teacher': ('gvbsm', {}, FIVE, ALONE),
+    'gvbsm, 2 teachers': ('gvbsm', {}, FIVE, dict(by=FIVE[:2])),
     'gvbsm, no logit normalisation': ('gvbsm', {}, FIVE, dict(normalize=False)),
 }
 LABELS = dict(epochs=300, batch_size=50, crop=.08, flip=True, mix=True) | FAST
@@ -61,28 +65,31 @@ def committee() -> dict[str, nn.Module]:
 def settings(row: str) -> dict:
     "The recipe's with a tenth of its iterations, and what the row changes; nothing of networks, which are given."
     method, own, *_ = ROWS[row]
+    if method not in RECIPE:
+        return own
     full = {k: v for k, v in recipe(method).items() if k != 'backbones' and not k.startswith('squeeze')}
     return full | dict(iters=round(full['iters']*SCALE)) | own
 
 
 @lru_cache(maxsize=None)                       # rows that differ only in their labels share one set
 def _made(method: str, seed: int, names: tuple[str, ...], own: tuple) -> DistilledSet:
-    nets = tuple(committee()[n] for n in names)
-    return distill(method, whole_data('cifar10'), IPC, seed=seed, teachers=nets, **dict(own))
+    nets = dict(teachers=tuple(committee()[n] for n in names)) if names else {}
+    return distill(method, whole_data('cifar10'), IPC, seed=seed, **nets, **dict(own))
 
 
 def run(row: str, seed: int) -> dict:
     (method, _, names, lab), own = ROWS[row], settings(row)
     ds = _made(method, seed, names, tuple(own.items()))
-    nets = {n: committee()[n] for n in names}
-    others = {k: v for k, v in lab.items() if k != 'teachers'}
+    nets, by = ({n: committee()[n] for n in some} for some in (names, lab.get('by', FIVE)))
+    others = {k: v for k, v in lab.items() if k != 'by'}
     since = time.process_time()
-    labels = relabel(ds, list(nets.values())[:lab.get('teachers')], seed=seed, **LABELS | others)
+    labels = relabel(ds, list(by.values()), seed=seed, **LABELS | others)
     took = time.process_time() - since
     scores = evaluate(ds, whole_data('cifar10'), seed=seed, soft=labels, loss=get_loss(LOSS, gamma=GAMMA), **STUDENT)
-    return dict(soft=scores.top1, soft_mean=scores.mean, seconds_made=ds.meta['seconds'],
-                label_processor_seconds=round(took, 1), steps=ds.meta['iterations'],
-                backbones={n: m.test_accuracy for n, m in nets.items()}, settings=own)
+    return dict(soft=scores.top1, soft_mean=scores.mean, seconds_made=ds.meta.get('seconds'),
+                label_processor_seconds=round(took, 1), steps=ds.meta.get('iterations'),
+                backbones={n: m.test_accuracy for n, m in nets.items()},
+                labelled_by={n: m.test_accuracy for n, m in by.items()}, settings=own)
 
 
 def tasks(data, seeds) -> list[dict]:

@@ -24,11 +24,12 @@ def zca_map(
     eps: float = .1,       # Added to every eigenvalue
 ) -> tuple[Tensor, Tensor]: # (W, its inverse), [D,D] each, symmetric
     "The whitening map that changes images least, and the way back (eq-zca)."
-    if not eps >= 0:
+    if isinstance(eps, bool) or not isinstance(eps, (int, float)) or not eps >= 0:
         raise ValueError(f"eps: expected a number, at least 0, got {brief(eps)}")
     values, U = torch.linalg.eigh(cov)
     root = (values.clamp_min(0) + eps).sqrt()
-    if not root.min() > 0:
+    nothing = values.abs().max()*len(values)*torch.finfo(cov.dtype).eps    # what rounding leaves
+    if not (values + eps).min() > nothing:
         raise ValueError("eps: expected more than 0 for images that do not vary in every "
                          "direction, got 0")
     return (U/root) @ U.T, (U*root) @ U.T

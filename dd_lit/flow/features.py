@@ -244,6 +244,9 @@ def head_accuracy(
         if len(a) != len(b):
             raise ValueError(f"{name}: expected a class for each of {counted(len(a), 'row')} of "
                              f"features, got {len(b)}")
+    if z.ndim != 2 or t.ndim != 2 or t.shape[1] != z.shape[1]:
+        raise ValueError(f"t: expected features as wide as z, [N,D] both, got {list(z.shape)} and "
+                         f"{list(t.shape)}")
     mean, std = z.mean(0), z.std(0) + 1e-6
     z, t = (z - mean)/std, (t - mean)/std
     head = nn.Linear(z.shape[1], int(max(y.max(), t_y.max())) + 1)

@@ -101,7 +101,7 @@ class Views:
         seed: int,               # Decides all views
         crop: float = .5,        # Smallest share of the area in a random crop; 1 for none
         flip: bool = False,      # Mirror half of them?
-        noise: float = 0.,       # Standard deviation of the noise
+        noise: float = 0.,       # Standard deviation of the noise, in model space
     ):
         self.x, self.nets, self.seed = images, (eval_net, distill_net), seed
         self.cfg, self.seen = (float(crop), flip, float(noise)), {}
@@ -173,10 +173,14 @@ class InheritSettings(Settings):
     "How `evaluate_inherit` trains."
     repeats: int = setting(3, 'trainings, each with a seed of its own', low=1)
     epochs: int = setting(300, 'steps, each with all images', low=1)
-    lr: float = setting(.01, 'learning rate of Adam, cosine', above=0)
+    lr: float = setting(
+        .01, 'learning rate of Adam, cosine; not scaled with the batch, which is the whole set '
+        '(the release: times its size/256)', above=0)
     crop: float = setting(.5, 'smallest share of the area in a random crop', above=0, high=1)
     flip: bool = setting(False, 'mirror half of the views')
-    noise: float = setting(0., 'standard deviation of the noise on the images', low=0)
+    noise: float = setting(
+        0., 'standard deviation of the noise on the images, in model space (in distillation a '
+        'setting of this name counts in pixels)', low=0)
     T: float = setting(4., "temperature, for 'kd'", above=0)
     alpha: float = setting(.5, "weight of the golden head's answers, for 'kd'", low=0, high=1)
     seed: int = setting(0, 'every random choice comes from it')
@@ -278,6 +282,9 @@ def evaluate_inherit(
     D_e, D_d = (features(n, x[:1]).shape[1] for n in (eval_net, distill_net))
     dims, golden = (D_e, D_d, C), _lent(golden, modes, C, D_d, device)
     t = features(eval_net, data.test_x, data.normalize) if test_features is None else test_features
+    if tuple(t.shape) != (len(data.test_y), D_e):
+        raise ValueError(f"test_features: expected [{len(data.test_y)},{D_e}], a row for each test "
+                         f"image of {data.name} by eval_net, got {list(t.shape)}")
     t, who, images = t.to(device), _who(eval_net, distill_net, golden), distilled.nbytes()['images']
     found = {m: Scores([], [], [], config=dict(mode=m, **who, data=data.name, **s.to_dict(),
                                                bytes=_stored(m, images, dims))) for m in modes}

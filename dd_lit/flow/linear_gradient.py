@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..core import counted
 from ..method import register
-from ..settings import setting
+from ..settings import brief, setting
 from .pyramid import FeatureMethod, FeatureSettings
 
 # %% ../../nbs/flow/linear_gradient.ipynb #bfe15bb3
@@ -29,6 +29,10 @@ def linear_gradient(
     class."""
     if z.ndim != 2 or z.shape[1] != W.shape[1]:
         raise ValueError(f"z: expected [N,{W.shape[1]}], as wide as W, got {list(z.shape)}")
+    if not len(z):
+        raise ValueError("z: expected at least one feature vector, got none")
+    if b is not None and tuple(b.shape) != (len(W),):
+        raise ValueError(f"b: expected [{len(W)}], a number for each row of W, got {list(b.shape)}")
     if len(y) != len(z):
         raise ValueError(f"y: expected {counted(len(z), 'label')}, one per feature vector, "
                          f"got {len(y)}")
@@ -50,7 +54,11 @@ def angle_loss(
     b: Sequence[Tensor], # Others of the same shapes
 ) -> Tensor:             # A number from 0 to 2
     """1 - cos of two lists of tensors, each flattened into one vector; of any length but zero,
-    where it is 1."""
+    where it is 1. ValueError for other shapes."""
+    shapes = [[list(t.shape) for t in ts] for ts in (a, b)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"b: expected tensors of the shapes of a, {brief(shapes[0])}, got "
+                         f"{brief(shapes[1])}")
     u, v = (_unit_scale(torch.cat([t.flatten() for t in ts])) for ts in (a, b))
     return 1 - F.cosine_similarity(u, v, dim=0, eps=1e-12)
 

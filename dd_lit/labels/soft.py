@@ -108,11 +108,27 @@ class LabelSource:
         x: Tensor,   # Images [N,C,H,W]
         epochs: int, # How many a training will ask for
     ):
-        "Are these labels for the images `x` [N,C,H,W] and this many epochs? ValueError if not."
+        """Are these labels for the images `x` [N,C,H,W], this many epochs, and, where they are
+        stored, the views that this version makes? ValueError if not."""
         if self.images_digest != _images_digest(x):
             raise ValueError("soft: these labels were made for other images")
         if epochs > self.epochs:
             raise ValueError(f"epochs: labels are there for {self.epochs}, got {epochs}")
+        if 'seen' in self.settings:
+            seen, now = (torch.tensor(v) for v in (self.settings['seen'], self.seen(x)))
+            if not torch.allclose(seen, now, atol=1e-2):
+                raise ValueError("soft: these labels were made for other views: cropping or "
+                                 "augmentation has changed since; make them again")
+
+    def seen(self,
+        x: Tensor    # Images [N,C,H,W]
+    ) -> list[float]: # At most eight
+        "A few numbers of the first views, by which other views are told from these."
+        b = next(iter(self.batches(0)))
+        v = self.view(x.detach().float(), b).cpu()
+        ramp = torch.arange(v[0].numel())/v[0].numel()
+        few = ((v.flatten(1)*ramp).mean(1)/v.std().clamp_min(1e-6))[:8]
+        return [round(o, 4) for o in few.tolist()]
 
     def batches(self,
         e: int           # Which epoch, from 0
@@ -198,6 +214,7 @@ class ViewSettings(Settings):
         own |= dict(mixup=float(self.mixup_alpha)) if self.mix == 'mixup' else {}
         own |= dict(train_mode=True) if self.train_mode else {}
         own |= dict(precision=self.precision) if self.precision != 'float32' else {}
+        own |= dict(soft_kind=self.soft_kind) if self.soft_kind == 'probabilities' else {}
         return own | (dict(augment=self.augment) if self.augment else {})
 
 # %% ../../nbs/labels/soft.ipynb #dce8106f
@@ -318,14 +335,6 @@ def _open_topk(vr, i, C):
     "All C logits again."
     return vr[:, -1:].expand(-1, C).scatter(1, i.long(), vr[:, :-1])
 
-def _seen(source, x):
-    "A few numbers of the first views, by which other views are told from these."
-    b = next(source.batches(0))
-    v = source.view(x.detach().float(), b).cpu()
-    ramp = torch.arange(v[0].numel())/v[0].numel()
-    few = ((v.flatten(1)*ramp).mean(1)/v.std().clamp_min(1e-6))[:8]
-    return [round(o, 4) for o in few.tolist()]
-
 def _read_index(path):
     "The index of a folder of labels."
     index = path/'labels.json'
@@ -385,20 +394,6 @@ class SoftLabels(LabelSource):
         m = _read_index(as_path(path, 'path'))
         return cls(m['images'], m['settings'], m['num_classes'], m['files'], m['chunk'], path,
                    m['sha256'])
-
-    def check(self,
-        x: Tensor,   # Images [N,C,H,W]
-        epochs: int, # How many a training will ask for
-    ):
-        """Are these labels for the images `x` [N,C,H,W], this many epochs, and the views that this
-        version makes? ValueError if not."""
-        super().check(x, epochs)
-        if 'seen' not in self.settings:
-            return
-        seen, now = (torch.tensor(v) for v in (self.settings['seen'], _seen(self, x)))
-        if not torch.allclose(seen, now, atol=1e-2):
-            raise ValueError("soft: these labels were made for other views: cropping or "
-                             "augmentation has changed since; make them again")
 
     def _open(self, j):
         "Tensors of chunk `j`; the last one is kept."
@@ -557,7 +552,7 @@ def relabel(
     views = {k: getattr(s, k) for k in names_of(ViewSettings)}
     live, x = LiveLabels(images, teachers, **views), _images(images)[0].detach()
     record = live.settings | dict(n=live.n, topk=s.topk, dtype=str(s.dtype).removeprefix('torch.'),
-                                  seen=_seen(live, x))
+                                  seen=live.seen(x))
     x, keep = x.to(device_of(live.teachers[0])), partial(_keep, topk=s.topk, dtype=s.dtype)
     if path is not None:
         with sole_writer(path, name='path'):

@@ -73,7 +73,7 @@ class GVBSM(SRe2L):
         if not any(self.matched(layers, net)):
             what = ['batch norm with running statistics']*self.cfg.bn
             what += ['convolutions']*self.cfg.conv
-            raise ValueError(f"backbones: {name} has nothing to match; "
+            raise ValueError(f"{self.whose}: {name} has nothing to match; "
                              f"looked for {' and '.join(what)} that images pass")
     def statistics(self,
         name: str,      # Of the network

@@ -264,4 +264,7 @@ def _pruned(x, source, prune, seed) -> PrunedLabels:
                     raise ValueError("source: the teacher's logits do not fit into float16")
                 kept.append(b | dict(logits=z))
     settings = source.settings | dict(prune=prune, per_epoch=per, prune_seed=seed)
-    return PrunedLabels(source.images_digest, settings, _packed(kept))
+    settings.pop('seen', None)                         # of the first views that were there before
+    out = PrunedLabels(source.images_digest, settings, _packed(kept))
+    out.settings['seen'] = out.seen(x)
+    return out

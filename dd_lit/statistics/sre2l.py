@@ -51,18 +51,20 @@ def _of_each_class(labels: Tensor) -> list[Tensor]:
             raise ValueError(f"labels: class {c} has no image, so no batch could hold it")
     return of
 
-def _one_of_each(of: list[Tensor]) -> list[Tensor]:
+def _one_of_each(of: list[Tensor], most_classes: int) -> list[Tensor]:
     "The original loop's batches."
     least, most = min(map(len, of)), max(map(len, of))
     if least < most:
         raise ValueError("labels: the original loop needs as many images of every class, "
                          f"got {least} to {most}; use loop='reorder'")
-    return [torch.cat([i[j:j + 1] for i in of]) for j in range(most)]
+    each = (torch.cat([i[j:j + 1] for i in of]) for j in range(most))
+    return [part for batch in each for part in batch.split(most_classes)]
 
 def class_batches(
     labels: Tensor, # int64 [N]
     loop: str,      # 'original': one image of every class per batch; 'reorder': all of some
-    batch_size: int | None = None # Reorder: aim at so many images per batch; None: 50
+    batch_size: int | None = None # At most so many images, but never a part of a class in
+                                  # 'reorder'; None: all classes, or 50 in 'reorder'
 ) -> list[Tensor]:  # Indices; together every image once
     """Partition of the synthetic images into batches.
 
@@ -70,7 +72,7 @@ def class_batches(
     classes differ in size."""
     of = _of_each_class(torch.as_tensor(labels))
     if loop == 'original':
-        return _one_of_each(of)
+        return _one_of_each(of, batch_size or len(of))
     if loop != 'reorder':
         raise ValueError(f"loop: expected 'original' or 'reorder', got {brief(loop)}")
     out, now, want = [], [], batch_size or 50
@@ -104,7 +106,8 @@ class SRe2LSettings(StartSettings):
     loop: str = setting(
         'original', 'one image of each class per batch, or all images of some classes',
         among=('original', 'reorder'))
-    batch_size: int | None = setting(50, "for 'reorder'", low=1)
+    batch_size: int | None = setting(
+        50, "images a batch, at most; None: one of every class with loop='original'", low=1)
     alpha: float = setting(0., 'memory of the statistics', low=0, below=1)
     bn_weight: float = setting(.01, 'r, weight of L_BN', low=0)
     first_weight: float = setting(
@@ -235,7 +238,7 @@ class SRe2L(Method):
         """Send two blank images through every network, before anything is trained.
 
         Does it fit the data, is there something to match?"""
-        d, kind = self.data, 'backbones' if self.cfg.teachers is None else 'teachers'
+        d, kind = self.data, self.whose
         self.passed = {}                                   # name -> the layers that images pass
         for name, net in self.asked().items():
             with _noting(net) as passed:
@@ -244,6 +247,11 @@ class SRe2L(Method):
             self.usable(name, self.passed[name], net)
         if self.cfg.teachers is not None:
             _ = self.accuracies                            # said now
+
+    @property
+    def whose(self) -> str:
+        "The setting that the networks are from."
+        return 'backbones' if self.cfg.teachers is None else 'teachers'
 
     @cached_property
     def accuracies(self) -> dict[str, float]:
@@ -258,8 +266,8 @@ class SRe2L(Method):
     ) -> None:
         "A ValueError if there is nothing to match; `layers` are those of `net` that images pass."
         if self.cfg.bn_weight and not set(bn_layers(net)) & set(layers):
-            raise ValueError("backbones: expected batch normalisation with running statistics, "
-                             f"{name} has none that images pass")
+            raise ValueError(f"{self.whose}: expected batch normalisation with running "
+                             f"statistics, {name} has none that images pass")
 
     def matchers(self,
         name: str,       # Of the network
