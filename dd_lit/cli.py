@@ -178,6 +178,10 @@ def beside(
     p = Path(folder)
     return p if p.is_dir() else p.parent if p.exists() else Path('runs')/'_'.join(p.parts)
 
+def _same_place(a: str, b: str) -> bool:
+    "Do two names or paths of data mean the same?"
+    return os.path.realpath(os.path.expanduser(a)) == os.path.realpath(os.path.expanduser(b))
+
 _READING = ('channels', 'test_fraction', 'image_column', 'label_column', 'skip_damaged',
             'max_pixels', 'keep')
 
@@ -417,16 +421,24 @@ class Evaluate(OnSets):
         from dd_lit.data import fingerprint
         high, wide = ds.images.shape[-2:]
         side, source = wide if high == wide else None, ds.meta.get('data_source') or {}
-        if self.data or self.root or not isinstance(source.get('name'), str):
-            d = self.load(ds.meta.get('data'), side)
+        known = isinstance(source.get('name'), str)
+        there = known and self.data and not self.reading and _same_place(self.data, source['name'])
+        if known and not self.root and (there or not self.data):
+            d = self.found(source, side)                     # read as it was then
         else:
-            d = self.found(source, side)
+            d = self.load(ds.meta.get('data'), side)
         then = ds.meta.get('data_fingerprint')
-        if not self.data and then is not None and fingerprint(d) != then:
-            raise ValueError(f"data: {d.name} is not what the set was made from any more "
-                             f"(fingerprint {fingerprint(d)}, then {then}); --data PATH says what "
-                             "to test on")
-        return d
+        if then is None or fingerprint(d) == then:
+            return d
+        if self.data:
+            print(f"note: the set was made from other training images than those of {d.name} as "
+                  "it is read now; some of them may be among the test images", file=sys.stderr)
+            return d
+        asked = ', '.join(f'--{k}' for k in ('size',) if getattr(self, k))
+        why = f' (as {asked} reads it)' if asked else ''
+        raise ValueError(f"data: {d.name}{why} is not what the set was made from any more "
+                         f"(fingerprint {fingerprint(d)}, then {then}); --data PATH says what "
+                         "to test on")
 
     def found(self,
         source: dict,     # The set's record of it: name, root, how it was read

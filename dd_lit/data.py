@@ -1395,6 +1395,14 @@ def _no_column(how: Reading, what: str) -> None:
             raise ValueError(f"{column}: expected a parquet file or a dataset with columns, "
                              f"got {brief(getattr(how, column))} for {what}")
 
+def _heeded(how: Reading, names: Iterable[str], why: str) -> None:
+    "What is said and would change what is read, but cannot be heeded here, is a mistake."
+    usual = Reading()
+    for n in names:
+        if getattr(how, n) != getattr(usual, n):
+            raise ValueError(f"{n}: expected {getattr(usual, n)!r} {why}, got "
+                             f"{brief(getattr(how, n))}")
+
 def _read_path(p: Path, key: str, how: Reading) -> ImageData | None:
     "What lies there, if it can be read."
     reader = _reader(p, key, how)
@@ -1419,6 +1427,8 @@ def load_data(
     ValueError for what cannot be read."""
     root, how = _root(root), parse(Reading, dict(size=size) | reading, 'load_data')
     if isinstance(name, ImageData):
+        _heeded(how, ('size', 'channels', 'test_fraction', 'seed', 'keep'),
+                'with an ImageData, which comes back as it is')
         return name
     if not isinstance(name, (str, os.PathLike)):
         return _from_dataset(name, how)
@@ -1432,6 +1442,7 @@ def load_data(
             return found
     if key == 'digits' or key in _TORCHVISION:
         _no_column(how, key)
+        _heeded(how, ('test_fraction', 'seed'), f'with {key}, which has its own test images')
         named = _digits(size) if key == 'digits' else _torchvision(key, root, size, download)
         return _adapted(named, how)
     raise _not_found(name, key, root)

@@ -49,7 +49,7 @@ from .method import Method, get_method
 from .ondisk import taken
 from .parallel import first, wait
 from .sets import DistilledSet, one_line
-from .settings import brief, check_function
+from .settings import as_python, brief, check_function
 
 # %% ../nbs/11_distill.ipynb #6cc369a7
 def _differs(a, b, path='') -> str | None:
@@ -188,12 +188,47 @@ def _save_state(who: dict, path: Path, state: dict) -> None:
     if first():
         save_state(path, dict(identity=who, state=state))
 
+def _as_loss(method: Method, given: Any) -> float:
+    "What `step` returned, as a number."
+    v = as_python(given)
+    if isinstance(v, bool) or not isinstance(v, (int, float)):
+        raise ValueError(f"step: expected {_whose(method)} to return its loss, one number, "
+                         f"got {brief(given)}")
+    return float(v)
+
+def _whose(method: Method) -> str:
+    "A method as an error calls it."
+    return f'the method {method.name or type(method).__name__}'
+
+def _set_up(method: Method) -> None:
+    "From the very beginning, also where the method has run before; is there what a step needs?"
+    method.k, method.seconds, method.history, method.peak_bytes, method.log = 0, 0., [], 0, {}
+    with local_seed(method.seed, 'Distiller', 'setup'):    # for what draws from global generators
+        method.setup()
+    if method.images is not None:              # what chooses images makes them in its step
+        _check_made(method, 'setup')
+
+def _check_made(method: Method, where: str) -> None:
+    "Are there images and a class for each?"
+    x, y, made = method.images, method.labels, f'{where}: expected {_whose(method)} to make '
+    if not isinstance(x, torch.Tensor) or x.ndim != 4 or not x.is_floating_point():
+        raise ValueError(f"{made}self.images, floats [N,C,H,W], got {_like(x)}")
+    if not isinstance(y, torch.Tensor) or y.shape != x.shape[:1] or y.dtype != torch.int64:
+        raise ValueError(f"{made}self.labels, int64 [{len(x)}], a class for each image, "
+                         f"got {_like(y)}")
+
+def _like(v: Any) -> str:
+    "A tensor by its kind and shape, anything else as it is."
+    if isinstance(v, torch.Tensor):
+        return f"{str(v.dtype).removeprefix('torch.')} {list(v.shape)}"
+    return brief(v)
+
 def _one_step(method: Method, memory: PeakMemory) -> float:
     "Do step k inside its seeded scope, and record it."
     t = time.perf_counter()
     with local_seed(method.seed, 'Distiller', 'step', method.k):
         loss = method.step()
-    loss = loss.item() if isinstance(loss, torch.Tensor) else float(loss)
+    loss = _as_loss(method, loss)
     if not math.isfinite(loss):
         raise ValueError(f"loss: became {loss} in iteration {method.k}; "
                          "a smaller learning rate may help")
@@ -201,7 +236,8 @@ def _one_step(method: Method, memory: PeakMemory) -> float:
     dt = time.perf_counter() - t
     method.seconds += dt
     method.peak_bytes = max(method.peak_bytes, memory.bytes())
-    method.history.append(dict(iter=method.k, loss=loss, seconds=round(dt, 4), **method.log))
+    more = {k: as_python(v) for k, v in method.log.items()}
+    method.history.append(dict(iter=method.k, loss=loss, seconds=round(dt, 4), **more))
     return loss
 
 class _Folder:
@@ -362,6 +398,10 @@ def run(
     interruption, and with another number of iterations, not fewer than are done, goes on if the
     method can. ValueError if `out` cannot be written to, holds another run or is just written to by
     one, and when the loss is no longer finite."""
+    if not isinstance(method, Method):
+        raise ValueError("method: expected one with its data and settings, "
+                         "get_method(name)(data, ipc); `distill` takes a name, "
+                         f"got {brief(method)}")
     place = maybe_path(out, 'out')
     if not isinstance(checkpoint_seconds, (int, float)) or not checkpoint_seconds >= 0:
         raise ValueError("checkpoint_seconds: expected a number, at least 0, "
@@ -386,13 +426,13 @@ def _all(method: Method, folder: _Folder, every: float, on_step: Callable | None
          watch: Callable | None, now: UnderWay) -> DistilledSet:
     "From the setup to the result and what is kept of it."
     now.at('setup')
-    with local_seed(method.seed, 'Distiller', 'setup'):    # for what draws from global generators
-        method.setup()
+    _set_up(method)
     folder.take_up()
     wait()                                                 # nobody writes before everybody has read
     folder.open_record()
     _steps(method, folder, every, on_step, watch, now)
     now.at('result')
+    _check_made(method, 'step')
     with local_seed(method.seed, 'Distiller', 'result'):
         ds = method.result()
     folder.finish(ds)
@@ -482,6 +522,7 @@ def split_off(
     return rest, other
 
 # %% ../nbs/11_distill.ipynb #14f513f5
+@own_modes()
 def validate(
     ds: DistilledSet, # The distilled set
     held: ImageData, # From `split_off`: its test images are the ones held out

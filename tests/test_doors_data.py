@@ -554,6 +554,29 @@ def test_the_command_line(call, tmp_path):
     assert '14 training and 6 test images' in p.stdout and '3x8x8' in p.stdout
     assert 'channels' in call('distill', 'random', '--data', 'd', '--channels', '2').stderr
 
+def test_the_set_is_tested_on_what_it_was_not_made_of(call, tmp_path):
+    "`evaluate --data` of the place that a set was made from reads it as it was read then, or says that it does not."
+    pets(tmp_path/'d', 10)
+    p = call('distill', 'random', '--data', 'd', '--ipc', '5', '--test-fraction', '.4', '--out', 'o', check=0)
+    assert '12 training and 8 test images' in p.stdout
+    fast = '--repeats', '1', '--set', 'epochs=1', '--model', 'mlp:width=8'
+    for given in ((), ('--data', 'd'), ('--data', tmp_path/'d')):
+        q = call('evaluate', 'o', *given, *fast, check=0)
+        assert 'note:' not in q.stderr
+    q = call('evaluate', 'o', '--data', 'd', '--test-fraction', '.3', *fast, check=0)
+    assert 'note: the set was made from other training images' in q.stderr
+    assert 'as --size reads it' in call('evaluate', 'o', '--size', '4', *fast).stderr
+
+CANNOT = [('digits', dict(test_fraction=.5)), ('digits', dict(seed=3)),
+          *((None, {k: v}) for k, v in dict(size=4, channels=3, test_fraction=.5, seed=1, keep='disk').items())]
+
+@pytest.mark.parametrize('name, said', CANNOT)
+def test_what_cannot_be_heeded_is_refused(name, said):
+    data = load_data('digits')
+    with refuses(*said):
+        load_data(name or data, **said)
+    assert load_data(data) is data and load_data(data, keep='auto') is data
+
 @pytest.mark.skipif(os.geteuid() == 0, reason='nothing is unreadable to root')
 def test_a_folder_that_may_not_be_read(tmp_path):
     pets(tmp_path)
