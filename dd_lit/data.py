@@ -1426,6 +1426,8 @@ def load_data(
     network unless `download` is true. FileNotFoundError that says where it was looked for;
     ValueError for what cannot be read."""
     root, how = _root(root), parse(Reading, dict(size=size) | reading, 'load_data')
+    if not isinstance(download, bool):
+        raise ValueError(f"download: expected True or False, got {brief(download)}")
     if isinstance(name, ImageData):
         _heeded(how, ('size', 'channels', 'test_fraction', 'seed', 'keep'),
                 'with an ImageData, which comes back as it is')

@@ -403,6 +403,8 @@ def run(
                          "get_method(name)(data, ipc); `distill` takes a name, "
                          f"got {brief(method)}")
     place = maybe_path(out, 'out')
+    if not isinstance(as_python(resume), bool):
+        raise ValueError(f"resume: expected True or False, got {brief(resume)}")
     if not isinstance(checkpoint_seconds, (int, float)) or not checkpoint_seconds >= 0:
         raise ValueError("checkpoint_seconds: expected a number, at least 0, "
                          f"got {brief(checkpoint_seconds)}")

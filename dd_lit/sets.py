@@ -242,8 +242,11 @@ def _number(v: Any) -> Any:
 
 def _sealed(about: dict) -> dict:
     "The description of a set with its checksum, which the digest of the numbers is a part of."
-    about = json.loads(json.dumps({k: v for k, v in about.items() if k != 'checksum'},
-                                  default=_number))                     # as it will be read
+    try:
+        about = json.loads(json.dumps({k: v for k, v in about.items() if k != 'checksum'},
+                                      default=_number))                 # as it will be read
+    except TypeError as e:                         # a name that is no text
+        raise ValueError(f"meta: expected what JSON can hold, {e}") from None
     text = json.dumps(about, sort_keys=True)
     return about | dict(checksum=hashlib.sha256(text.encode()).hexdigest())
 
@@ -820,8 +823,11 @@ def _by_key(content: dict, where: str) -> _Found | None:
     mean, std = found.pop('mean'), found.pop('std')
     if found['images'] is None or found['labels'] is None and found['soft'] is None:
         return None
-    given = [o for o in (mean, std) if o is not None]
-    numbers = [np.asarray(o, dtype=float).reshape(-1).tolist() for o in given]
+    given = [(o, n) for o, n in ((mean, 'mean'), (std, 'std')) if o is not None]
+    try:
+        numbers = [_array(o, n).double().reshape(-1).tolist() for o, n in given]
+    except ValueError as e:
+        raise ValueError(f"path: {where}: {e}") from None
     said = str(found.pop('space'))
     known = said if said in ('model', 'pixels') else None
     return _Found(where, norm=numbers if len(numbers) == 2 else None, space=known, **found)
@@ -1048,6 +1054,8 @@ def _taken(f: _Found, data: ImageData | None, space: str | None, norm: Any,
            soft_kind: str | None, name: str) -> DistilledSet:
     "A set of ours from what was found."
     x = _upright(_array(f.images, 'images'))
+    if x.is_complex():
+        raise ValueError(f"images: expected real numbers, got {x.dtype}")
     if data is not None and x.shape[1:] != data.train_x.shape[1:]:
         want = list(data.train_x.shape[1:])
         raise ValueError(f"expected images of {want} as in {data.name}, got {list(x.shape[1:])}")

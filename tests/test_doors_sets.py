@@ -656,6 +656,15 @@ def test_pixels_are_pixels_whatever_the_data_is(tmp_path):
     assert torch.allclose(back.images, ds.images, atol=1e-5) and not made_whitened(back)
 
 
+def test_numbers_that_are_none_are_named(tmp_path):
+    x, y = torch.randn(2, 1, 8, 8)*9, torch.arange(2)
+    for odd, words in ((dict(mean='a', std='b'), 'mean: expected an array of numbers'),
+                       (dict(images=x*1j), 'images: expected real numbers')):
+        torch.save(dict(images=x, labels=y) | odd, tmp_path/'a.pt')
+        refused(lambda: read_sets(tmp_path/'a.pt', norm='half'), words, 'a.pt')
+    refused(lambda: DistilledSet(x, y, NORM, meta={(1, 2): 3}).save(tmp_path/'s'), 'meta: expected what JSON can hold')
+
+
 def test_a_rate_that_came_along_is_a_rate(tmp_path):
     for bad in (-1., 0., float('nan'), 1j, [1., 2.], 'fast'):
         torch.save(dict(images=torch.randn(2, 1, 8, 8)*9, labels=torch.arange(2), lr=bad), tmp_path/'a.pt')

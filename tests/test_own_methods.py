@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dd_lit.core import rng
-from dd_lit.data import ImageData
+from dd_lit.data import ImageData, load_data
 from dd_lit.distill import run, validate
 from dd_lit.method import Method, MethodSettings, get_method
 
@@ -56,6 +56,13 @@ def test_a_log_of_torchs_numbers_is_kept(tmp_path):
     m = Own(tiny(), *GOOD, loss=torch.tensor(2.), log=dict(x=torch.tensor(1.), y=torch.arange(2)))
     run(m, tmp_path)
     assert m.history == [m.history[0] | dict(loss=2., x=1., y=[0, 1])]
+
+
+def test_switches_are_switches():
+    for door in (lambda v: run(get_method('random')(tiny(), 1), resume=v), lambda v: load_data('digits', download=v)):
+        for wrong in ('no', 1, None):
+            with pytest.raises(ValueError, match='expected True or False'):
+                door(wrong)
 
 
 def test_only_a_method_can_be_run():
