@@ -1297,7 +1297,7 @@ def _from_splits(splits: dict, how: Reading) -> ImageData:
     "Datasets by the name of their split."
     train = next((k for k in splits if re.fullmatch(_TRAIN, str(k), re.I)), None)
     if train is None:
-        raise ValueError(f"name: expected a split called train, got {list(splits)}")
+        raise ValueError(f"data: expected a split called train, got {list(splits)}")
     raw, test = _items(splits[train], how, str(train)), None
     if raw is None:
         raise ValueError(f"{train}: expected items with labels, got none")
@@ -1313,7 +1313,7 @@ def _from_dataset(data: Any, how: Reading) -> ImageData:
     if isinstance(data, dict) and data and all(map(_is_dataset, data.values())):
         return _from_splits(data, how)
     if not _is_dataset(data):
-        raise ValueError("name: expected a dataset's name, a path, an ImageData, a dataset or a "
+        raise ValueError("data: expected a dataset's name, a path, an ImageData, a dataset or a "
                          f"list of (image, label), or a dict of them, got {type(data).__name__}"
                          "; of arrays, ImageData(train_x, train_y, test_x, test_y) is one")
     return _from_splits(dict(train=data), how)
@@ -1332,7 +1332,7 @@ def _exists(p: Path) -> bool:
 def _typed(name: str) -> Path:
     "A path as it was typed; `~` is the home folder unless there is a folder of that name."
     if not name.strip():
-        raise ValueError(f"name: expected a dataset's name or a path, got {brief(name)}")
+        raise ValueError(f"data: expected a dataset's name or a path, got {brief(name)}")
     path = Path(name)
     try:
         return path if _exists(path) else path.expanduser()
@@ -1381,11 +1381,11 @@ def _not_found(name: str, key: str, root: Path) -> FileNotFoundError:
         return FileNotFoundError(f"tiny_imagenet: not found, looked for {looked}; "
                                  "give its folder with root= (--root) or DD_LIT_DATA")
     if _exists(spots[0]):
-        return FileNotFoundError(f"name: expected a folder of pictures or a .parquet file, "
+        return FileNotFoundError(f"data: expected a folder of pictures or a .parquet file, "
                                  f"{name!r} is neither")
     near = difflib.get_close_matches(key[:99], list_data())
     hint = f"; did you mean {near[0]!r}?" if near else ''
-    return FileNotFoundError(f"name: {name[:200]!r} is neither a known dataset "
+    return FileNotFoundError(f"data: {name[:200]!r} is neither a known dataset "
                              f"({', '.join(list_data())}) nor an existing path{hint}")
 
 def _no_column(how: Reading, what: str) -> None:
@@ -1416,7 +1416,7 @@ def _read_path(p: Path, key: str, how: Reading) -> ImageData | None:
 
 @own_modes()
 def load_data(
-    name: Any = 'digits',        # A path of images or parquet, one of `list_data()`, or a dataset
+    data: Any = 'digits',        # A path of images or parquet, one of `list_data()`, or a dataset
     root: str | Path | None = None, # Where named datasets lie; None: $DD_LIT_DATA, else ./data
     size: int | None = None,     # Shorter side scaled to it, centre cut out; None: as they are
     download: bool = False,      # May torchvision fetch a missing dataset from the network?
@@ -1428,13 +1428,13 @@ def load_data(
     root, how = _root(root), parse(Reading, dict(size=size) | reading, 'load_data')
     if not isinstance(download, bool):
         raise ValueError(f"download: expected True or False, got {brief(download)}")
-    if isinstance(name, ImageData):
+    if isinstance(data, ImageData):
         _heeded(how, ('size', 'channels', 'test_fraction', 'seed', 'keep'),
                 'with an ImageData, which comes back as it is')
-        return name
-    if not isinstance(name, (str, os.PathLike)):
-        return _from_dataset(name, how)
-    name = os.fspath(name)
+        return data
+    if not isinstance(data, (str, os.PathLike)):
+        return _from_dataset(data, how)
+    name = os.fspath(data)
     key = name.lower().replace('-', '_')
     for p in _spots(name, key, root):
         found = _read_path(p, key, how)
