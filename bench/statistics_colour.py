@@ -41,6 +41,7 @@ ROWS = {                  # name -> (method, its settings, who is asked, setting
     'gvbsm, beta_dr 0': ('gvbsm', dict(drop=0.), FIVE, {}),
     'gvbsm, alpha 0': ('gvbsm', dict(alpha=0.), FIVE, {}),
     'gvbsm, alpha 0.8': ('gvbsm', dict(alpha=.8), FIVE, {}),
+    'gvbsm, one view': ('gvbsm', dict(one_view=True), FIVE, {}),          # one crop and mirror for all of a batch
     'gvbsm, one backbone': ('gvbsm', {}, ('resnet18',), {}),
     'gvbsm, 1 teacher': ('gvbsm', {}, FIVE, ALONE),
     'gvbsm, 2 teachers': ('gvbsm', {}, FIVE, dict(by=FIVE[:2])),
