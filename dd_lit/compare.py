@@ -7,11 +7,9 @@ __all__ = ['check_items', 'random_like', 'teach', 'score_name', 'Grid', 'Cell', 
            'Scorer', 'compare']
 
 # %% ../nbs/12_compare.ipynb #6af3fd77
-import contextlib
 import inspect
-import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -204,7 +202,10 @@ def _told_apart(named: list[tuple]) -> list[tuple]:
     for o in named:
         text = o[2]
         if _what(o) not in texts and text in texts.values():
-            text = next(t for k in itertools.count(2) if (t := f'{text} {k}') not in taken)
+            k = 2
+            while f'{o[2]} {k}' in taken:
+                k += 1
+            text = f'{o[2]} {k}'
             taken.add(text)
         texts.setdefault(_what(o), text)
     return [(*o[:2], texts[_what(o)]) for o in named]
@@ -234,11 +235,10 @@ def _function(loss: tuple) -> Callable:
     check_function(f, 'loss', 'student', 'teacher', 'hard')
     return f
 
-@contextlib.contextmanager
-def _said_of(argument: str) -> Iterator[None]:
-    "What is said of a network that does not fit names the argument that it was given as."
+def _said_of(argument: str, ask: Callable, /, *given: Any, **settings: Any) -> Any:
+    "Ask; what is said of a network that does not fit names the argument that it was given as."
     try:
-        yield
+        return ask(*given, **settings)
     except ValueError as e:
         head, colon, words = str(e).partition(': ')
         if head not in ('name', 'model', 'models') or not colon:
@@ -258,8 +258,7 @@ def cells(
     if not out:
         raise ValueError("model, loss, opt: expected at least one of each")
     for m in models:
-        with _said_of('model'):
-            model_settings(m[0], **m[1])
+        _said_of('model', model_settings, m[0], **m[1])
     for l in losses:
         _function(l)
     for c in out:
@@ -652,14 +651,12 @@ def _asked(teacher: Any) -> list:
         return []
     if isinstance(teacher, Backbones):
         return list(teacher.models.values())
-    with _said_of('teacher'):
-        return list(named_networks(teacher, 'teacher').values())
+    return list(_said_of('teacher', named_networks, teacher, 'teacher').values())
 
 def _taught(asked, data, seed, device) -> list[nn.Module]:
     "The teachers; a module is asked as it is."
     given = [(t, {}) for t in asked if not isinstance(t, nn.Module)]
-    with _said_of('teacher'):
-        made = iter(as_teachers(given, data, seed, device))
+    made = iter(_said_of('teacher', as_teachers, given, data, seed, device))
     return [t if isinstance(t, nn.Module) else next(made) for t in asked]
 
 @own_modes()

@@ -77,8 +77,8 @@ def topk_accuracy(
 # %% ../nbs/07_train.ipynb #11ce8d31
 def make_optimizer(
     params: Iterable,               # Parameters or parameter groups
-    opt: str | Callable = 'sgd',    # One of `OPTIMIZERS`, or a function params -> optimiser, which
-                                    # has its own rates and looks at none of these
+    opt: str | Callable = 'sgd',    # One of `OPTIMIZERS`, or a function params -> optimiser; it
+                                    # has its own rates, and looks at none of these
     lr: float = .01,                # Learning rate
     momentum: float = .9,           # Of 'sgd'; Muon has its own, 0.95
     weight_decay: float = 5e-4,     # Weight decay
@@ -132,9 +132,9 @@ def check_rates(
     "ValueError for a rate beside a function that makes an optimiser: nobody would look at it."
     for k in RATES if callable(training.get('opt')) else ():
         if k in training:
-            raise ValueError(f"{k}: expected nothing beside opt, a function that makes an optimiser "
-                             f"with a {k} of its own, got {brief(training[k])}; say it in the "
-                             "function")
+            raise ValueError(f"{k}: expected nothing beside opt, a function that makes an "
+                             f"optimiser with a {k} of its own, got {brief(training[k])}; say it "
+                             "in the function")
 
 # %% ../nbs/07_train.ipynb #3033b0b0
 class Training(Settings):
