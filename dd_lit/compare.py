@@ -7,9 +7,11 @@ __all__ = ['check_items', 'random_like', 'teach', 'score_name', 'Grid', 'Cell', 
            'Scorer', 'compare']
 
 # %% ../nbs/12_compare.ipynb #6af3fd77
+import inspect
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,7 @@ from .evaluate import (
 from .labels.losses import HARD_LOSSES, get_loss
 from .labels.soft import LabelSettings, SoftLabels, relabel
 from .method import get_method, list_methods, plain
-from .models import as_network, model_settings, network_key
+from .models import as_network, model_settings, named_networks, network_key
 from .parallel import first
 from .sets import DistilledSet, is_set, one_line, safe_name
 from .settings import (
@@ -61,8 +63,8 @@ from .settings import (
     sort_out,
     unknown,
 )
-from .teachers import as_teachers, by_label
-from .train import Training, settled
+from .teachers import Backbones, as_teachers
+from .train import Training, check_rates, settled
 from .whiten import whitened
 
 # %% ../nbs/12_compare.ipynb #cmpset00
@@ -89,6 +91,7 @@ def check_items(
     return items
 
 # %% ../nbs/12_compare.ipynb #d5f6a30c
+@own_modes()
 def random_like(
     distilled: DistilledSet, # The distilled set
     data: ImageData, # The real images and their classes
@@ -139,13 +142,15 @@ class Grid(Settings):
     "What is compared beside the sets."
     model: Any = setting('convnet3', 'network or list of them: names, networks of yours (see '
                          '`Network`), or (one of these, settings)')
-    loss: str | tuple | Callable = setting('ce', 'loss or list of them: names, or (name, settings)')
+    loss: str | tuple | Callable = setting('ce', 'loss or list of them: names, functions, or (one '
+                                           'of these, settings)')
     opt: str | tuple | Callable | None = setting(
-        None, "optimiser or list of them: names, or (name, settings); None: the protocol's")
+        None, "optimiser or list of them: names, functions, or (one of these, settings); None: the "
+        "protocol's")
     fair: bool = setting(False, 'train on random images beside every set: IOR for all')
     full: float | dict | bool | None = setting(
         None, 'full-data accuracy in percent, if known, or {network: accuracy}; True: measure it '
-        'by the same recipe, `full_recipe`: HLR')
+        'by the same recipe, `full_recipe`: HLR. Networks as the table calls them')
     ddranking: bool = setting(
         False, "all that DD-Ranking's LRS and ARS need: random images, full data, hard labels, and "
         "sets and random images without augmentation")
@@ -172,27 +177,93 @@ class Cell:
     def is_soft(self) -> bool:
         "Does the loss look at a teacher?"
         return self.loss[0] not in HARD_LOSSES
+    @property
+    def what(self) -> tuple:
+        "What is equal for equal places only: two things may be called alike."
+        return *map(_what, (self.model, self.loss, self.opt)), self.bare, self.whiten
+    def of(self,
+        training: dict[str, Any], # Settings of `Training` for all places
+    ) -> dict[str, Any]:
+        "The settings of `Training` here, where the protocol has others."
+        return training | (dict(opt=self.opt[0]) if self.opt[0] else {}) | self.opt[1]
 
 _CE = ('ce', {}, 'ce')
+
+def _what(o: tuple) -> tuple:
+    "Of (name, settings, text): names are equal by name, other things only to themselves."
+    name, settings, _ = o
+    own = json.dumps(plain(settings), sort_keys=True)
+    return name if isinstance(name, str) else id(name), own
+
+def _told_apart(named: list[tuple]) -> list[tuple]:
+    "Each (name, settings, text), with a number where something else before it is called so."
+    texts: dict = {}
+    taken = {text for *_, text in named}
+    for o in named:
+        text = o[2]
+        if _what(o) not in texts and text in texts.values():
+            k = 2
+            while f'{o[2]} {k}' in taken:
+                k += 1
+            text = f'{o[2]} {k}'
+            taken.add(text)
+        texts.setdefault(_what(o), text)
+    return [(*o[:2], texts[_what(o)]) for o in named]
+
+def _own_settings(f: Callable) -> list[str] | None:
+    "What a loss function takes beside the two answers and the labels; None: nobody knows."
+    try:
+        known = list(inspect.signature(getattr(f, 'forward', f)).parameters.values())
+    except (TypeError, ValueError):                             # written in C
+        return None
+    if any(p.kind is p.VAR_KEYWORD for p in known):
+        return None
+    places = [p.name for p in known if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:3]
+    by_name = [p.name for p in known if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    return [n for n in by_name if n not in places]
+
+def _function(loss: tuple) -> Callable:
+    "(name, settings, text) as a function; ValueError for what is none, and for other settings."
+    name, settings, text = loss
+    if isinstance(name, str):
+        return get_loss(name, **settings)
+    own = _own_settings(name) if callable(name) else None
+    strange = [] if own is None else [k for k in settings if k not in own]
+    if strange:
+        raise unknown(strange[0], own or [], f'loss {text!r}')
+    f = partial(name, **settings) if settings else name
+    check_function(f, 'loss', 'student', 'teacher', 'hard')
+    return f
+
+def _said_of(argument: str, ask: Callable, /, *given: Any, **settings: Any) -> Any:
+    "Ask; what is said of a network that does not fit names the argument that it was given as."
+    try:
+        return ask(*given, **settings)
+    except ValueError as e:
+        head, colon, words = str(e).partition(': ')
+        if head not in ('name', 'model', 'models') or not colon:
+            raise
+        raise ValueError(f'{argument}: {words}') from None
 
 def cells(
     grid: Grid, # What is crossed
 ) -> list[Cell]: # Networks outside, then optimisers, then losses
     "All places of a grid; ValueError for a network, a loss or an optimiser that is not there."
-    def several(o):
-        return [named(v) for v in (o if isinstance(o, list) else [o])]
-    opts = [('', {}, '')] if grid.opt is None else several(grid.opt)
-    out = [Cell(m, l, o) for m in several(grid.model) for o in opts for l in several(grid.loss)]
+    def several(axis):
+        o = getattr(grid, axis)
+        return _told_apart([named(v, axis) for v in (o if isinstance(o, list) else [o])])
+    models, losses = several('model'), several('loss')
+    opts = [('', {}, '')] if grid.opt is None else several('opt')
+    out = [Cell(m, l, o) for m in models for o in opts for l in losses]
     if not out:
         raise ValueError("model, loss, opt: expected at least one of each")
+    for m in models:
+        _said_of('model', model_settings, m[0], **m[1])
+    for l in losses:
+        _function(l)
     for c in out:
-        model_settings(c.model[0], **c.model[1])
-        if isinstance(c.loss[0], str):
-            get_loss(c.loss[0], **c.loss[1])
-        else:
-            check_function(c.loss[0], 'loss', 'student', 'teacher', 'hard')
-        named_opt = {} if c.opt[0] == '' else dict(opt=c.opt[0])
-        sort_out(named_opt | c.opt[1], Training, of=f'optimiser {c.opt[2]!r}')
+        sort_out(c.of({}), Training, of=f'optimiser {c.opt[2]!r}')
+        check_rates(c.of({}))
     return out
 
 # %% ../nbs/12_compare.ipynb #9d8c43dc
@@ -276,7 +347,7 @@ class Scorer:
         self.taught: dict = {}
         self.done: dict = {}
         self.chance: dict = {}
-        self.held: list = []          # sets known by their `id`: it stays theirs while they live
+        self.held: list = []          # what is known by its `id`, which stays its own so long
 
     def placed(self,
         draws: list[DistilledSet], # The set, or several draws of one
@@ -290,8 +361,7 @@ class Scorer:
     ) -> tuple[dict, dict, nn.Module]:
         "(settings of the network, of the training where the protocol has others, the network)."
         model_kw = (self.e.model_kw or {}) | cell.model[1]
-        own = self.training | (dict(opt=cell.opt[0]) if cell.opt[0] else {}) | cell.opt[1]
-        own = settled(own, self.device)
+        own = settled(cell.of(self.training), self.device)
         return model_kw, own, probe(cell.model[0], self.data, **model_kw)
 
     def settings(self,
@@ -401,10 +471,9 @@ class Scorer:
         cell: Cell,                # Network, loss and optimiser
     ) -> Scores:
         "Scores of a set, or of several draws of one with a network each; a copy of its own."
-        text = cell.model[2], cell.loss[2], cell.opt[2]
-        at = tuple(map(id, draws)), id(cell.model[0]), *text, cell.whiten
+        at = tuple(map(id, draws)), cell.what
         if at not in self.done:
-            self.held.append(draws)
+            self.held.append((draws, cell))
             f = self.file(name, draws, cell)
             if f is not None and self.resume and f.exists():
                 self.done[at] = stored_scores(f)
@@ -418,8 +487,8 @@ class Scorer:
     def _compute(self, draws, cell) -> Scores:
         model_kw, own, cfg = self.settings(draws[0], cell)
         asked, loss = self.teachers and cell.is_soft, cell.loss[0]
-        if isinstance(loss, str) and cell.is_soft and (cell.loss[1] or asked):
-            loss = get_loss(loss, **cell.loss[1])
+        if cell.loss[1] or asked:
+            loss = _function(cell.loss)
         how: dict[str, Any] = dict(protocol=self.e.protocol, loss=loss, hard=False,
                                    whiten=cell.whiten)
         def run(r, networks):
@@ -468,13 +537,21 @@ def _without(ds, name, draws, cell: Cell, scorer: Scorer, grid: Grid) -> list[fl
     place = scorer.without(ds, cell) if grid.ddranking else None
     return None if place is None else list(scorer.score(name, draws, place).top1)
 
+def _names(cell: Cell) -> tuple[str, str]:
+    "What a network is called: in the table, and without its settings."
+    return cell.model[2], as_network(cell.model[0]).name
+
+def _listed(cell: Cell, full: dict) -> str | None:
+    "As what `full` has this network; None if it has it not."
+    return next((n for n in _names(cell) if n in full), None)
+
 def _measured(s: Scores, item: _Item, cell: Cell, scorer: Scorer, grid: Grid) -> None:
     "What fairness asks of the set itself, and of the full data."
     full: Any = True if grid.ddranking and grid.full is None else grid.full
     if full is True:
         s.full, s.config['full_recipe'] = scorer.full(cell)
     elif isinstance(full, dict):
-        s.full = full.get(cell.model[2], full.get(as_network(cell.model[0]).name))
+        s.full = full.get(_listed(cell, full))
     else:
         s.full = None if full is False else full
     if grid.ddranking and 'no_ior' not in s.config:
@@ -496,17 +573,16 @@ def _row(item: _Item, cell: Cell, scorer: Scorer, grid: Grid, hard: bool | str) 
     return Row(item.name, ds.ipc, cell.model[2], cell.loss[2], cell.opt[2], s, ds,
                ds.meta.get('seconds'), ds.meta.get('peak_bytes'), size)
 
-def _beside(row: Row, item: _Item, cell: Cell, scorer: Scorer, grid: Grid, rows) -> Scores | None:
-    "What random images reach where `row` was scored; None if nobody knows."
+def _beside(row: Row, item: _Item, cell: Cell, scorer: Scorer, grid: Grid, found) -> Scores | None:
+    "What random images reach where `row` was scored; None if nobody knows. `found`: all rows."
     if cell.is_soft and not scorer.teachers:
         return None
     if (grid.fair or grid.ddranking) and not item.is_random:
         draws = scorer.random(row.set)
         s = scorer.score('random', draws, cell)
         return replace(s, bare=_without(row.set, 'random', draws, cell, scorer, grid))
-    at = lambda r: (str(r.ipc), r.model, r.loss, r.opt)
-    there = [(i, r) for i, r in rows if r.name == 'random' and at(r) == at(row)
-             and r.scores.config.get('whiten') == row.scores.config.get('whiten')]
+    at = lambda c, r: (str(r.ipc), c.what)
+    there = [(i, r) for i, c, r in found if r.name == 'random' and at(c, r) == at(cell, row)]
     drawn = [r for i, r in there if i.is_random] or [r for _, r in there]
     return drawn[0].scores if drawn else None
 
@@ -516,25 +592,43 @@ def _check_settings(items, grid: Grid) -> None:
     for m, own in (grid.methods_kw or {}).items():
         if m not in methods:
             raise unknown(m, methods, 'methods_kw')
+        if not isinstance(own, dict):
+            raise ValueError(f"methods_kw: expected settings by name for {m}, got {brief(own)}")
         parse(get_method(m).settings, own, m)
     parse(LabelSettings, grid.label_kw or {}, 'label_kw')
 
 def _check_known(full: Any, how: dict, cells: list[Cell]) -> None:
     "Accuracies of networks that are not there, and of random images, which are measured."
-    names = {n: None for c in cells for n in (c.model[2], as_network(c.model[0]).name)}
+    names = {n: None for c in cells for n in _names(c)}
     for k in full if isinstance(full, dict) else ():
         if k not in names:
             raise unknown(k, names, 'full')
+        own = dict.fromkeys(c.model[2] for c in cells if _listed(c, full) == k)
+        if len(own) > 1:
+            raise ValueError(f"full: expected an accuracy for each network, {k!r} may be "
+                             f"{' or '.join(map(repr, own))}; call each as it is called here")
     if how.get('random') is not None:
         raise ValueError("random: expected nothing, compare measures random images: among the "
                          "items, or beside each set (fair=True)")
 
-def _check_hard(hard: Any, cells: list[Cell], teachers: list) -> None:
-    "Hard labels only, and somebody or something that asks for others: one of them is a mistake."
+def _check_asked(hard: Any, cells: list[Cell], teachers: list, grid: Grid) -> None:
+    """Hard labels only, and somebody or something that asks for others; a teacher whom nobody asks,
+    and views for nobody: one of them is a mistake."""
     for c in cells if hard == 'only' else ():
         Evaluation(hard='only', loss=c.loss[0])
     if teachers and hard == 'only':
         raise ValueError("teacher: expected None with hard='only' (--hard), hard labels ask nobody")
+    if teachers and not any(c.is_soft for c in cells):
+        asking = ', '.join(dict.fromkeys(repr(c.loss[2]) for c in cells))
+        raise ValueError(f"teacher: expected a soft loss (loss='kl', 'gift', ...), {asking} asks "
+                         "nobody")
+    if grid.label_kw and not teachers:
+        raise ValueError("label_kw: expected a teacher as well, whose labels are they?")
+
+def _check_training(training: dict, protocol: str, cells: list[Cell], data: ImageData) -> None:
+    "Settings of a training that its optimiser would not look at."
+    for c in cells:
+        protocol_settings(protocol, len(data.train_y), data, **c.of(training))
 
 def _brought(item: _Item, cells: list[Cell], teachers: list) -> None:
     "Is there somebody to label the set, if a loss wants soft labels?"
@@ -551,10 +645,18 @@ def _there(items: list, data: ImageData, cells: list[Cell], teachers: list) -> d
     return found
 
 # %% ../nbs/12_compare.ipynb #4e11f492
+def _asked(teacher: Any) -> list:
+    "Those who are to label: networks as somebody gives them."
+    if teacher is None:
+        return []
+    if isinstance(teacher, Backbones):
+        return list(teacher.models.values())
+    return list(_said_of('teacher', named_networks, teacher, 'teacher').values())
+
 def _taught(asked, data, seed, device) -> list[nn.Module]:
     "The teachers; a module is asked as it is."
     given = [(t, {}) for t in asked if not isinstance(t, nn.Module)]
-    made = iter(as_teachers(given, data, seed, device))
+    made = iter(_said_of('teacher', as_teachers, given, data, seed, device))
     return [t if isinstance(t, nn.Module) else next(made) for t in asked]
 
 @own_modes()
@@ -579,9 +681,10 @@ def compare(
     hard = Evaluation(hard=hard).hard
     places, data = cells(grid), load_data(data)
     _check_settings(items, grid)
-    asked = [] if teacher is None else list(by_label(teacher).values())
-    _check_hard(hard, places, asked)
+    asked = _asked(teacher)
+    _check_asked(hard, places, asked, grid)
     _check_known(grid.full, how, places)
+    _check_training(training, how.get('protocol', 'dc'), places, data)
     there = _there(items, data, places, asked)
     teachers = _taught(asked, data, how.get('seed', 0), device)
     scorer = Scorer(data, teachers, how, training, grid.label_kw, out, resume, device)
@@ -591,13 +694,12 @@ def compare(
         i = there.get(k) or _made(item, data, ipc, scorer.e.repeats, out, **kw, **own)
         _brought(i, places, teachers)
         found += [(i, c, _row(i, c, scorer, grid, hard)) for c in scorer.placed(i.draws, places)]
-    rows = [(i, r) for i, _, r in found]
     for i, c, r in found:
-        other = _beside(r, i, c, scorer, grid, rows)
+        other = _beside(r, i, c, scorer, grid, found)
         if other is not None:
             r.scores.random, r.scores.random_top1 = other.mean, list(other.top1)
             r.scores.random_bare = other.bare
-    return [r for _, r in rows]
+    return [r for *_, r in found]
 
 if compare.__doc__ is not None:               # python -OO has none
     kinds = {'Grid': Grid, 'Scoring': Evaluation, 'Training': Training}

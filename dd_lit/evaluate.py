@@ -45,7 +45,7 @@ from .models import (
 from .parallel import share, shared_numbers
 from .sets import DistilledSet, with_classes
 from .settings import Settings, brief, explained, setting, sort_out
-from .train import Training, accuracy, fit, settled
+from .train import RATES, Training, accuracy, check_rates, fit, settled
 from .whiten import Whitened, check_untrained, whitened
 
 # %% ../nbs/08_evaluate.ipynb #3cf27d80
@@ -84,10 +84,12 @@ def protocol_settings(
     **overrides: Any              # Settings of `Training` that differ
 ) -> dict[str, Any]:              # Arguments for `fit`
     """The settings of `Training` that a protocol stands for, on this dataset and with this network.
-    ValueError for another protocol, and for settings that are not there."""
+    A function that makes an optimiser has its own rates. ValueError for another protocol, for
+    settings that are not there, and for rates that the optimiser does not look at."""
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {brief(protocol)}")
     sort_out(overrides, Training, of='training')
+    check_rates(overrides)
     own = _special(protocol, getattr(data, 'name', data), net)
     # without the augmentation, not its epochs either
     if protocol == 'dc' and 'augment' in overrides and not overrides['augment']:
@@ -95,7 +97,11 @@ def protocol_settings(
     cfg = PROTOCOLS[protocol] | own | overrides
     if cfg['batch_size'] is None:
         cfg['batch_size'] = next(b for top, b in _BATCH_OF_GIFT if n <= top)
-    return cfg
+    if 'momentum' in overrides and isinstance(cfg['opt'], str) and cfg['opt'] != 'sgd':
+        raise ValueError(f"momentum: expected nothing with opt {cfg['opt']!r}, it is sgd's, "
+                         f"got {brief(overrides['momentum'])}")
+    unused = RATES if callable(cfg['opt']) else ()
+    return {k: v for k, v in cfg.items() if k not in unused}
 
 # %% ../nbs/08_evaluate.ipynb #3310054f
 def _percent(**accuracies) -> list[list[float]]:
@@ -155,21 +161,32 @@ def augmentation_robust(
     return _in_one(with_it, [x - y for x, y in zip(b, q, strict=True)], weight)
 
 # %% ../nbs/08_evaluate.ipynb #ea3063ce
+def _words(settings: dict) -> list[str]:
+    "Settings as text: T=4."
+    number = lambda v: isinstance(v, (int, float)) and not isinstance(v, bool)
+    return [f'{a}={v:g}' if number(v) else f'{a}={v}' for a, v in settings.items()]
+
+def _called(f: Any) -> str:
+    "A function's name; of one whose arguments are given in part also those that have names."
+    if isinstance(f, partial):
+        return ' '.join([_called(f.func), *_words(f.keywords)])
+    return getattr(f, '__name__', None) or type(f).__name__
+
 def named(
-    o: Any  # A name or a function, or (name, settings)
+    o: Any, # A name or a function, or (name, settings)
+    what: str | None = None # What it was given as, for the error
 ) -> tuple[Any, dict[str, Any], str]: # (name, settings, both as text)
     """What tables call a loss, an optimiser or a network that may have settings. ValueError for
     what is neither a name, a function, nor (name, settings)."""
     n, k = o if isinstance(o, (tuple, list)) and len(o) == 2 else (o, {})
     if not (isinstance(n, (str, Network)) or callable(n)) or not isinstance(k, dict):
-        raise ValueError(f"expected a name, or (name, settings), got {brief(o)}")
+        of = '' if what is None else f'{what}: '
+        raise ValueError(f"{of}expected a name, or (name, settings), got {brief(o)}")
     if isinstance(n, (Network, nn.Module)):
         name = as_network(n).name
     else:
-        name = n if isinstance(n, str) else getattr(n, '__name__', 'custom')
-    number = lambda v: isinstance(v, (int, float)) and not isinstance(v, bool)
-    words = [f'{a}={v:g}' if number(v) else f'{a}={v}' for a, v in k.items()]
-    return n, dict(k), ' '.join([name, *words])
+        name = n if isinstance(n, str) else _called(n)
+    return n, dict(k), ' '.join([name, *_words(k)])
 
 def mean_std(
     v: Sequence[float], # Numbers
@@ -288,7 +305,8 @@ def recipe(
     views = hasattr(soft, 'epoch')
     space = getattr(data, 'space', None)          # of a name nobody knows more than the set says
     here = space is None or bool(space) == made_whitened(distilled)
-    if protocol == 'mtt' and 'learned_lr' in distilled.meta and here:     # where it was learnt
+    learnt = protocol == 'mtt' and 'learned_lr' in distilled.meta and here   # where it was learnt
+    if learnt and not callable(overrides.get('opt')):
         overrides = dict(lr=distilled.meta['learned_lr']) | overrides
     if views:
         overrides = dict(epochs=soft.epochs) | overrides
@@ -540,6 +558,7 @@ def full_accuracy(
     **training: Any               # Of `Training`: those of `full_recipe`, for a fair HLR; without
 ) -> float:                       # any: 20 epochs at 0.02, batches of 128, cosine. Percent
     "Top-1 of one network trained on all training images: the ceiling HLR measures from."
+    check_rates(training)
     data, device, s = load_data(data), default_device(device), seed_of(seed, 'full')
     how: dict[str, Any] = dict(epochs=20, batch_size=128, lr=.02, schedule='cosine') | training
     test = dict(precision=how.get('precision', 'float32'), normalize=data.normalize)

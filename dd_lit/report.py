@@ -187,15 +187,19 @@ def report(
     name: str,       # Of the files: name.json, name.md, name.png
     **extra: Any     # More to store in the JSON
 ) -> Path:           # The picture
-    "Print the table; store it with its picture and the full numbers."
+    "Print the table; store it with its picture and the full numbers. No figure stays open."
+    import matplotlib.pyplot as plt
     out = as_path(out, 'out')
     t = '\n\n'.join(filter(None, (table(rows), about_full(rows))))
     print(t)
     numbers = dict(rows=[r.to_dict() for r in rows], made_with=provenance(), **extra)
     figure = compare_figure(rows)
-    with in_turn(out):                                    # three files of one comparison
-        atomic_write(out/f'{name}.json', json.dumps(numbers, indent=1))
-        atomic_write(out/f'{name}.md', t + '\n')
-        save_figure(figure, out/f'{name}.png')
+    try:
+        with in_turn(out):                                # three files of one comparison
+            atomic_write(out/f'{name}.json', json.dumps(numbers, indent=1))
+            atomic_write(out/f'{name}.md', t + '\n')
+            save_figure(figure, out/f'{name}.png')
+    finally:
+        plt.close(figure)
     print(f"\ntable {out/name}.md, numbers {out/name}.json, picture {out/name}.png")
     return out/f'{name}.png'

@@ -8,19 +8,42 @@ import pytest
 import torch
 from torch import nn
 
-from dd_lit.compare import compare
+from dd_lit.compare import Grid, Scorer, cells, compare, random_like, teach
 from dd_lit.core import digest, own_modes, rng
+from dd_lit.coreset.rded import select_crops
 from dd_lit.data import ImageData, load_data
-from dd_lit.distill import distill
+from dd_lit.distill import distill, validate
+from dd_lit.distribution.dm import real_mean
 from dd_lit.evaluate import evaluate, full_accuracy
-from dd_lit.flow.features import linear_probe, pretrain
+from dd_lit.flow.features import features, head_accuracy, linear_probe, pretrain
+from dd_lit.flow.inherit import evaluate_inherit, train_golden, train_projector
+from dd_lit.flow.sfm import class_centers, real_centers
+from dd_lit.gradient.hypothesis import travel
 from dd_lit.labels.soft import LiveLabels, relabel
 from dd_lit.method import get_method, list_methods
 from dd_lit.models import create_model, embed, predict
+from dd_lit.orthogonal.pseudo_gradient import real_directions
+from dd_lit.reproduce import Recipe, reproduce
 from dd_lit.sets import DistilledSet, read_sets
 from dd_lit.settings import names_of
-from dd_lit.teachers import squeeze
+from dd_lit.statistics.conv_stats import conv_statistics
+from dd_lit.statistics.lpld import class_statistics, prune_labels
+from dd_lit.study.continual import class_groups, gdumb
+from dd_lit.study.cross_architecture import cross_architecture
+from dd_lit.teachers import (
+    as_teacher,
+    as_teachers,
+    committee,
+    measure_teacher,
+    squeeze,
+    squeeze_all,
+    teacher_accuracy,
+    untrained,
+)
 from dd_lit.train import accuracy, fit
+from dd_lit.trajectory.datm import agreed_start
+from dd_lit.trajectory.experts import train_expert, train_experts
+from dd_lit.whiten import whitened
 
 @contextmanager
 def default_type(dtype):
@@ -90,9 +113,13 @@ def copied(ds, tmp_path):
     return [DistilledSet.load(tmp_path/'set').images, other.images, ds.pixels()]
 
 
-def trained(ds, net):
+def own_copy(net):
     with own_modes():                       # what he makes himself is of his mode
-        own = copy.deepcopy(net)
+        return copy.deepcopy(net)
+
+
+def trained(ds, net):
+    own = own_copy(net)
     fit(own, ds.images, ds.labels, epochs=1)
     return list(own.parameters())
 
@@ -103,7 +130,8 @@ def labelled(ds, net):
 
 
 HERE: dict = dict(device='cpu')
-ONE: dict = dict(repeats=1, epochs=1, model_kw=dict(width=4)) | HERE
+WIDTH: dict = dict(model_kw=dict(width=4))
+ONE: dict = dict(repeats=1, epochs=1, **WIDTH) | HERE
 DOORS: dict = dict(
     evaluate=lambda d, s, n, p: evaluate(s, d, 'convnet1', **ONE).top1,
     soft=lambda d, s, n, p: evaluate(s, d, 'convnet1', soft=LiveLabels(s, n, epochs=1), loss='kl', **ONE).top1,
@@ -120,8 +148,73 @@ DOORS: dict = dict(
     squeeze=lambda d, s, n, p: list(squeeze('convnet1', d, epochs=1, width=4, **HERE).parameters()),
     pretrain=lambda d, s, n, p: list(pretrain('convnet1', d, epochs=1, width=4, **HERE).parameters()),
     probe=lambda d, s, n, p: linear_probe(n, d, 3),
+    teach=lambda d, s, n, p: [z for _, z, _ in teach(s, n, dict(epochs=1, batch_size=4, augment=None)).epoch(
+        0, s.images, s.labels)],
+    random_like=lambda d, s, n, p: random_like(s, d).images,
+    scorer=lambda d, s, n, p: scored(d, s),
+    class_groups=lambda d, s, n, p: class_groups(2, 2),
+    gdumb=lambda d, s, n, p: [o['accuracy'] for o in gdumb(s, d, 2, model='convnet1', epochs=1, **WIDTH, **HERE)],
+    rehearsed=lambda d, s, n, p: [o['accuracy'] for o in gdumb(s, d, [[0, 1]], 'kl', [n], model='convnet1', epochs=1,
+                                                               **WIDTH, **HERE)],
+    squeeze_all=lambda d, s, n, p: [q for m in squeeze_all('convnet1', d, width=4, epochs=1, **HERE)
+                                    for q in m.parameters()],
+    as_teacher=lambda d, s, n, p: as_teacher('convnet1', d, epochs=1, width=4, **HERE).test_accuracy,
+    as_teachers=lambda d, s, n, p: [m.test_accuracy for m in as_teachers([('convnet1', dict(epochs=1, width=4))], d,
+                                                                         **HERE)],
+    committee=lambda d, s, n, p: [q for m in committee(n, d) for q in m.parameters()],
+    measure_teacher=lambda d, s, n, p: [measure_teacher(n, 'n', d), teacher_accuracy(n, 'n', d)],
+    untrained=lambda d, s, n, p: list(untrained('convnet1', d, 0, 4).parameters()),
+    whitened=lambda d, s, n, p: whitened(d).sample(3)[0],
+    validate=lambda d, s, n, p: validate(s, d),
+    features=lambda d, s, n, p: features(n, s.images),
+    head_accuracy=lambda d, s, n, p: head_accuracy(*[s.images.flatten(1), s.labels]*2, steps=3),
+    golden=lambda d, s, n, p: list(train_golden(s.images.flatten(1), s.labels, 2, epochs=2).parameters()),
+    projector=lambda d, s, n, p: list(train_projector(lambda e: (s.images.flatten(1),)*2, 2).parameters()),
+    inherit=lambda d, s, n, p: evaluate_inherit(s, d, nn.Flatten(), nn.Flatten(), mode='normal', repeats=1,
+                                                epochs=2).top1,
+    class_centers=lambda d, s, n, p: class_centers(s.images.flatten(1), s.labels, 2),
+    real_centers=lambda d, s, n, p: real_centers(n, d, cache=p),
+    real_directions=lambda d, s, n, p: real_directions(n, d, cache=p),
+    real_mean=lambda d, s, n, p: real_mean(n, s.images),
+    conv_statistics=lambda d, s, n, p: [list(v) for v in conv_statistics(n, d, cache=p).values()],
+    class_statistics=lambda d, s, n, p: [list(v) for o in class_statistics(batched(), d, cache=p) for v in o.values()],
+    prune_labels=lambda d, s, n, p: pruned(s, n),
+    travel=lambda d, s, n, p: travel(own_copy(n), s.images, s.labels, max_steps=2)['norms'],
+    agreed=lambda d, s, n, p: agreed_start(d, 1, [n], rng(0, 'agreed')),
+    crops=lambda d, s, n, p: select_crops(s.images, 0, n, 1, tries=2, generator=rng(0, 'crops')),
+    train_expert=lambda d, s, n, p: train_expert(('convnet1', WIDTH['model_kw']), d, epochs=1, cache=p, **HERE)[1],
+    train_experts=lambda d, s, n, p: train_experts(('convnet1', WIDTH['model_kw']), d, 1, epochs=1, cache=p, rho=.01,
+                                                   **HERE).weights(0, 1),
+    matrix=lambda d, s, n, p: cross_architecture(d, sources=('mlp',), targets=('mlp',), method='dc', repeats=1, iters=1,
+                                                 batch_real=4, evaluate_kw=dict(epochs=1), **HERE)['mean'],
+    reproduce=lambda d, s, n, p: again(p),
 )
 DOORS |= {m: lambda d, s, n, p, m=m: made(m, d) for m in list_methods()}
+
+
+def scored(d, s):
+    "All that a `Scorer` trains: the set, random images beside it, the full data."
+    scorer, place = Scorer(d, [], dict(repeats=1, **WIDTH), dict(epochs=1), **HERE), cells(Grid(model='convnet1'))[0]
+    return [scorer.score('s', [s], place).top1, scorer.random(s)[0].images, scorer.full(place)[0]]
+
+
+def pruned(ds, net):
+    labels = prune_labels(ds, LiveLabels(ds, net, epochs=2, batch_size=2), .5)
+    return [z for _, z, _ in labels.epoch(0, ds.images, ds.labels)]
+
+
+def batched():
+    "A network with batch norm."
+    with own_modes():
+        return create_model('convnet1', 2, 1, 16, seed=0, width=4, norm='batch').eval()
+
+
+def again(p):
+    "A recipe, small."
+    evaluated = dict(model='mlp', epochs=1)
+    r = Recipe('digits/random/ipc1', 'none', 'none', 'none', 'digits', 'random', 1, {}, evaluated, sets=1, networks=1,
+               published=None, deviation=None)
+    return reproduce(r, p, **HERE)['top1']
 
 
 def told(o):
@@ -133,12 +226,26 @@ def told(o):
     return [told(v) for v in o] if isinstance(o, (list, tuple)) else o
 
 
+# doors that some mode still gets through, and which; this table only shrinks
+LEFT = dict(
+    agreed='float64 meta', class_statistics='float64 bfloat16 meta autocast', conv_statistics='float64 bfloat16 meta',
+    crops='float64 bfloat16 meta autocast', features='autocast',
+    golden='no_grad inference float64 bfloat16 meta autocast',
+    inherit='no_grad inference float64 bfloat16 meta autocast', matrix='meta', measure_teacher='meta',
+    projector='no_grad inference float64 bfloat16 meta autocast', prune_labels='float64 bfloat16 meta autocast',
+    real_centers='float64 bfloat16 meta autocast', real_directions='float64 bfloat16 meta autocast',
+    real_mean='autocast', reproduce='meta', train_expert='inference float64 bfloat16 meta',
+    train_experts='inference float64 bfloat16 meta', travel='no_grad inference autocast',
+    untrained='float64 bfloat16 meta', validate='inference float64 bfloat16 meta')
+
 PLAIN: dict = {}
 
 
 @pytest.mark.parametrize('mode', MODES)
 @pytest.mark.parametrize('door', DOORS)
-def test_the_same_numbers(door, mode, data, ds, net, tmp_path, monkeypatch):
+def test_the_same_numbers(door, mode, data, ds, net, tmp_path, monkeypatch, request):
+    if mode in LEFT.get(door, '').split():
+        request.applymarker(pytest.mark.xfail(reason='still to be mended'))
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         if door not in PLAIN:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..core import default_device, local_seed, progress, rng, seed_of
+from ..core import default_device, local_seed, own_modes, progress, rng, seed_of
 from ..data import ImageData, load_data, to_model_space
 from ..evaluate import matched, patch_views
 from ..labels.soft import LiveLabels
@@ -21,9 +21,10 @@ from ..models import create_model
 from ..ondisk import taken
 from ..sets import DistilledSet
 from ..settings import Settings, brief, setting, sort_out
-from ..train import Training, accuracy, fit
+from ..train import Training, accuracy, check_rates, fit
 
 # %% ../../nbs/study/continual.ipynb #51a1d190
+@own_modes()
 def class_groups(
     num_classes: int,  # Number of classes
     steps: int,        # How many groups; ValueError for more than classes
@@ -92,6 +93,7 @@ def _learnt(distilled: DistilledSet, data: ImageData, seen: list[int], c: Rehear
     return top1
 
 # %% ../../nbs/study/continual.ipynb #a4bf6db7
+@own_modes()
 def gdumb(
     distilled: DistilledSet,       # The distilled set
     data: str | ImageData,         # The data, or its name or path for `load_data`
@@ -106,6 +108,7 @@ def gdumb(
     (GDumb, Prabhu et al. 2020). ValueError for groups, classes and settings that do not fit."""
     data, device = load_data(data), default_device(device)
     own, training = sort_out(settings, Rehearsal, Training, of='gdumb')
+    check_rates(training)
     distilled = matched(distilled, data)
     if own.get('factor') is None:
         own['factor'] = distilled.patches
