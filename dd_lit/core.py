@@ -6,7 +6,7 @@
 __all__ = ['PRECISIONS', 'check_seed', 'seed_of', 'rng', 'local_seed', 'own_modes', 'default_device', 'counted',
            'duration', 'progress', 'has_bfloat16', 'has_tiles', 'chosen_precision', 'autocast', 'in_full', 'as_path',
            'maybe_path', 'atomic_write', 'remove_leftovers', 'read_record', 'seal', 'save_state', 'load_state',
-           'digest', 'short_digest', 'of_library', 'of_caller', 'function_text', 'tells_all', 'numbers_text',
+           'digest', 'filled', 'short_digest', 'of_library', 'of_caller', 'function_text', 'tells_all', 'numbers_text',
            'class_code', 'Written', 'noted', 'in_turn', 'try_writing', 'sole_writer', 'cache_dir', 'provenance',
            'as_numbers', 'show_images', 'luminance', 'contrast', 'ink_on', 'save_figure', 'Table', 'check_norm',
            'check_soft', 'check_classes', 'check_labels', 'callable_module', 'import_here', 'say', 'UnderWay',
@@ -535,6 +535,48 @@ def digest(
         h.update(t.reshape(-1).view(torch.uint8).numpy().tobytes())     # numpy knows no bfloat16
     return h.hexdigest()
 
+# %% ../nbs/00_core.ipynb #filledpy1
+_FILLS = {'append', 'appendleft', 'extend', 'insert', 'add', 'update', 'setdefault', 'pop',
+          'popleft', 'popitem', 'remove', 'discard', 'clear'}
+
+def _moved(op: str, arg: int, stack: list) -> bool:
+    "Does the instruction only copy or turn what lies on the stack? Then that is done."
+    if op == 'COPY':
+        stack.append(stack[-arg])
+    elif op == 'SWAP':
+        stack[-1], stack[-arg] = stack[-arg], stack[-1]
+    elif op == 'DUP_TOP_TWO':                        # these two: Python 3.10
+        stack += stack[-2:]
+    elif op == 'ROT_THREE':
+        stack[-3:] = [stack[-1], *stack[-3:-1]]
+    else:
+        return False
+    return True
+
+def filled(
+    code: types.CodeType, # Of a function
+) -> set[str]:            # Names of globals and attributes
+    """What a function fills (`log.append(x)`, `seen[k] = x`): what stands in there is its doing.
+    Read from the instructions, one after the other; a way around may hide one."""
+    found = set().union(*(filled(k) for k in code.co_consts if isinstance(k, types.CodeType)))
+    stack: list = [None]*8                           # by which name each thing was reached
+    for i in dis.get_instructions(code):
+        op, arg = i.opname, i.arg or 0
+        if _moved(op, arg, stack):
+            continue
+        if op in ('LOAD_ATTR', 'LOAD_METHOD') and i.argval in _FILLS:
+            found.add(stack[-1])
+        if op in ('STORE_SUBSCR', 'DELETE_SUBSCR'):
+            found.add(stack[-2])
+        more = dis.stack_effect(i.opcode, i.arg if i.opcode >= dis.HAVE_ARGUMENT else None,
+                                jump=False)
+        stack = [None]*8 + (stack[:more] if more < 0 else stack + [None]*more)
+        if op in ('LOAD_GLOBAL', 'LOAD_NAME', 'LOAD_ATTR', 'LOAD_METHOD'):
+            stack[-1] = i.argval
+        elif op != 'POP_TOP' and not op.startswith('STORE_'):
+            stack[-1] = None
+    return found - {None}
+
 # %% ../nbs/00_core.ipynb #functxt3
 def short_digest(
     *parts: Any  # Anything whose `repr` is its value
@@ -603,7 +645,9 @@ def _found(f: types.FunctionType, text: Callable, more: Callable) -> dict[str, A
     known = {n: f.__globals__[n] for n in _names(f.__code__) if n in f.__globals__}
     found = {n: text(v) for n, v in known.items() if isinstance(v, _FOUND)}
     if of_caller(f):
-        found |= {n: more(known[n]) for n in _read(f.__code__) & known.keys()
+        own = filled(f.__code__)
+        found |= {n: type(known[n]).__name__ if n in own else more(known[n])
+                  for n in _read(f.__code__) & known.keys()
                   if n not in found and _tells_more(known[n])}
     return dict(sorted(found.items()))
 
@@ -694,6 +738,9 @@ def class_code(
 ) -> list[tuple[str, Any]]:      # (name, text)
     "The functions and values of a class, and of those it comes from, but for libraries'."
     told = []
+    codes = [f.__code__ for c in kind.__mro__ if not of_library(c) for v in vars(c).values()
+             if isinstance(f := getattr(v, '__func__', v), types.FunctionType)]
+    own = set().union(*map(filled, codes))               # what it writes down for itself
     for c in kind.__mro__:
         for k, v in {} if of_library(c) else sorted(vars(c).items()):
             f = v.fget if isinstance(v, property) else getattr(v, '__func__', v)
@@ -701,7 +748,8 @@ def class_code(
             known = _simple(f, (Tensor,)) or callable(f) and not isinstance(f, torch.nn.Module)
             more = k != '_abc_impl' and not isinstance(f, _OPAQUE) and not _installed(c.__module__)
             if isinstance(f, types.FunctionType) or not k.startswith('__') and (known or more):
-                told.append((k, value(f)))
+                log = k in own and isinstance(f, (dict, list, set))
+                told.append((k, type(f).__name__ if log else value(f)))
     return told
 
 def _class_text(kind: type, write: Callable) -> str:

@@ -112,7 +112,7 @@ class Method:
             raise ValueError(f"data: expected two classes or more, got 1, {self.one_class}")
         self.ipc, self.seed = check_ipc(ipc, self.data, selecting=False), check_seed(seed)
         self.cfg: Any = parse(self.settings, settings, self.name or type(self).__name__)
-        self.code = _code_of(type(self))                 # before a step alters what it reads
+        self.what_it_does = _code_of(type(self))         # before a step alters what it reads
         self.k, self.seconds, self.history = 0, 0., []   # steps done, their time, a record of each
         self.peak_bytes = 0                              # rise of memory
         self.patches = 1                                 # an image is patches x patches crops
@@ -137,7 +137,7 @@ class Method:
                      peak_bytes=self.peak_bytes, patches=self.patches)
         meta |= dict(data_fingerprint=who['data_fingerprint'], made_with=provenance())
         meta |= dict(held_out=who['held_out']) if who['held_out'] else {}
-        meta |= dict(code=self.code) if self.code else {}
+        meta |= dict(what_it_does=self.what_it_does) if self.what_it_does else {}
         source = getattr(self.data, 'source', None)      # where it was read, if somebody knows
         meta |= dict(data_source=source) if source else {}
         images = self.leave(self.images.detach().cpu())
@@ -159,7 +159,7 @@ class Method:
         whole, share = getattr(self.data, 'whole', self.data), getattr(self.data, 'held_out', None)
         who = dict(method=self.name, ipc=self.ipc, seed=self.seed, data=self.data.name,
                    data_fingerprint=fingerprint(whole), held_out=share, config=config)
-        return who | (dict(code=self.code) if self.code else {})
+        return who | (dict(what_it_does=self.what_it_does) if self.what_it_does else {})
     def told(self,
         given: Any, # A setting's value
     ) -> Any:

@@ -27,6 +27,7 @@ from dd_lit import core, distill
 from dd_lit.core import (
     Written,
     class_code,
+    filled,
     function_text,
     local_seed,
     noted,
@@ -223,7 +224,7 @@ KNOWN = {
 }
 
 
-def filled(net):
+def with_weights(net):
     "Weights that are the same on every machine."
     with torch.no_grad():
         for p in net.parameters():
@@ -241,7 +242,7 @@ def known_networks():
     made['linear'] = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
     made['small'] = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.LeakyReLU(.1), nn.Dropout(.2),
                                   nn.MaxPool2d(2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
-    return {k: filled(net) for k, net in made.items()}
+    return {k: with_weights(net) for k, net in made.items()}
 
 
 def test_keys_of_the_librarys_networks_are_as_they_were():
@@ -377,6 +378,32 @@ def test_a_method_is_known_with_its_object():
     assert plain(data.normalize) == plain(data.normalize) != plain(other.normalize)
 
 
+LOG: list = []
+COUNTS, MEMO = [0], {'known': 1}
+def fills(x):
+    COUNTS[0] += 1
+    LOG.append(x)
+    MEMO[x] = BY['k']
+    if x in MEMO:
+        del MEMO[x]
+    MEMO.setdefault('x', []).append(x)
+    return x*len(LOG)
+
+
+def test_what_a_function_fills_itself_does_not_count():
+    "A log or a memory is another one after every call; what it only reads does count."
+    assert filled(fills.__code__) == {'COUNTS', 'LOG', 'MEMO'} and filled(by_dict.__code__) == set()
+    before = [function_text(fills, value) for value in (plain, repr, noted)]
+    fills(3)
+    assert [function_text(fills, value) for value in (plain, repr, noted)] == before
+    assert COUNTS == [1] and LOG == [3] and 'x' in MEMO
+    BY['k'] = 3
+    try:
+        assert not set(before) & {function_text(fills, value) for value in (plain, repr, noted)}
+    finally:
+        BY['k'] = 2
+
+
 def test_a_class_is_known_by_what_it_does():
     def scaled(k, **more):
         return type('Scaled', (), dict(times=lambda self, x: x*k, **more))
@@ -416,14 +443,14 @@ def test_an_edited_step_is_another_run(tmp_path):
         assert torch.equal(asked().images, first.images)           # the same, defined again: what is there
         for change in (dict(by='.5'), dict(helper='.5')):
             own_method(**change)
-            with pytest.raises(ValueError, match='holds another distilled set .code is'):
+            with pytest.raises(ValueError, match='holds another distilled set .what_it_does is'):
                 asked()
         fresh = distill('own_of_test', data, 1, device='cpu', out=tmp_path/'set', iters=2, resume=False)
         own_method(helper='.5')                                    # its steps wrote into a dictionary that it reads
         assert not torch.equal(fresh.images, first.images) and torch.equal(asked().images, fresh.images)
         made = get_method('own_of_test')(data, 1, device='cpu', iters=3)
         run(made, tmp_path/'by hand')
-        assert made.identity()['code'] == made.result().meta['code']
+        assert made.identity()['what_it_does'] == made.result().meta['what_it_does']
     finally:
         _METHODS.pop('own_of_test', None)
 
@@ -434,11 +461,11 @@ def test_the_librarys_methods_are_known_by_name():
         kind = get_method(name)
         if kind.__module__.startswith('dd_lit.'):
             m = kind(data, 1, device='cpu')
-            assert m.code is None and 'code' not in m.identity()
+            assert m.what_it_does is None and 'what_it_does' not in m.identity()
     class Mine(get_method('dm')):
         def step(self):
             return super().step()
-    assert Mine(data, 1, device='cpu').code
+    assert Mine(data, 1, device='cpu').what_it_does
 
 
 # --- Threads ---
