@@ -131,7 +131,7 @@ _ALL: dict[str, Any] = dict(threads=0, before=None)     # how many are inside, a
 
 @contextlib.contextmanager
 def _float32() -> Iterator[None]:
-    "The default type, which all threads share: the last that leaves puts back what the first found."
+    "The default type, which all threads share: the last puts back what the first found."
     level = getattr(_HERE, 'level', 0)
     with _SWITCH:
         before = torch.get_default_dtype()
