@@ -127,7 +127,7 @@ def _seeded(s: int) -> Iterator[None]:
 
 # %% ../nbs/00_core.ipynb #0wnmode1
 _HERE, _SWITCH = threading.local(), threading.Lock()
-_ALL: dict[str, Any] = dict(threads=0, before=None)     # how many are inside, and what the first found
+_ALL: dict[str, Any] = dict(threads=0, before=None) # how many are inside, what the first found
 
 @contextlib.contextmanager
 def _float32() -> Iterator[None]:
