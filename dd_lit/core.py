@@ -6,14 +6,16 @@
 __all__ = ['PRECISIONS', 'check_seed', 'seed_of', 'rng', 'local_seed', 'own_modes', 'default_device', 'counted',
            'duration', 'progress', 'has_bfloat16', 'has_tiles', 'chosen_precision', 'autocast', 'in_full', 'as_path',
            'maybe_path', 'atomic_write', 'remove_leftovers', 'read_record', 'seal', 'save_state', 'load_state',
-           'digest', 'short_digest', 'of_library', 'function_text', 'in_turn', 'try_writing', 'sole_writer',
-           'cache_dir', 'provenance', 'as_numbers', 'show_images', 'luminance', 'contrast', 'ink_on', 'save_figure',
-           'Table', 'check_norm', 'check_soft', 'check_classes', 'check_labels', 'callable_module', 'import_here',
-           'say', 'UnderWay', 'PeakMemory', 'kept_memory']
+           'digest', 'filled', 'short_digest', 'of_library', 'of_caller', 'function_text', 'tells_all', 'numbers_text',
+           'class_code', 'Written', 'noted', 'in_turn', 'try_writing', 'sole_writer', 'cache_dir', 'provenance',
+           'as_numbers', 'show_images', 'luminance', 'contrast', 'ink_on', 'save_figure', 'Table', 'check_norm',
+           'check_soft', 'check_classes', 'check_labels', 'callable_module', 'import_here', 'say', 'UnderWay',
+           'PeakMemory', 'kept_memory']
 
 # %% ../nbs/00_core.ipynb #76f2112b
 import contextlib
 import ctypes
+import dis
 import functools
 import hashlib
 import importlib
@@ -78,14 +80,37 @@ def rng(
     return torch.Generator().manual_seed(seed_of(seed, *name))
 
 # %% ../nbs/00_core.ipynb #d17e3757
+_TURN, _WAITED = [threading.RLock()], 60.       # one thread at a time; seconds until it is said
+if hasattr(os, 'register_at_fork'):             # in a new process nobody else is inside
+    os.register_at_fork(after_in_child=lambda: _TURN.__setitem__(0, threading.RLock()))
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    "Inside, no other thread is; one that is may come in again."
+    turn = _TURN[0]
+    if not turn.acquire(timeout=_WAITED):
+        say("dd_lit: a thread waits until another has done with the global generators; a thread "
+            "that is started inside of a step must not be waited for there")
+        turn.acquire()
+    try:
+        yield
+    finally:
+        turn.release()
+
 @contextlib.contextmanager
 def local_seed(
     seed: int,         # The experiment's seed
     *name: object,     # What the numbers are for
 ) -> Iterator[None]:
     """Seed the global generators of torch, numpy and Python inside a `with` block only; the
-    caller's states are restored after it."""
-    s, plain, arrays = seed_of(seed, *name), random.getstate(), np.random.get_state()
+    caller's states are restored after it. Of several threads one is inside at a time."""
+    with _alone(), _seeded(seed_of(seed, *name)):
+        yield
+
+@contextlib.contextmanager
+def _seeded(s: int) -> Iterator[None]:
+    "Generators with this seed, and afterwards those that were."
+    plain, arrays = random.getstate(), np.random.get_state()
     gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
     mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
     try:
@@ -101,11 +126,33 @@ def local_seed(
             torch.mps.set_rng_state(mps)
 
 # %% ../nbs/00_core.ipynb #0wnmode1
+_HERE, _SWITCH = threading.local(), threading.Lock()
+_ALL: dict[str, Any] = dict(threads=0, before=None) # how many are inside, what the first found
+
+@contextlib.contextmanager
+def _float32() -> Iterator[None]:
+    "The default type, which all threads share: the last puts back what the first found."
+    level = getattr(_HERE, 'level', 0)
+    with _SWITCH:
+        before = torch.get_default_dtype()
+        if not level:
+            _ALL['before'] = _ALL['before'] if _ALL['threads'] else before
+            _ALL['threads'] += 1
+        torch.set_default_dtype(torch.float32)
+    _HERE.level = level + 1
+    try:
+        yield
+    finally:
+        _HERE.level = level
+        with _SWITCH:
+            _ALL['threads'] -= not level
+            if level or not _ALL['threads']:
+                torch.set_default_dtype(before if level else _ALL['before'])
+
 @contextlib.contextmanager
 def own_modes() -> Iterator[None]:
     """Inside, torch is as it is at the start of a program: gradients, float32, the CPU where nobody
     says otherwise, no autocast. Afterwards it is as the caller had it."""
-    dtype = torch.get_default_dtype()
     with contextlib.ExitStack() as modes:
         modes.enter_context(torch.inference_mode(False))
         modes.enter_context(torch.enable_grad())
@@ -114,11 +161,8 @@ def own_modes() -> Iterator[None]:
                 modes.enter_context(torch.autocast(kind, enabled=False))
         if torch.get_default_device().type != 'cpu':
             modes.enter_context(torch.device('cpu'))
-        torch.set_default_dtype(torch.float32)
-        try:
-            yield
-        finally:
-            torch.set_default_dtype(dtype)
+        modes.enter_context(_float32())
+        yield
 
 # %% ../nbs/00_core.ipynb #5f1c95a2
 def default_device(
@@ -491,6 +535,48 @@ def digest(
         h.update(t.reshape(-1).view(torch.uint8).numpy().tobytes())     # numpy knows no bfloat16
     return h.hexdigest()
 
+# %% ../nbs/00_core.ipynb #filledpy1
+_FILLS = {'append', 'appendleft', 'extend', 'insert', 'add', 'update', 'setdefault', 'pop',
+          'popleft', 'popitem', 'remove', 'discard', 'clear'}
+
+def _moved(op: str, arg: int, stack: list) -> bool:
+    "Does the instruction only copy or turn what lies on the stack? Then that is done."
+    if op == 'COPY':
+        stack.append(stack[-arg])
+    elif op == 'SWAP':
+        stack[-1], stack[-arg] = stack[-arg], stack[-1]
+    elif op == 'DUP_TOP_TWO':                        # these two: Python 3.10
+        stack += stack[-2:]
+    elif op == 'ROT_THREE':
+        stack[-3:] = [stack[-1], *stack[-3:-1]]
+    else:
+        return False
+    return True
+
+def filled(
+    code: types.CodeType, # Of a function
+) -> set[str]:            # Names of globals and attributes
+    """What a function fills (`log.append(x)`, `seen[k] = x`): what stands in there is its doing.
+    Read from the instructions, one after the other; a way around may hide one."""
+    found = set().union(*(filled(k) for k in code.co_consts if isinstance(k, types.CodeType)))
+    stack: list = [None]*8                           # by which name each thing was reached
+    for i in dis.get_instructions(code):
+        op, arg = i.opname, i.arg or 0
+        if _moved(op, arg, stack):
+            continue
+        if op in ('LOAD_ATTR', 'LOAD_METHOD') and i.argval in _FILLS:
+            found.add(stack[-1])
+        if op in ('STORE_SUBSCR', 'DELETE_SUBSCR'):
+            found.add(stack[-2])
+        more = dis.stack_effect(i.opcode, i.arg if i.opcode >= dis.HAVE_ARGUMENT else None,
+                                jump=False)
+        stack = [None]*8 + (stack[:more] if more < 0 else stack + [None]*more)
+        if op in ('LOAD_GLOBAL', 'LOAD_NAME', 'LOAD_ATTR', 'LOAD_METHOD'):
+            stack[-1] = i.argval
+        elif op != 'POP_TOP' and not op.startswith('STORE_'):
+            stack[-1] = None
+    return found - {None}
+
 # %% ../nbs/00_core.ipynb #functxt3
 def short_digest(
     *parts: Any  # Anything whose `repr` is its value
@@ -500,12 +586,29 @@ def short_digest(
 
 _LIBRARIES = ('dd_lit', 'torch', 'torchvision', 'timm', 'numpy', 'math', 'builtins')
 _FOUND = (str, int, float, tuple, Tensor, types.FunctionType)    # globals that a function may read
+_ALSO = (dict, list, set, frozenset, np.ndarray, functools.partial, types.MethodType,
+         types.SimpleNamespace, torch.nn.Module)                 # and those of a caller's
+_NOTHING = (type(None), torch.no_grad, torch.enable_grad)        # objects without settings
 
 def of_library(
     o: Any     # A class or a function
 ) -> bool:
     "Does it belong to this library, or to one that networks are made of?"
     return (o.__module__ or '').partition('.')[0] in _LIBRARIES
+
+@functools.cache
+def _installed(module: str | None) -> bool:
+    "Does it come with Python, or was it installed? Nobody edits such a module while he works."
+    file = getattr(sys.modules.get(module or ''), '__file__', None) or ''
+    packages = {'site-packages', 'dist-packages'} & set(Path(file).parts)
+    top = (module or '').partition('.')[0]
+    return top != '__main__' and (top in sys.stdlib_module_names or bool(packages))
+
+def of_caller(
+    o: Any     # A class or a function
+) -> bool:
+    "Is it the caller's own, neither a library's nor installed?"
+    return not of_library(o) and not _installed(o.__module__)
 
 def _steps(code: types.CodeType) -> tuple:
     "What a function does: its instructions, the names and constants in it, functions inside too."
@@ -520,6 +623,16 @@ def _names(code: types.CodeType) -> set[str]:
     inner = (k for k in code.co_consts if isinstance(k, types.CodeType))
     return set(code.co_names).union(*map(_names, inner))
 
+def _read(code: types.CodeType) -> set[str]:
+    "The globals among these names; the others are attributes of something."
+    inner = (k for k in code.co_consts if isinstance(k, types.CodeType))
+    own = {i.argval for i in dis.get_instructions(code) if i.opname in ('LOAD_GLOBAL', 'LOAD_NAME')}
+    return own.union(*map(_read, inner))
+
+def _tells_more(v: Any) -> bool:
+    "May a global of this kind be what a caller edits?"
+    return isinstance(v, _ALSO) or of_caller(v if isinstance(v, type) else type(v))
+
 def _inside(cell) -> Any:
     "What a function holds of the one around it; nothing yet, while that one still runs."
     try:
@@ -527,27 +640,222 @@ def _inside(cell) -> Any:
     except ValueError:
         return None
 
+def _found(f: types.FunctionType, text: Callable, more: Callable) -> dict[str, Any]:
+    "The globals that a function finds, as text; of an installed one only values."
+    known = {n: f.__globals__[n] for n in _names(f.__code__) if n in f.__globals__}
+    found = {n: text(v) for n, v in known.items() if isinstance(v, _FOUND)}
+    if of_caller(f):
+        own = filled(f.__code__)
+        found |= {n: type(known[n]).__name__ if n in own else more(known[n])
+                  for n in _read(f.__code__) & known.keys()
+                  if n not in found and _tells_more(known[n])}
+    return dict(sorted(found.items()))
+
 def function_text(
-    f: Any,                       # A function or a method
-    value: Callable[[Any], Any],  # How other things that it finds are written
-    seen: frozenset = frozenset() # Functions that are being written
-) -> str:                         # Its name, and for a caller's 16 hex digits
+    f: Any,                        # A function or a method
+    value: Callable[[Any], Any],   # How other things that it finds are written
+    seen: frozenset = frozenset(), # Functions that are being written
+    more: Callable[[Any], str] | None = None # How those are that hold others; None: as `noted` does
+) -> str:                          # Its name, and for a caller's 16 hex digits
     """A function as text: a library's by its name; the caller's also by what it does and by the
-    values it finds."""
-    f = getattr(f, '__func__', f)
+    values it finds, a method also by its object."""
+    owner, f = getattr(f, '__self__', None), getattr(f, '__func__', f)
     plainly = f.__qualname__ == f.__name__ and not f.__closure__
     if f in seen or of_library(f) and plainly:
         return f.__name__
+    inside = value is more                         # `noted` asks: it knows what it has written
+    more = more or functools.partial(noted, known=Written())
+    write = more if value is repr else value       # of things that hold others, `repr` shortens
     def text(v):
-        inner = isinstance(v, types.FunctionType)
-        return function_text(v, value, seen | {f}) if inner else value(v)
-    known = {n: f.__globals__[n] for n in sorted(_names(f.__code__)) if n in f.__globals__}
-    found = {n: text(v) for n, v in known.items() if isinstance(v, _FOUND)}
+        if isinstance(v, types.FunctionType) and not inside:
+            return function_text(v, value, seen | {f}, more)
+        return more(v) if inside or _tangled(v) else write(v)
     defaults, closed = f.__defaults__ or (), f.__closure__ or ()
-    held = [text(v) for v in defaults], [text(_inside(c)) for c in closed]
+    cells = {n: _inside(c) for n, c in zip(f.__code__.co_freevars, closed, strict=True)}
+    held = [text(v) for v in defaults], [v.__qualname__ if n == '__class__' and v else text(v)
+                                         for n, v in cells.items()]
     named = {k: text(v) for k, v in sorted((f.__kwdefaults__ or {}).items())}
-    does = (_steps(f.__code__), held, found) + ((named,) if named else ())
+    does = (_steps(f.__code__), held, _found(f, text, more)) + ((named,) if named else ())
+    does += () if isinstance(owner, _NOTHING) else (more(owner),)
     return f'{f.__name__} {short_digest(*does)}'
+
+# %% ../nbs/00_core.ipynb #notedpy1
+_VALUES = (str, bytes, int, float, complex, bool, type(None), type(...), range, np.generic,
+           torch.dtype, torch.device)                # their `repr` is all there is to say
+
+def _simple(v: Any, also: tuple = (), levels: int = 6) -> bool:
+    "Is it a value, or made of lists, tuples and dictionaries of values?"
+    if isinstance(v, _VALUES + also):
+        return True
+    if levels and type(v) is dict:
+        return all(_simple(o, also, levels - 1) for pair in v.items() for o in pair)
+    return bool(levels) and type(v) in (list, tuple) and all(_simple(o, also, levels - 1)
+                                                             for o in v)
+
+def _tangled(v: Any) -> bool:
+    "Is it a container of more than values and numbers? It may hold itself, or who reads it."
+    holds = isinstance(v, (list, tuple, dict))
+    return holds and not _simple(v, (Tensor, torch.nn.Module))
+
+def tells_all(
+    v: Any,          # Any value
+    levels: int = 6, # How deep to look
+) -> bool:
+    "Does its `repr` tell all of it, in every process the same?"
+    if _simple(v):
+        return True
+    text, kind = repr(v), type(v)
+    numbers = isinstance(v, (Tensor, np.ndarray, torch.nn.Module))
+    if not levels or numbers or of_caller(kind) or ' at 0x' in text or '...' in text:
+        return False
+    items = [*v, *v.values()] if isinstance(v, dict) else v if isinstance(v, (list, tuple)) else ()
+    held = [*items, *getattr(v, '__dict__', {}).values()]
+    return all(tells_all(o, levels - 1) for o in held)
+
+def numbers_text(
+    v: Any # A tensor or an array
+) -> str:
+    "Numbers as text: their shape and a digest of their type and bytes, on every device the same."
+    if isinstance(v, np.ndarray):
+        inside = [noted(o) for o in v.flat] if v.dtype.hasobject else v.tobytes()
+        return f'array {list(v.shape)} {short_digest(str(v.dtype), inside)}'
+    try:
+        t = v.detach().to_dense() if v.layout is not torch.strided else v.detach()
+        t = t.cpu().resolve_conj().resolve_neg().contiguous()
+        raw = t.reshape(-1).view(torch.uint8).numpy().tobytes()
+    except (RuntimeError, TypeError, ValueError):    # it has none (a meta tensor, a lazy one)
+        return f'{type(v).__qualname__} without numbers {short_digest(repr(v))}'
+    return f'tensor {list(v.shape)} {short_digest(str(v.dtype), raw)}'
+
+# %% ../nbs/00_core.ipynb #notedpy3
+_DEEP = 40                                           # levels
+_OF_MODULE = {*vars(torch.nn.Module())} - {'_parameters', '_buffers', '_modules'}
+_OPAQUE = (types.MemberDescriptorType, types.GetSetDescriptorType, property)
+
+def class_code(
+    kind: type,                  # A class
+    value: Callable[[Any], Any], # How what stands in it is written
+) -> list[tuple[str, Any]]:      # (name, text)
+    "The functions and values of a class, and of those it comes from, but for libraries'."
+    told = []
+    codes = [f.__code__ for c in kind.__mro__ if not of_library(c) for v in vars(c).values()
+             if isinstance(f := getattr(v, '__func__', v), types.FunctionType)]
+    own = set().union(*map(filled, codes))               # what it writes down for itself
+    for c in kind.__mro__:
+        for k, v in {} if of_library(c) else sorted(vars(c).items()):
+            f = v.fget if isinstance(v, property) else getattr(v, '__func__', v)
+            f = f.func if isinstance(f, functools.cached_property) else f
+            known = _simple(f, (Tensor,)) or callable(f) and not isinstance(f, torch.nn.Module)
+            more = k != '_abc_impl' and not isinstance(f, _OPAQUE) and not _installed(c.__module__)
+            if isinstance(f, types.FunctionType) or not k.startswith('__') and (known or more):
+                log = k in own and isinstance(f, (dict, list, set))
+                told.append((k, type(f).__name__ if log else value(f)))
+    return told
+
+def _class_text(kind: type, write: Callable) -> str:
+    "A class as text: its name, and for a caller's what it does."
+    does = f' {short_digest(class_code(kind, write))}' if of_caller(kind) else ''
+    return kind.__qualname__ + does
+
+def _hung(v: Any) -> dict[str, Any]:
+    "What hangs on an object, by name; of a network not the machinery of torch."
+    slots = {k: s for c in type(v).__mro__ for k, s in vars(c).items()
+             if isinstance(s, types.MemberDescriptorType) and not of_library(c)}
+    found = {k: getattr(v, k) for k in slots if hasattr(v, k)} | getattr(v, '__dict__', {})
+    skip = _OF_MODULE if isinstance(v, torch.nn.Module) else ()
+    return {str(k): o for k, o in found.items() if k not in skip}
+
+def _parts(v: Any) -> list:
+    "What an object is made of, as copying it would ask; nothing for what cannot be copied."
+    if v is os.environ:                              # another one in every process
+        return []
+    if isinstance(v, types.MappingProxyType):
+        return [dict(v)]
+    try:
+        made = v.__reduce_ex__(2)
+    except Exception:                                # a lock, a file, a thread: whatever it says
+        return []
+    if isinstance(made, str):
+        return [made]
+    by, given, *state = made
+    return [getattr(by, '__qualname__', ''), given,
+            *(o if o is None or i == 0 else list(o) for i, o in enumerate(state[:3]))]
+
+def _object_text(v: Any, write: Callable, apart: Callable) -> str:
+    "An object: its class, what hangs on it and what it holds."
+    kind = type(v)
+    theirs = of_library(kind) or kind.__module__.partition('.')[0] in sys.stdlib_module_names
+    hung = {} if theirs and not isinstance(v, torch.nn.Module) else _hung(v)
+    told: list = [_class_text(kind, write), [(k, write(o)) for k, o in sorted(hung.items())]]
+    if isinstance(v, (set, frozenset)):              # they have no order
+        told.append(sorted(map(apart, v)))
+    elif isinstance(v, dict) and (kind is dict or not theirs):
+        told.append([(write(k), write(o)) for k, o in v.items()])
+    elif isinstance(v, (list, tuple)):
+        told.append([write(o) for o in v])
+    elif not hung:
+        told.append([write(o) for o in _parts(v)])
+    return f'{kind.__qualname__} {short_digest(told)}'
+
+def _text(v: Any, write: Callable, apart: Callable) -> str:
+    "A value of any kind."
+    if isinstance(v, (Tensor, np.ndarray)):
+        return numbers_text(v)
+    if isinstance(v, type):
+        return _class_text(v, write)
+    if isinstance(v, (types.FunctionType, types.MethodType)):
+        return function_text(v, write, more=write)
+    if isinstance(v, functools.partial):
+        return f'partial {short_digest([write(o) for o in (v.func, *v.args, v.keywords)])}'
+    name, around = getattr(v, '__qualname__', None), getattr(v, '__self__', None)
+    if not callable(v) or not isinstance(name, str) or of_caller(type(v)):
+        return v.__name__ if isinstance(v, types.ModuleType) else _object_text(v, write, apart)
+    if hasattr(v, '__wrapped__'):                    # of `functools.cache`, say
+        return f'{name} {write(v.__wrapped__)}'
+    bare = around is None or isinstance(around, (type, types.ModuleType))
+    return name if bare else f'{name} {write(around)}'
+
+class Written(dict):
+    "What `noted` has written: id -> (object, its text, the level from which on that will do)."
+    cut = False                                      # did something lie too deep?
+
+    def add(self,
+        v: Any,    # An object
+        text: str, # What it shall be called, wherever it is met
+    ) -> None:
+        "Know an object beforehand."
+        self[id(v)] = v, text, 0                     # the object too: its number stays its own
+
+    def apart(self, v: Any, level: int) -> str:
+        "The text of one of several that have no order: what it adds, the others do not know."
+        own = Written(self)
+        text = noted(v, own, level)
+        self.cut = self.cut or own.cut
+        return text
+
+def noted(
+    v: Any,                       # Any value
+    known: Written | None = None, # What is written already; more comes in
+    level: int = 0,               # How deep inside of another
+) -> str:
+    """A value as text, by what it holds and not by where it lies: equal for equal values, and the
+    same in every process."""
+    if _simple(v):
+        return repr(v)
+    known = Written() if known is None else known
+    _, text, enough = known.get(id(v), (None, '', level + 1))
+    if level >= enough:
+        known.cut = known.cut or enough > 0
+        return text
+    if level > _DEEP:
+        known.cut = True
+        return f'{type(v).__qualname__}, deep inside'
+    known.add(v, f'around {level}')
+    before, known.cut = known.cut, False
+    text = _text(v, lambda o: noted(o, known, level + 1), lambda o: known.apart(o, level + 1))
+    known[id(v)] = v, text, level if known.cut else 0
+    known.cut = known.cut or before
+    return text
 
 # %% ../nbs/00_core.ipynb #inturn01
 _fcntl: Any = importlib.import_module('fcntl') if os.name == 'posix' else None

@@ -15,19 +15,27 @@ from dataclasses import fields
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import FunctionType, MethodType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 
 from .core import (
+    Written,
     check_seed,
+    class_code,
     counted,
     default_device,
     function_text,
+    noted,
+    numbers_text,
+    of_caller,
+    of_library,
     own_modes,
     provenance,
     short_digest,
+    tells_all,
 )
 from .data import ImageData, check_ipc, fingerprint, load_data
 from .evaluate import matched
@@ -36,11 +44,6 @@ from .sets import DistilledSet, is_set
 from .settings import Settings, brief, explained, merge, parse, setting
 
 # %% ../nbs/10_method.ipynb #d7615472
-def _tensor(v: torch.Tensor) -> str:
-    "A tensor as text, of any type."
-    raw = v.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-    return f'tensor {list(v.shape)} {short_digest(str(v.dtype), raw)}'
-
 def plain(
     v: Any # Any value
 ) -> Any:
@@ -56,8 +59,8 @@ def plain(
         return sorted((plain(o) for o in v), key=repr)
     if isinstance(v, torch.nn.Module):
         return f'{type(v).__name__} {network_digest(v)}'
-    if isinstance(v, torch.Tensor):
-        return _tensor(v)
+    if isinstance(v, (torch.Tensor, np.ndarray)):
+        return numbers_text(v)
     if isinstance(v, DistilledSet):
         parts = [v.images, v.labels, v.soft, v.norm, v.classes, v.patches]
         return f'DistilledSet {short_digest(plain(parts))}'
@@ -65,12 +68,16 @@ def plain(
         return [plain(v.func), *plain(v.args), plain(v.keywords)]
     if isinstance(v, (FunctionType, MethodType)):
         return function_text(v, plain)
-    if getattr(v, '__name__', None):
-        return v.__name__
-    if ' at 0x' not in repr(v):
+    if isinstance(v, type):
+        return v.__name__ if of_library(v) else noted(v)
+    name, owner = getattr(v, '__name__', None), getattr(v, '__self__', None)
+    bare = owner is None or isinstance(owner, (type, ModuleType))
+    if name and bare and of_library(type(v)):
+        return name
+    if tells_all(v):
         return repr(v)
-    inside = f' {short_digest(plain(vars(v)))}' if hasattr(v, '__dict__') else ''
-    return type(v).__name__ + inside
+    theirs = hasattr(v, '__dict__') and ' at 0x' in repr(v) and not of_caller(type(v))
+    return f'{type(v).__name__} {short_digest(plain(vars(v)) if theirs else noted(v))}'
 
 # %% ../nbs/10_method.ipynb #bf88f6d6
 class MethodSettings(Settings):
@@ -105,6 +112,7 @@ class Method:
             raise ValueError(f"data: expected two classes or more, got 1, {self.one_class}")
         self.ipc, self.seed = check_ipc(ipc, self.data, selecting=False), check_seed(seed)
         self.cfg: Any = parse(self.settings, settings, self.name or type(self).__name__)
+        self.what_it_does = _code_of(type(self))         # before a step alters what it reads
         self.k, self.seconds, self.history = 0, 0., []   # steps done, their time, a record of each
         self.peak_bytes = 0                              # rise of memory
         self.patches = 1                                 # an image is patches x patches crops
@@ -129,6 +137,7 @@ class Method:
                      peak_bytes=self.peak_bytes, patches=self.patches)
         meta |= dict(data_fingerprint=who['data_fingerprint'], made_with=provenance())
         meta |= dict(held_out=who['held_out']) if who['held_out'] else {}
+        meta |= dict(what_it_does=self.what_it_does) if self.what_it_does else {}
         source = getattr(self.data, 'source', None)      # where it was read, if somebody knows
         meta |= dict(data_source=source) if source else {}
         images = self.leave(self.images.detach().cpu())
@@ -148,8 +157,9 @@ class Method:
         config = {k: self.told(v) if k in own else plain(v) for k, v in self.cfg.to_dict().items()}
         # of data of which a share is held out, the run knows the rest; a set belongs to the whole
         whole, share = getattr(self.data, 'whole', self.data), getattr(self.data, 'held_out', None)
-        return dict(method=self.name, ipc=self.ipc, seed=self.seed, data=self.data.name,
-                    data_fingerprint=fingerprint(whole), held_out=share, config=config)
+        who = dict(method=self.name, ipc=self.ipc, seed=self.seed, data=self.data.name,
+                   data_fingerprint=fingerprint(whole), held_out=share, config=config)
+        return who | (dict(what_it_does=self.what_it_does) if self.what_it_does else {})
     def told(self,
         given: Any, # A setting's value
     ) -> Any:
@@ -193,6 +203,14 @@ def _copies(o: Any) -> Any:
     if isinstance(o, dict):
         return {k: _copies(v) for k, v in o.items()}
     return [_copies(v) for v in o] if isinstance(o, list) else o
+
+def _code_of(cls: type[Method]) -> str | None:
+    "What the class of a method does, in 16 hex digits; None for this library's, known by name."
+    if of_library(cls) or _own_page(cls.name or '', cls):
+        return None
+    known = Written()
+    known.add(cls, 'itself')
+    return short_digest(class_code(cls, partial(noted, known=known)))
 
 # %% ../nbs/10_method.ipynb #f687d788
 class StartSettings(MethodSettings):

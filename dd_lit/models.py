@@ -36,17 +36,21 @@ from torch.nn.parameter import UninitializedParameter
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from .core import (
+    Written,
     as_numbers,
     as_path,
     autocast,
     check_norm,
     chosen_precision,
+    class_code,
     counted,
     function_text,
     has_tiles,
     import_here,
     kept_memory,
     local_seed,
+    noted,
+    of_caller,
     of_library,
     own_modes,
     short_digest,
@@ -1251,11 +1255,45 @@ def _bytes_digest(t):
     h.update(t.reshape(-1).view(torch.uint8).numpy())
     return h.hexdigest()
 
-def _own_settings(m):
+_MACHINERY = {*vars(nn.Module())}
+_MEASURED = ('training', 'linear_accuracy', 'test_accuracy', 'digest_of_test')
+_CODE = types.FunctionType, types.MethodType, partial
+
+def _altered(m):
+    "The functions of a caller's that hang on a module, and its hooks."
+    theirs = of_library(type(m))
+    hung = [(k, v) for k, v in vars(m).items() if not k.startswith('_') and isinstance(v, _CODE)]
+    if theirs:
+        hung = [(k, v) for k, v in hung if not isinstance(v, partial) and not of_library(v)]
+    hooks = [f for k in ('_forward_pre_hooks', '_forward_hooks') for f in getattr(m, k).values()]
+    return hung + [('hook', f) for f in hooks if not of_library(f)]
+
+def _told(m, k, v, known):
+    "The note of one setting; what functions do is told elsewhere."
+    note = None if k.startswith('_') else _note(v)
+    if note is not None and isinstance(v, (*_CODE, types.BuiltinFunctionType)):
+        torchs = isinstance(v, partial) and type(m).__module__.startswith('torch.')
+        return f'{note} {noted(v, known)}' if torchs else note
+    if note is not None and not callable(v):
+        return note
+    if of_library(type(m)) and not of_caller(type(v)) and not _altered(m):
+        return note                                      # of a library's module, what it always was
+    return noted(v, known)
+
+def _own_settings(m, known):
     "Names and notes of a module's settings; not its mode, nor what somebody measured of it."
-    skip = ('training', 'linear_accuracy', 'test_accuracy', 'digest_of_test')
-    notes = {k: _note(v) for k, v in vars(m).items() if not k.startswith('_') and k not in skip}
+    skip = _MACHINERY.union(_MEASURED)
+    notes = {k: _told(m, k, v, known) for k, v in vars(m).items() if k not in skip}
     return sorted((k, n) for k, n in notes.items() if n is not None)
+
+def _places(module):
+    "What its settings may point to: its own modules and parameters, by name."
+    known = Written()
+    for k, p in module.named_parameters():
+        known.add(p, f'parameter {k}')
+    for k, m in module.named_modules():
+        known.add(m, f'module {k}')
+    return known
 
 def weights_digest(
     module: nn.Module, # Any network
@@ -1264,9 +1302,9 @@ def weights_digest(
     settings. For keys of caches, and to tell whether a run is the same."""
     if not isinstance(module, nn.Module):
         raise ValueError(f"module: expected a torch.nn.Module, got {type(module).__name__}")
-    h = hashlib.sha256()
+    h, known = hashlib.sha256(), _places(module)
     for name, m in module.named_modules():
-        h.update(repr((name, type(m).__qualname__, _own_settings(m))).encode())
+        h.update(repr((name, type(m).__qualname__, _own_settings(m, known))).encode())
     for kind in (module.named_parameters, module.named_buffers):
         for k, t in kind(remove_duplicate=False):
             h.update(f'{k} {_bytes_digest(t)}'.encode())
@@ -1283,25 +1321,17 @@ def _value(v: Any) -> Any:
         return {str(k): _value(o) for k, o in v.items()}
     if isinstance(v, (list, tuple)):
         return [_value(o) for o in v]
-    return weights_digest(v) if isinstance(v, nn.Module) else _note(v) or type(v).__qualname__
-
-def _of_class(kind: type) -> list:
-    "The functions and numbers of a class, and of those it comes from, but for libraries'."
-    told = []
-    for c in kind.__mro__:
-        for k, v in {} if of_library(c) else sorted(vars(c).items()):
-            f = v.fget if isinstance(v, property) else getattr(v, '__func__', v)
-            if isinstance(f, types.FunctionType) or not k.startswith('__') and _note(v) is not None:
-                told.append((k, _value(f)))
-    return told
+    if isinstance(v, nn.Module):
+        return weights_digest(v)
+    if isinstance(v, contextlib.ContextDecorator) and of_library(getattr(v, 'func', type(v))):
+        return type(v).__qualname__                      # around a function of this library
+    return _bytes_digest(v) if isinstance(v, Tensor) else noted(v)
 
 def _own_code(m: nn.Module) -> list:
     "What a module does that is no library's: its class, and functions that hang on it."
-    hung = [(k, v) for k, v in vars(m).items() if not k.startswith('_')
-            and isinstance(v, (types.FunctionType, types.MethodType, partial))]
-    if of_library(type(m)):
-        hung = [(k, v) for k, v in hung if not isinstance(v, partial) and not of_library(v)]
-    return _of_class(type(m)) + [(k, _value(v)) for k, v in hung]
+    hung = [(k, getattr(v, '__func__', v) if getattr(v, '__self__', None) is m else v)
+            for k, v in _altered(m)]                     # what it holds itself is known
+    return class_code(type(m), _value) + [(k, _value(v)) for k, v in hung]
 
 def forward_code(
     model: nn.Module # A network
@@ -1406,6 +1436,12 @@ def check_plain(
             raise ValueError(f"model: {n.name} cannot be built so ({_line(e)})") from None
         check_answers(net, *shape, n.name, train=True)
 
+def _chosen(n: Network) -> dict:
+    "The settings of somebody's network that are not its own defaults, as text."
+    own = {} if n.by_name or _open(n.maker()) else network_settings(n)().to_dict()
+    told = {} if n.by_name else {k: noted(v) for k, v in sorted(n.settings.items())}
+    return {k: v for k, v in told.items() if k not in own or v != noted(own[k])}
+
 def network_key(
     given: Any,             # As for `as_network`
     num_classes: int,       # Number of classes
@@ -1423,7 +1459,9 @@ def network_key(
         return n.name
     net = create_model(n, num_classes, in_chans, size, 0, data_norm)
     check_answers(net, num_classes, in_chans, size, n.name, train=n.weights is None)
-    what = weights_digest(net), forward_code(net)
+    what: Any = weights_digest(net), forward_code(net)
+    if said := _chosen(n):
+        what = *what, said
     return f'{n.name} {hashlib.sha256(repr(what).encode()).hexdigest()[:16]}'
 
 # %% ../nbs/04_models.ipynb #layouts2

@@ -300,11 +300,14 @@ def test_a_checkpoint_is_read_once_before_the_setup(walk, tmp_path, monkeypatch)
     assert read == ['checkpoint.pt', 'state.pt']
     with pytest.raises(KeyboardInterrupt):
         run(walk(iters=6, seed=1), tmp_path, resume=False, on_step=stop_at(1))
-    def never(self):
+    def unready(**kw):
+        m = walk(**kw)
+        m.setup = never                                      # of this object: an edited class is another run's
+        return m
+    def never():
         raise AssertionError('the setup has begun')
-    monkeypatch.setattr(Walk, 'setup', never)
     with pytest.raises(ValueError, match='seed is 1 there and 0 here'):
-        run(walk(iters=6), tmp_path)
+        run(unready(iters=6), tmp_path)
     c = load_checkpoint(tmp_path/'checkpoint.pt')
     c['state']['history'] = None
     b = io.BytesIO()
@@ -312,7 +315,7 @@ def test_a_checkpoint_is_read_once_before_the_setup(walk, tmp_path, monkeypatch)
     for damaged in (seal(b.getvalue()), b'bits'):
         (tmp_path/'checkpoint.pt').write_bytes(damaged)
         with pytest.raises(ValueError, match='checkpoint.pt'):
-            run(walk(iters=6, seed=1), tmp_path)
+            run(unready(iters=6, seed=1), tmp_path)
 
 
 READS = re.compile(r'\.iters\b|[\'"]iters[\'"]')         # whatever the settings are called there
