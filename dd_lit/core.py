@@ -826,7 +826,10 @@ class Written(dict):
         "Know an object beforehand."
         self[id(v)] = v, text, 0                     # the object too: its number stays its own
 
-    def apart(self, v: Any, level: int) -> str:
+    def apart(self,
+        v: Any,    # One of them
+        level: int # How deep inside of another
+    ) -> str:
         "The text of one of several that have no order: what it adds, the others do not know."
         own = Written(self)
         text = noted(v, own, level)

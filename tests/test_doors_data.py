@@ -560,8 +560,8 @@ def test_the_set_is_tested_on_what_it_was_not_made_of(call, tmp_path):
     p = call('distill', 'random', '--data', 'd', '--ipc', '5', '--test-fraction', '.4', '--out', 'o', check=0)
     assert '12 training and 8 test images' in p.stdout
     fast = '--repeats', '1', '--set', 'epochs=1', '--model', 'mlp:width=8'
-    for given in ((), ('--data', 'd'), ('--data', tmp_path/'d')):
-        q = call('evaluate', 'o', *given, *fast, check=0)
+    for said in ((), ('--data', 'd'), ('--data', tmp_path/'d')):
+        q = call('evaluate', 'o', *said, *fast, check=0)
         assert 'note:' not in q.stderr
     q = call('evaluate', 'o', '--data', 'd', '--test-fraction', '.3', *fast, check=0)
     assert 'note: the set was made from other training images' in q.stderr

@@ -183,6 +183,8 @@ def test_stored_rows_say_how_they_are_made_again():
         recipe = get_recipe(r['name'])
         assert (recipe.published, recipe.deviation) == (r['published'], r['deviation'])
         asked = recipe.settings | ({'iters': r['settings'].get('iters')} if r['scale'] != 1 else {})
+        if '--precision' in words and 'precision' in r['settings']:        # the command says it
+            asked = asked | dict(precision=words[words.index('--precision') + 1])
         assert {k: v for k, v in r['settings'].items() if k not in NEUTRAL or k in asked} == asked, r['name']
         flat = [v for v in r['top1'] for v in v]
         assert abs(sum(flat)/len(flat) - r['mean']) < .01 or len(r['top1']) > 1
