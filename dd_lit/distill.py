@@ -398,11 +398,11 @@ def run(
     interruption, and with another number of iterations, not fewer than are done, goes on if the
     method can. ValueError if `out` cannot be written to, holds another run or is just written to by
     one, and when the loss is no longer finite."""
+    place = maybe_path(out, 'out')
     if not isinstance(method, Method):
         raise ValueError("method: expected one with its data and settings, "
                          "get_method(name)(data, ipc); `distill` takes a name, "
                          f"got {brief(method)}")
-    place = maybe_path(out, 'out')
     if not isinstance(as_python(resume), bool):
         raise ValueError(f"resume: expected True or False, got {brief(resume)}")
     if not isinstance(checkpoint_seconds, (int, float)) or not checkpoint_seconds >= 0:

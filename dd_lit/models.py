@@ -1260,13 +1260,12 @@ _MEASURED = ('training', 'linear_accuracy', 'test_accuracy', 'digest_of_test')
 _CODE = types.FunctionType, types.MethodType, partial
 
 def _altered(m):
-    "The functions of a caller's that hang on a module, and its hooks."
+    "The functions of a caller's that hang on a module."
     theirs = of_library(type(m))
     hung = [(k, v) for k, v in vars(m).items() if not k.startswith('_') and isinstance(v, _CODE)]
     if theirs:
         hung = [(k, v) for k, v in hung if not isinstance(v, partial) and not of_library(v)]
-    hooks = [f for k in ('_forward_pre_hooks', '_forward_hooks') for f in getattr(m, k).values()]
-    return hung + [('hook', f) for f in hooks if not of_library(f)]
+    return hung
 
 def _told(m, k, v, known):
     "The note of one setting; what functions do is told elsewhere."
@@ -1350,7 +1349,7 @@ def forward_code(
 def network_digest(
     module: nn.Module, # Any network
 ) -> str:              # 16 hex digits
-    "`weights_digest`, and where a class is no library's also what it does."
+    "`weights_digest`, and where a class is no library's also what it does; not hooks: they watch."
     weights = weights_digest(module)
     own = any(_own_code(m) for m in module.modules())
     return short_digest(weights, forward_code(module)) if own else weights

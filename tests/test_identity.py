@@ -108,7 +108,7 @@ LINES = dict(
     listed_function='self.fs = [lambda x: x*k]', partial='self.fs = dict(f=functools.partial(pow, k))',
     cached='self.fs = [functools.lru_cache(lambda x: x*k)]', held='self.d = held(Bare(k))',
     hidden='self.__dict__["part"] = nn.Dropout(k/10)', parent='self.up = [self, k]',
-    hook='self.register_forward_hook(lambda m, a, out: out*k)', hung='self.head.forward = lambda x: x[:, :2]*k',
+    hung='self.head.forward = lambda x: x[:, :2]*k',
     library='self.act = nn.TransformerEncoderLayer(4, 1, 4, activation=Does(k))',
     library_partial='self.act = nn.TransformerEncoderLayer(4, 1, 4, activation=functools.partial(pow, k))',
     nowhere='pass')
