@@ -236,7 +236,7 @@ LEFT = dict(
     real_centers='float64 bfloat16 meta autocast', real_directions='float64 bfloat16 meta autocast',
     real_mean='autocast', reproduce='meta', train_expert='inference float64 bfloat16 meta',
     train_experts='inference float64 bfloat16 meta', travel='no_grad inference autocast',
-    untrained='float64 bfloat16 meta', validate='inference float64 bfloat16 meta')
+    untrained='float64 bfloat16 meta')
 
 PLAIN: dict = {}
 
