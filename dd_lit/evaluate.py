@@ -45,7 +45,7 @@ from .models import (
 from .parallel import share, shared_numbers
 from .sets import DistilledSet, with_classes
 from .settings import Settings, brief, explained, setting, sort_out
-from .train import RATES, Training, accuracy, check_rates, fit, settled
+from .train import Training, accuracy, check_rates, fit, settled, without_rates
 from .whiten import Whitened, check_untrained, whitened
 
 # %% ../nbs/08_evaluate.ipynb #3cf27d80
@@ -97,11 +97,8 @@ def protocol_settings(
     cfg = PROTOCOLS[protocol] | own | overrides
     if cfg['batch_size'] is None:
         cfg['batch_size'] = next(b for top, b in _BATCH_OF_GIFT if n <= top)
-    if 'momentum' in overrides and isinstance(cfg['opt'], str) and cfg['opt'] != 'sgd':
-        raise ValueError(f"momentum: expected nothing with opt {cfg['opt']!r}, it is sgd's, "
-                         f"got {brief(overrides['momentum'])}")
-    unused = RATES if callable(cfg['opt']) else ()
-    return {k: v for k, v in cfg.items() if k not in unused}
+    check_rates(overrides | dict(opt=cfg['opt']))    # a protocol may have another optimiser
+    return without_rates(cfg)
 
 # %% ../nbs/08_evaluate.ipynb #3310054f
 def _percent(**accuracies) -> list[list[float]]:

@@ -30,6 +30,7 @@ from .core import (
     counted,
     default_device,
     maybe_path,
+    own_modes,
     progress,
     provenance,
     read_record,
@@ -597,6 +598,7 @@ def _kept(result: dict[str, Any], file: Path) -> dict[str, Any]:
         atomic_write(file, json.dumps(result, indent=1))
     return result
 
+@own_modes()
 def reproduce(
     name: str | Recipe,               # A recipe, or its name
     out: str | Path = 'runs/reproduce', # Folder for everything

@@ -60,7 +60,7 @@ from .models import (
 )
 from .sets import safe_name
 from .settings import Settings, brief, names_of, parse, setting
-from .train import accuracy, fit
+from .train import accuracy, fit, without_rates
 
 # %% ../nbs/09_teachers.ipynb #dd0573e0
 def takes_width(
@@ -77,6 +77,7 @@ def _to_train(name, **kw) -> Network:
                          "as a teacher (teachers=)")
     return n
 
+@own_modes()
 def untrained(
     name: Any,                # A network for `create_model`
     data: ImageData,          # The real images and their classes
@@ -99,7 +100,8 @@ def training_digest(
         toy = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), nn.BatchNorm2d(2), nn.Dropout(.5),
                             nn.Flatten(), nn.Linear(512, 2))
         x, y = torch.randn(8, 3, 16, 16), torch.arange(8) % 2
-        fit(toy, x, y, epochs=2, batch_size=4, lr=.05, augment=augment, **how)
+        how = without_rates(dict(lr=.05) | how)
+        fit(toy, x, y, epochs=2, batch_size=4, augment=augment, **how)
     weights = [(p*1e4).round().tolist() for p in toy.state_dict().values()]
     return _short(repr((weights, augment and augment.p)).encode())
 
@@ -421,6 +423,7 @@ def committee(
 
 MEASURED = 1000     # test images that say how good a teacher is that was not trained here
 
+@own_modes()
 def measure_teacher(
     net: nn.Module,  # A network
     name: str,       # What to call it

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['OPTIMIZERS', 'SCHEDULES', 'RATES', 'accuracy', 'topk_accuracy', 'make_optimizer', 'lr_factor',
-           'check_rates', 'Training', 'settled', 'fit']
+           'unused_rates', 'without_rates', 'check_rates', 'Training', 'settled', 'fit']
 
 # %% ../nbs/07_train.ipynb #8953987f
 import inspect
@@ -126,15 +126,33 @@ def lr_factor(
 # %% ../nbs/07_train.ipynb #0wnrates1
 RATES = ('lr', 'momentum', 'weight_decay')   # what a function that makes an optimiser has in it
 
+def unused_rates(
+    opt: str | Callable | None = None, # As in `make_optimizer`; None: the usual one, sgd
+) -> tuple[str, ...]:                  # Of `RATES`
+    "The rates that this optimiser does not look at."
+    if callable(opt):
+        return RATES
+    return () if opt in (None, 'sgd') else ('momentum',)
+
+def without_rates(
+    training: dict[str, Any], # Settings of `Training`
+) -> dict[str, Any]:          # Those that the optimiser looks at
+    "What is worth writing down: the settings without the rates that nobody looks at."
+    unused = unused_rates(training.get('opt'))
+    return {k: v for k, v in training.items() if k not in unused}
+
 def check_rates(
     training: dict[str, Any], # Settings of `Training`, as far as somebody gave them
 ) -> None:
-    "ValueError for a rate beside a function that makes an optimiser: nobody would look at it."
-    for k in RATES if callable(training.get('opt')) else ():
-        if k in training:
-            raise ValueError(f"{k}: expected nothing beside opt, a function that makes an "
-                             f"optimiser with a {k} of its own, got {brief(training[k])}; say it "
-                             "in the function")
+    "ValueError for a rate beside an optimiser that does not look at it."
+    opt = training.get('opt')
+    for k in unused_rates(opt):
+        if k not in training:
+            continue
+        why = (f"beside opt, a function that makes an optimiser with a {k} of its own"
+               if callable(opt) else f"with opt {brief(opt)}, it is sgd's")
+        more = "; say it in the function" if callable(opt) else ''
+        raise ValueError(f"{k}: expected nothing {why}, got {brief(training[k])}{more}")
 
 # %% ../nbs/07_train.ipynb #3033b0b0
 class Training(Settings):
@@ -362,6 +380,7 @@ def fit(
     is to be named by all that decides the training; whoever has kept its result removes it.
     ValueError for labels that do not fit, for unknown settings, and for a loss that runs away."""
     t, path = parse(Training, training, 'training'), maybe_path(checkpoint, 'checkpoint')
+    check_rates(training)
     lossf = _functions(loss, on_epoch)
     aug, device = make_augment(t.augment), device_of(model)
     x, y = check_images(x, normalize).to(device), as_numbers(y, 'y').to(device)

@@ -226,26 +226,12 @@ def told(o):
     return [told(v) for v in o] if isinstance(o, (list, tuple)) else o
 
 
-# doors that some mode still gets through, and which; this table only shrinks
-LEFT = dict(
-    agreed='float64 meta', class_statistics='float64 bfloat16 meta autocast', conv_statistics='float64 bfloat16 meta',
-    crops='float64 bfloat16 meta autocast', features='autocast',
-    golden='no_grad inference float64 bfloat16 meta autocast',
-    inherit='no_grad inference float64 bfloat16 meta autocast', matrix='meta', measure_teacher='meta',
-    projector='no_grad inference float64 bfloat16 meta autocast', prune_labels='float64 bfloat16 meta autocast',
-    real_centers='float64 bfloat16 meta autocast', real_directions='float64 bfloat16 meta autocast',
-    real_mean='autocast', reproduce='meta', train_expert='inference float64 bfloat16 meta',
-    train_experts='inference float64 bfloat16 meta', travel='no_grad inference autocast',
-    untrained='float64 bfloat16 meta')
-
 PLAIN: dict = {}
 
 
 @pytest.mark.parametrize('mode', MODES)
 @pytest.mark.parametrize('door', DOORS)
-def test_the_same_numbers(door, mode, data, ds, net, tmp_path, monkeypatch, request):
-    if mode in LEFT.get(door, '').split():
-        request.applymarker(pytest.mark.xfail(reason='still to be mended'))
+def test_the_same_numbers(door, mode, data, ds, net, tmp_path, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         if door not in PLAIN:

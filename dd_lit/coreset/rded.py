@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from ..augment import crop_resize, draw_boxes
-from ..core import counted, local_seed, rng
+from ..core import counted, local_seed, own_modes, rng
 from ..method import Method, MethodSettings, register
 from ..models import as_network, check_answers, model_settings, predict, trained_network
 from ..sets import DistilledSet
@@ -23,6 +23,7 @@ from ..settings import brief, merge, setting
 from ..teachers import Squeeze, about_teacher, squeeze, teacher_accuracy
 
 # %% ../../nbs/coreset/rded.ipynb #d8705e5e
+@own_modes()
 def select_crops(
     images: Tensor,                           # [m,C,H,W] of one class, in model space
     label: int,                               # Their class

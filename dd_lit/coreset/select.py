@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from ..core import cache_dir, rng, seed_of, short_digest
+from ..core import PRECISIONS, cache_dir, chosen_precision, rng, seed_of, short_digest
 from ..data import check_ipc, fingerprint
 from ..method import Method, MethodSettings, register
 from ..models import (
@@ -144,6 +144,9 @@ class ChosenByNetwork(MethodSettings):
     epochs: int = setting(10, 'of its training; 0: the network as it comes, trained', low=0)
     batch_size: int = setting(128, 'images a step', low=1)
     lr: float = setting(.02, 'learning rate, cosine', low=0)
+    precision: str = setting(
+        'float32', 'of its training; or bfloat16, or auto: bfloat16 where there are units',
+        among=PRECISIONS)
 
 class ChosenByMistakes(ChosenByNetwork):
     "Mistakes are made in training, so there must be some."
@@ -164,7 +167,8 @@ class _Select(Method):
         shape = d.num_classes, d.in_chans, d.size
         if c.epochs:                                       # recorded is what will be built
             width = model_settings(c.model, width=c.width).get('width')
-            self.cfg = merge(c, dict(width=width))
+            chosen = chosen_precision(c.precision, self.device)
+            self.cfg = merge(c, dict(width=width, precision=chosen))
             network_key(c.model, *shape, d.norm, width=width)
             return
         n = as_network(c.model)
@@ -172,7 +176,7 @@ class _Select(Method):
             raise ValueError("epochs: 0 takes the network as it comes, but "
                              f"{n.name} has no weights; give a trained network, or say "
                              "model=NAME:weights=FILE")
-        for k in ('width', 'batch_size', 'lr'):
+        for k in ('width', 'batch_size', 'lr', 'precision'):
             if k in kw:
                 raise ValueError(f"{k}: expected nothing, no network is trained or built with "
                                  f"epochs=0, got {brief(kw[k])}")
@@ -214,7 +218,7 @@ class _Select(Method):
         if not any(p.requires_grad for p in net.parameters()):
             raise ValueError(f"model: expected parameters to train, {type(net).__name__} has none")
         fit(net, d.train_x, d.train_y, normalize=d.normalize, epochs=c.epochs,
-            batch_size=c.batch_size, lr=c.lr, schedule='cosine',
+            batch_size=c.batch_size, lr=c.lr, schedule='cosine', precision=c.precision,
             seed=seed_of(self.seed, 'select'), desc=f'{self.name}: training', **kw)
 
     def _part(self, net) -> Path | None:
@@ -224,7 +228,7 @@ class _Select(Method):
         except ValueError:
             return None
         c = self.cfg
-        how = c.epochs, c.batch_size, c.lr, self.seed
+        how = c.epochs, c.batch_size, c.lr, c.precision, self.seed
         key = short_digest(fingerprint(self.data), weights_digest(net), *how)
         return folder/f'{safe_name(self.data.name)}_{self.name}_{key}.part'
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..augment import DSA
-from ..core import local_seed, rng, seed_of
+from ..core import local_seed, own_modes, rng, seed_of
 from ..gradient.dc import has_batchnorm
 from ..gradient.dsa import SiameseDC
 from ..method import StartSettings, register
@@ -55,6 +55,7 @@ def _at_once(x: Tensor, few: int) -> int:
     n = few if x.device.type == 'cpu' else 1024
     return max(1, n*1024//(x.shape[-1]*x.shape[-2]))
 
+@own_modes()
 @torch.no_grad()
 def real_mean(
     model: nn.Module,      # Images must not influence each other in it

@@ -125,6 +125,7 @@ class FeatureNet(OwnView):
         return z.flatten(1)
 
 # %% ../../nbs/flow/features.ipynb #28bf8256
+@own_modes()
 @torch.no_grad()
 def features(
     net: nn.Module,        # A `FeatureNet`, or any network

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..augment import crop_resize, draw_boxes
-from ..core import counted, local_seed, progress, rng, seed_of
+from ..core import counted, local_seed, own_modes, progress, rng, seed_of
 from ..data import ImageData, load_data
 from ..evaluate import Scores, matched
 from ..models import borrowed, device_of, weights_digest
@@ -73,6 +73,7 @@ def _fit_head(head, z, y, s, g):
     head.load_state_dict(kept)
     return e + 1
 
+@own_modes()
 def train_golden(
     z: Tensor,        # Features [N,D] of all real images
     y: Tensor,        # int64 [N]
@@ -149,6 +150,7 @@ def _adam(params, loss, epochs, lr):
         opt.step()
         sched.step()
 
+@own_modes()
 def train_projector(
     views: Callable[[int], tuple[Tensor, Tensor]], # Epoch -> features of both networks, as `Views`
     epochs: int = 300,                             # Steps, each with all images
@@ -258,6 +260,7 @@ def _who(eval_net, distill_net, golden):
                 golden=None if golden is None else weights_digest(golden))
 
 # %% ../../nbs/flow/inherit.ipynb #c7e1c424
+@own_modes()
 def evaluate_inherit(
     distilled: DistilledSet,            # The set
     data: ImageData | str,              # Where the test set is; or a name or path for `load_data`

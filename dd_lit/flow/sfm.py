@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..core import counted, local_seed, progress
+from ..core import counted, local_seed, own_modes, progress
 from ..data import ImageData
 from ..method import register
 from ..models import borrowed, device_of
@@ -75,6 +75,7 @@ def decoupled_loss(
     return alpha*target + (1 - alpha)*F.mse_loss(others(syn_centers), others(real_centers))
 
 # %% ../../nbs/flow/sfm.ipynb #f9e1f209
+@own_modes()
 def real_centers(
     net: nn.Module,        # A `FeatureNet`, or any network
     data: ImageData,       # Whose training set

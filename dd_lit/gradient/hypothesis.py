@@ -14,13 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..core import local_seed
+from ..core import local_seed, own_modes
 
 # %% ../../nbs/gradient/hypothesis.ipynb #21b91625
 def _norm(tensors: Iterable[Tensor]) -> float:
     "Length of all tensors together."
     return reduce(add, ((t**2).sum() for t in tensors)).sqrt().item()
 
+@own_modes()
 def travel(
     model: nn.Module,      # A network; trained in place
     x: Tensor,             # Images of the small set: [N,C,H,W] in model space

@@ -172,9 +172,15 @@ class LabelSource:
         y: Tensor,                                # Their class labels [N]
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]: # [n,C,H,W], [n,classes], [n]
         "Batches of epoch `e`: (views, teacher's logits, hard labels)."
-        for b in self.batches(e):
-            v = self.view(x, b)
-            yield v, self.logits(b, v).to(x.device), self.hard(y, b)
+        batches = iter(self.batches(e))
+        while True:
+            with own_modes():                   # a generator is the caller's between two batches
+                b = next(batches, None)
+                if b is None:
+                    return
+                v = self.view(x, b)
+                seen = v, self.logits(b, v).to(x.device), self.hard(y, b)
+            yield seen
 
 # %% ../../nbs/labels/soft.ipynb #6ba9d631
 class ViewSettings(Settings):

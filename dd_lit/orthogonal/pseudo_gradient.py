@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from ..core import counted, in_full, progress, rng
+from ..core import counted, in_full, own_modes, progress, rng
 from ..data import ImageData
 from ..models import borrowed, device_of
 from ..settings import brief
@@ -284,6 +284,7 @@ def _averages(model, data, layers, mode: str, batch_size: int) -> dict[str, Tens
                 sums[k] = sums.get(k, 0.) + G*len(x)
     return {k: (G/n).cpu().contiguous() for k, G in sums.items()}
 
+@own_modes()
 @torch.no_grad()
 def real_directions(
     model: nn.Module,      # A trained network; it comes back as it was

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..core import local_seed, maybe_path, progress, rng
+from ..core import local_seed, maybe_path, own_modes, progress, rng
 from ..data import ImageData, fingerprint
 from ..models import borrowed, device_of, forward_code, weights_digest
 from ..teachers import measured
@@ -110,6 +110,7 @@ def _averages(
             reader.seen = {}
     return {k: tuple((t/counts[k]).float() for t in sums[k]) for k in convs if k in sums}
 
+@own_modes()
 def conv_statistics(
     model: nn.Module,      # A trained network
     data: ImageData,       # The real images and their classes

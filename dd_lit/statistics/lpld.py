@@ -23,6 +23,7 @@ from ..core import (
     in_turn,
     local_seed,
     maybe_path,
+    own_modes,
     progress,
     read_record,
     rng,
@@ -73,6 +74,7 @@ def _by_class(
             out.append({n: (m.float(), (s/k).float()) for n, (k, m, s) in seen.items()})
     return out
 
+@own_modes()
 def class_statistics(
     net: nn.Module,       # A trained network with batch norm
     data: ImageData,      # The real images and their classes
@@ -234,6 +236,7 @@ def _chosen(source: LabelSource, prune: float, seed: int) -> tuple[list[list[int
         out[i//per].append(i % per)
     return out, per
 
+@own_modes()
 def prune_labels(
     images: DistilledSet | Tensor, # What `source` is about
     source: LabelSource,           # Views and labels: `LiveLabels`, or stored ones

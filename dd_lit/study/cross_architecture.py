@@ -19,6 +19,7 @@ from ..core import (
     default_device,
     ink_on,
     maybe_path,
+    own_modes,
     progress,
     provenance,
     read_record,
@@ -84,6 +85,7 @@ class Matrix(Settings):
                 raise ValueError(f"settings: expected names of sources, got {brief(s)}")
 
 # %% ../../nbs/study/cross_architecture.ipynb #fe6eba88
+@own_modes()
 def cross_architecture(
     data: ImageData | str | Path = 'digits', # Or a name or path for `load_data`
     ipc: int = 1,                  # Images per class

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..core import local_seed
+from ..core import local_seed, own_modes
 from ..data import ImageData
 from ..evaluate import matched
 from ..method import register
@@ -48,6 +48,7 @@ def agreed_logits(
     mean = (z*counted[..., None]).sum(0)/counted.sum(0)[:, None]
     return mean, right.sum(0).long()
 
+@own_modes()
 def agreed_start(
     data: ImageData,           # The real images and their classes
     ipc: int,                  # Images per class; a class may hold fewer

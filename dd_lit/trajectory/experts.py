@@ -17,7 +17,16 @@ import torch
 from torch import Tensor, nn
 
 from ..augment import DSA
-from ..core import counted, default_device, local_seed, maybe_path, progress, say, seed_of
+from ..core import (
+    counted,
+    default_device,
+    local_seed,
+    maybe_path,
+    own_modes,
+    progress,
+    say,
+    seed_of,
+)
 from ..data import ImageData, digest_of_test, fingerprint, load_data
 from ..evaluate import mean_std, protocol_settings
 from ..models import as_network, create_model, network_key
@@ -25,7 +34,7 @@ from ..parallel import share, wait, world
 from ..sets import safe_name
 from ..settings import Settings, brief, merge, parse, setting
 from ..teachers import cache_file, cached, drop_state, training_digest
-from ..train import accuracy, fit
+from ..train import accuracy, fit, without_rates
 
 # %% ../../nbs/trajectory/experts.ipynb #veccode1
 def _learned(net: nn.Module) -> dict[str, nn.Parameter]:
@@ -147,6 +156,7 @@ def _training(c: ExpertSettings) -> tuple[dict[str, Any], dict[str, Any]]:
     return (_PLAIN | dict(opt=uphill), dict(rho=c.rho, gap=c.gap)) if c.rho else (_PLAIN, {})
 
 # %% ../../nbs/trajectory/experts.ipynb #expcode2
+@own_modes()
 def train_expert(
     network: Any,                    # For `create_model`
     data: ImageData,                 # The real images and their classes
@@ -171,7 +181,8 @@ def train_expert(
     def train(walk) -> float:
         with local_seed(s, 'expert', 'fit'):
             fit(walk, data.train_x, data.train_y, normalize=data.normalize, augment=aug, seed=s,
-                on_epoch=walk.note, desc=f'expert {n.name}', checkpoint=part, **how)
+                on_epoch=walk.note, desc=f'expert {n.name}', checkpoint=part,
+                **without_rates(how))
         return test(walk)
     what = dict(name=network_key(n, *shape, data.norm), data=fingerprint(data), seed=s,
                 augment=c.augment, recipe=training_digest(aug, **plain),
@@ -211,6 +222,7 @@ class Experts:
         except (OSError, safetensors.SafetensorError) as e:
             raise ValueError(f"experts: {str(self.files[i])!r} cannot be read any more ({e}); "
                              "the same command makes it again") from None
+    @own_modes()
     def weights(self,
         i: int, # Which expert
         e: int, # After which epoch; 0: before the first
@@ -228,6 +240,7 @@ class Experts:
         net.load_state_dict({k.removeprefix(head): v for k, v in own.items()})
         return net.eval().requires_grad_(False)
 
+@own_modes()
 def train_experts(
     network: Any,                    # For `create_model`
     data: str | Path | ImageData,    # Or its name or path for `load_data`
