@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from statistics import fmean
 from typing import NamedTuple
 
+from dd_lit.core import counted
 from scores import STRENGTH, Table, merged, scores
-from verdicts import SEEDS, STRENGTHS, common_seeds, verdict
+from verdicts import SEEDS, STRENGTHS, common_seeds, interval, verdict
 
 class Finding(NamedTuple):
     "What one place says about a claim."
@@ -156,7 +157,7 @@ def adaptive_saves(percent: float) -> Check:
         v = a['saved_percent']
         epochs = 100*(1 - a['adaptive']['net_epochs']/a['constant']['net_epochs'])
         same = (v >= percent) == (epochs >= percent)
-        text = f'{v:.0f} % of the time and {epochs:.0f} % of the epochs of networks saved'
+        text = f'{v:.0f} % of the time (timed once) and {epochs:.0f} % of the epochs of networks saved'
         return [Finding('ipc 10', text, yes_or_no(v >= percent) if same else 'undecided')]
     return alive('dc_cost', check)
 
@@ -184,6 +185,17 @@ def best_source(source: str) -> Check:
     return alive('cross_architecture', check)
 
 
+def by_rounds(ours: list[float], theirs: list[float], below: float) -> tuple[str, str]:
+    """Seconds of two things that were timed in turn: is the first less than so many times the second?
+    Decided by three rounds or more, if the interval of their ratios lies on one side. (word, ratios)"""
+    ratios = [a/b for a, b in zip(ours, theirs, strict=True)]
+    if len(ratios) < SEEDS:
+        return 'undecided', f"{counted(len(ratios), 'timing')}"
+    mean, low, high = interval(ratios)
+    word = yes_or_no(high < below) if high < below or low > below else 'undecided'
+    return word, f'{mean:.2f}x [{low:.2f}, {high:.2f}] in {len(ratios)} rounds'
+
+
 # --- statistical matching and orthogonal gradients ---
 
 def dropping_is_cheaper(results: dict) -> list[Finding]:
@@ -193,7 +205,8 @@ def dropping_is_cheaper(results: dict) -> list[Finding]:
     if not (a and b):
         return []
     text = f"{a['ratio']:.2f}x of SRe2L without dropping, {b['ratio']:.2f}x with"
-    return [Finding('digits', text, yes_or_no(b['ratio'] < a['ratio']))]
+    word, said = by_rounds(b['seconds'], a['seconds'], 1)
+    return [Finding('digits', f'{text}; {said}', word)]
 
 
 OF_OGM = dict(orthogonal_share=lambda s: (s['pseudo'] - s['pseudo, no SVD'])/s['pseudo'],
@@ -227,9 +240,15 @@ def flow_cost(
             return []
         place = f"{c['data']}, {c['model']}, ipc {c['ipc']}"
         lgm, sfm = c['rows']['lgm, 10 augmentations'], c['rows']['sfm']
-        times = {k: lgm[k]/sfm[k] for k in units}
-        texts = {k: f'LGM with ten augmentations: {times[k]:.1f}x {units[k]}' for k in units}
-        return [Finding(place, texts[k], yes_or_no(times[k] >= at_least)) for k in units]
+        out = []
+        for k, unit in units.items():
+            times = lgm[k]/sfm[k]
+            word, text = yes_or_no(times >= at_least), f'LGM with ten augmentations: {times:.1f}x {unit}'
+            if k == 'median_s':                  # a clock scatters, bytes do not
+                word, said = by_rounds(sfm['seconds'], lgm['seconds'], 1/at_least)
+                text += f'; SFM {said}'
+            out.append(Finding(place, text, word))
+        return out
     return alive('flow_cost', check)
 
 
@@ -320,11 +339,11 @@ def _worst(words: list[str]) -> str:
 
 def gift_costs_nothing(results: dict) -> list[Finding]:
     "A step with GIFT against a step with KL: within 5 %?"
-    rows = results.get('label_cost', {}).get('rows')
-    if not rows:
+    each = results.get('label_cost', {}).get('each')
+    if not each:
         return []
-    text = f"{rows['gift']/rows['kl']:.3f}x of KL's step"
-    return [Finding('digits', text, yes_or_no(rows['gift'] < 1.05*rows['kl']))]
+    word, said = by_rounds(each['gift'], each['kl'], 1.05)
+    return [Finding('digits', f"of KL's step: {said}", word)]
 
 
 def theorem_holds(results: dict) -> list[Finding]:

@@ -51,10 +51,10 @@ OF_RECIPES = {'intra': 'dc', 'inter': 'dc_inter', 'interleaved': 'dc_interleaved
 
 def gradient(where, text, says, page, better, worse, at_least=False, not_at='') -> Claim:
     """A claim of 'better beats worse' about gradient_tables.json and the rows of the tables; not in
-    the place where the paper itself has it the other way round, and 'at least as good' not where
-    all sets had one outer iteration: they have hardly left their start, and a tie cannot fail."""
+    the place where the paper itself has it the other way round, and not where all sets had one
+    outer iteration: they have hardly left their start."""
     def asked(place):
-        return place != not_at and not (at_least and place.endswith('ipc 10'))
+        return place != not_at and not place.endswith('ipc 10')
     check = kept(asked, order('gradient_tables', better, worse, at_least=at_least))
     if better in OF_RECIPES and worse in OF_RECIPES:
         named = (OF_RECIPES[better], OF_RECIPES[worse])
@@ -200,8 +200,8 @@ ORTHOGONAL = [
                '', _RDED, 'ogm', 'ogm, from noise', 'labels'),
     orthogonal('Section 3.2', 'Muon beats SGD in evaluation',
                '+7.1 points at IPC 10', _MUON, 'muon', 'sgd', 'images'),
-    orthogonal('Table 3', 'Muon beats AdamW in evaluation',
-               '47.0 | 39.4 soft, 16.7 | 11.8 hard', _MUON, 'muon', 'adamw', 'images'),
+    orthogonal('Table 3', 'Muon beats AdamW in evaluation (ours: class labels)',
+               '16.7 | 11.8 hard; 47.0 | 39.4 soft was not run', _MUON, 'muon', 'adamw', 'images'),
     Claim('ogm', 'efficiency', 'true gradients take twice the time of pseudo-gradients',
           '2x', 'orthogonal/pseudo_gradient.ipynb', 'ogm_cost',
           ogm_cost('true_over_pseudo', lambda v: v >= 1.8)),
@@ -315,14 +315,23 @@ def collapsed(optimiser: str) -> Check:
 
 
 LOSSES = [
+    # What Table 6 prints for GIFT at CIFAR-100 is what Tables 7 and 13 print for the cosine without refinement: 49.5.
+    # The full loss has 50.6 there, so both are asked
     losses('Table 6', 'GIFT beats cross-entropy with hard labels',
-           '49.5 | 26.6 (CIFAR-100, RDED, IPC 10)', 'gift', 'ce'),
-    losses('Table 6', 'GIFT beats KL at T = 20', '49.5 | 47.5', 'gift', 'kl'),
-    losses('Table 6', 'GIFT beats MSE', '49.5 | 47.6', 'gift', 'mse'),
-    losses('Table 6', 'GIFT beats soft cross-entropy', '49.5 | 40.8', 'gift', 'soft_ce'),
-    losses('Table 6', 'GIFT beats KL + CE', '49.5 | 48.2', 'gift', 'kl_ce'),
-    losses('Table 6', 'GIFT beats MSE + CE', '49.5 | 47.4', 'gift', 'mse_ce'),
-    losses('Table 6', 'GIFT beats soft CE + CE', '49.5 | 39.7', 'gift', 'soft_ce_ce'),
+           '50.6 | 26.6 (CIFAR-100, RDED, IPC 10; 50.6 from Table 1)', 'gift', 'ce'),
+    losses('Table 6', 'GIFT beats KL at T = 20', '50.6 | 47.5', 'gift', 'kl'),
+    losses('Table 6', 'GIFT beats MSE', '50.6 | 47.6', 'gift', 'mse'),
+    losses('Table 6', 'GIFT beats soft cross-entropy', '50.6 | 40.8', 'gift', 'soft_ce'),
+    losses('Table 6', 'GIFT beats KL + CE', '50.6 | 48.2', 'gift', 'kl_ce'),
+    losses('Table 6', 'GIFT beats MSE + CE', '50.6 | 47.4', 'gift', 'mse_ce'),
+    losses('Table 6', 'GIFT beats soft CE + CE', '50.6 | 39.7', 'gift', 'soft_ce_ce'),
+    losses('Table 6', 'the cosine loss alone beats cross-entropy with hard labels',
+           '49.5 | 26.6 (as printed)', 'cosine', 'ce'),
+    losses('Table 6', 'the cosine loss alone beats MSE', '49.5 | 47.6', 'cosine', 'mse'),
+    losses('Table 6', 'the cosine loss alone beats soft cross-entropy', '49.5 | 40.8', 'cosine', 'soft_ce'),
+    losses('Table 6', 'the cosine loss alone beats KL + CE', '49.5 | 48.2', 'cosine', 'kl_ce'),
+    losses('Table 6', 'the cosine loss alone beats MSE + CE', '49.5 | 47.4', 'cosine', 'mse_ce'),
+    losses('Table 6', 'the cosine loss alone beats soft CE + CE', '49.5 | 39.7', 'cosine', 'soft_ce_ce'),
     losses('Table 3', 'GIFT beats KD', '50.6 | 43.2', 'gift', 'kd', _KD),
     losses('Table 3', 'GIFT beats WSLD', '50.6 | 38.6', 'gift', 'wsld', _KD),
     losses('Table 3', 'GIFT beats DKD', '50.6 | 49.0', 'gift', 'dkd', _KD),
@@ -365,19 +374,19 @@ _APART = ('The places differ in dataset, teacher (trained here on a part of MNIS
           'augmentation and length (sixty epochs, three hundred); which of these decides was not tested.')
 BECAUSE = {
     'SFM with one augmentation is at least as good as LGM with ten':
-        "The network decides, not the dataset: after 200 iterations LGM's images follow the flow of the ResNet-18 only "
-        "half way, while on the ConvNet ten views of ten images follow it more closely than SFM's single one.",
+        'The two places differ in network and in images per class; which of them decides was not tested. (Runs on '
+        'CIFAR-10 that are out of date have SFM ahead on the ConvNet at one image, so the dataset matters, too.)',
     "SFM's flow is closer to the real one than LGM's":
-        'The network decides: LGM learns from classifiers drawn at random, and in 200 iterations that brings the '
-        "ConvNet's flow closer than SFM does, but the ResNet-18's not yet.",
+        'Against it speaks the ConvNet with ten digits a class, for it the ResNet-18 with one. Which of the two matters '
+        "was not tested; on CIFAR-10, in runs that are out of date, SFM's flow is the closer one on the ConvNet as well.",
     'SFM needs a tenth of the memory':
         'Two measures: what is kept for the backward pass shrinks to a tenth; the rise of the process also counts what '
         'is in use for a moment only, and that shrinks less.',
     'orthogonalising is a small share of a step (ours: under 10 %)':
         'The width decides: orthogonalising costs the cube of the channels, the rest of a step their square.',
     'classifier inheritance beats distilling the golden head into a fresh one, on another network':
-        'The networks decide: what was trained on ImageNet shares a representation, into which a projector leads from '
-        'a few images; two small networks trained on ten thousand digits need not share one.',
+        'The places differ in data, networks and how these were trained. One guess: networks that know ImageNet share a '
+        'representation, two small ones trained on ten thousand digits need not.',
     'GIFT beats soft cross-entropy': _APART,
     'GIFT beats KD': _APART,
     'GIFT beats soft CE + CE': _APART,

@@ -12,8 +12,8 @@ from scipy import stats
 
 MARGIN = 1.   # percentage points that do not matter
 SEEDS = 3     # with fewer, nothing is decided: two that happen to agree have no deviation at all
-LOOKS = {3: .95, 5: .97}      # level of the interval with so many seeds or fewer: more were made after a look at these
-LAST = .98                    # with still more
+LOOKS = {3: .95, 5: .97, 8: .98}    # level of the interval with so many seeds or fewer: more were made after a look
+LAST = .99                          # with still more
 STRENGTHS = ('S', 'R', 'M')   # the paper's own configuration, its regime with a substitute, a miniature
 WORDS = ('reproduced', 'not reproduced', 'alike', 'undecided', 'out of date')
 

@@ -690,7 +690,7 @@ def _unknown_name(key) -> ValueError:
     names = list_models()
     near = difflib.get_close_matches(key, names, 4, .5)
     hint = f"near matches: {', '.join(near)}" if near else f"list_models() lists {len(names)}"
-    return ValueError(f"name: unknown network {brief(key)}; {hint}")
+    return ValueError(f"model: unknown network {brief(key)}; {hint}")
 
 def _defaults(cls) -> dict:
     "What the constructor of a torchvision network takes, with its defaults."
