@@ -345,6 +345,8 @@ def _first_look(method: Method, took: float) -> str | None:
     if took < 5 or per_step*method.cfg.iters < 600:
         return None
     n, whole = max(method.k, int(120/per_step)), per_step*method.cfg.iters
+    if n >= method.cfg.iters:                            # the whole run, or all but done
+        return None
     more = f'takes {duration(n*per_step)}, and can go on from there'
     if method.fixed_iters:
         more = (f'takes {duration(n*per_step)}, in another folder (--out) or with --fresh, '

@@ -687,6 +687,11 @@ def test_a_long_run_says_what_would_be_quick(name, words):
     assert _first_look(m, 6.) is None                     # a minute in all
     m.k = 3
     assert '--iters 3 takes 6 min' in _first_look(m, 360.)             # not fewer than are done
+    m.k = 1000
+    assert _first_look(m, 6000.) is None                 # nothing is left
+    one = get_method('herding')('digits', 1, device='cpu')
+    one.k = 1
+    assert _first_look(one, 3000.) is None
 
 
 def test_it_says_so_once(walk, heard, tmp_path, monkeypatch):
