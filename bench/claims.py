@@ -374,8 +374,8 @@ _APART = ('The places differ in dataset, teacher (trained here on a part of MNIS
           'augmentation and length (sixty epochs, three hundred); which of these decides was not tested.')
 BECAUSE = {
     'SFM with one augmentation is at least as good as LGM with ten':
-        'The two places differ in network and in images per class; which of them decides was not tested. (Runs on '
-        'CIFAR-10 that are out of date have SFM ahead on the ConvNet at one image, so the dataset matters, too.)',
+        'The two places differ in network and in images per class; which of them decides was not tested. Runs on '
+        'CIFAR-10 that are out of date have SFM ahead on the ConvNet at one image, so the dataset matters, too.',
     "SFM's flow is closer to the real one than LGM's":
         'Against it speaks the ConvNet with ten digits a class, for it the ResNet-18 with one. Which of the two '
         "decides was not tested; on CIFAR-10, in runs that are out of date, SFM's flow is closer on the ConvNet, too.",
