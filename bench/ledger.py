@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from checks import Finding
-from claims import BECAUSE, CLAIMS, Claim
+from claims import BECAUSE, CLAIMS, REMARK, Claim
 from dd_lit.core import ink_on
 from verdicts import SEEDS, STRENGTHS, summary, tally, together
 
@@ -53,7 +53,8 @@ def decided(claim: Claim, results: dict) -> dict:
         word = TOGETHER[at_once.word]
     said = {k: getattr(claim, k) for k in ('paper', 'where', 'text', 'says', 'page', 'file', 'why')}
     because = BECAUSE.get(claim.text, '') if contradictory(places) else ''
-    return said | dict(places=places, because=because, tally=tally([f.word for f in mine]), verdict=word,
+    remark = REMARK.get(claim.text, '')
+    return said | dict(places=places, because=because, remark=remark, tally=tally([f.word for f in mine]), verdict=word,
                        strength=strength, together=at_once, pooled=len(pooled))
 
 

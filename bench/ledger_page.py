@@ -14,7 +14,7 @@ DATASETS = ('mnist', 'cifar10', 'digits', 'imagenette')
 KINDS = {'S': "the paper's own", 'R': "the paper's regime, substitutes", 'M': 'miniature', '': 'no run counts'}
 assert {*STRENGTHS, ''} == set(KINDS)
 INTERVAL = re.compile(r'\s*\(([+-][\d.]+ \[[^]]*\])\)\s*$')
-DECIDED = {'holds': '*Yes*', 'does not hold': '*No*'}
+DECIDED = {'holds': '*Yes*', 'does not hold': '*No*', 'no difference': '*Alike*'}
 
 SCRIPT = '''<script>(()=>{
 const box=document.currentScript.parentElement,of=(s,e=box)=>[...e.querySelectorAll(s)];
@@ -43,8 +43,9 @@ def believe(rows: list[dict]) -> str:
         first = sorted(mine, key=lambda r: STRENGTHS.index(r['strength']))         # what the strongest runs say
         found = {w: [f"{r['text']} ({r['strength']})" for r in first if r['verdict'] == w] for w in DECIDED}
         said = ' '.join(f'{DECIDED[w]}: {_few(t)}.' for w, t in found.items() if t)
-        left = sum(r['verdict'] not in DECIDED for r in mine)
-        lines.append(f"- **{name}.** {said or 'Nothing yet.'} Open or mixed: {left} of {len(mine)}.")
+        words = [r['verdict'] for r in mine]
+        rest = ', '.join(f'{n} {w}' for w in VERDICTS if w not in DECIDED and (n := words.count(w)))
+        lines.append(f"- **{name}.** {said or 'Nothing yet.'} Else, of {len(mine)}: {rest or 'none'}.")
     return '\n'.join(lines)
 
 
@@ -78,12 +79,17 @@ def _place(f: Finding) -> str:
     return f'{escape(f.place)}: {escape(ours)} {escape(interval)}, {f.word} ({KINDS[f.strength]})'
 
 
+def _notes(r: dict) -> str:
+    "Why places speak for and against a claim, and what its verdict does not say, if there is something."
+    return ''.join(f'<br><small class="because">{escape(r[k])}</small>' for k in ('because', 'remark') if r[k])
+
+
 def _ours(r: dict) -> tuple[str, str]:
     "The cells 'ours' and 'interval': the first place that counts; the others fold."
     places = live(r)
     if not places:
         gone = len(r['places'])
-        return escape(r['why']) or (f'{gone} places, all out of date' if gone else 'not run'), ''
+        return (escape(r['why']) or (f'{gone} places, all out of date' if gone else 'not run')) + _notes(r), ''
     ours, interval, shown = *split(places[0]), 1
     first = f'{escape(places[0].place)}: {escape(ours)}'
     if r['together'] is not None:
@@ -91,8 +97,7 @@ def _ours(r: dict) -> tuple[str, str]:
     gone = [f'{escape(f.place)}: out of date' for f in r['places'] if f not in places]
     rest = [_place(f) for f in places[shown:]] + gone
     more = f'<details><summary>{len(rest)} more</summary>{"<br>".join(rest)}</details>' if rest else ''
-    why = f'<br><small class="because">{escape(r["because"])}</small>' if r['because'] else ''
-    return first + more + why, escape(interval)
+    return first + more + _notes(r), escape(interval)
 
 
 def _claim(r: dict, here: str) -> str:

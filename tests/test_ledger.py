@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT/'bench'))
 import flow_cost
 import label_cost
 from checks import Finding, by_recipe, ogm_cost
-from claims import BECAUSE, CLAIMS, Claim
+from claims import BECAUSE, CLAIMS, REMARK, Claim
 from ledger import TOGETHER, contradictory, decided, ledger
 from ledger_page import ledger_html
 from scores import STRENGTH, load_results
@@ -155,6 +155,16 @@ def test_contradictions_are_explained():
         places = [Finding('p', '', w) for w in words]
         claim = Claim('sfm', '', next(iter(BECAUSE)), '', '', 'file', lambda results, places=places: places)
         assert bool(decided(claim, {})['because']) == contradictory(places) == both
+
+
+def test_remarks_are_shown_whatever_the_verdict():
+    "Also where no run counts."
+    rows = [r for r in ledger(STORED) if r['remark']]
+    assert {r['text'] for r in rows} == set(REMARK)
+    for r in rows:
+        assert r['remark'].endswith('.')
+        for places in (r['places'], []):
+            assert escape(r['remark']) in ledger_html([r | dict(places=places, together=None)])
 
 
 def test_every_row_carries_its_strength():
