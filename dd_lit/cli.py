@@ -26,7 +26,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import Field, field, fields
 from importlib.metadata import entry_points
-from itertools import takewhile
+from itertools import count, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -395,6 +395,9 @@ class Evaluate(OnSets):
         path = Path(self.out)
         if path.is_dir():
             raise ValueError(f"out: expected a file for the score, {self.out!r} is a folder")
+        if path.suffix.lower() != '.json' or path.name.lower() in ('meta.json', 'history.json'):
+            raise ValueError("out: expected a name of its own that ends in .json, "
+                             f"got {self.out!r}")
         try:
             try_writing(path.parent)
         except OSError as e:
@@ -504,6 +507,20 @@ class Evaluate(OnSets):
         return beside(self.folder)/f'{safe}_seed{self.seed}_{asked}.json'
 
 # %% ../nbs/15_cli.ipynb #c1bb024b
+def _put_aside(out: Path, name: str, asked: str) -> None:
+    "The files of another question make room, and are kept."
+    from dd_lit.core import read_record
+    there = [out/f'{name}.{k}' for k in ('json', 'md', 'png') if (out/f'{name}.{k}').exists()]
+    if not there:
+        return
+    with contextlib.suppress(ValueError, OSError):
+        if read_record(out/f'{name}.json').get('asked') == asked:
+            return
+    n = next(n for n in count(1) if not list(out.glob(f'{name}-{n}.*')))
+    for path in there:
+        path.rename(out/f'{name}-{n}{path.suffix}')
+    print(f"the comparison that was there is kept as {out/name}-{n}")
+
 class Compare(OnSets):
     "Score sets or methods alike, over losses, optimisers and networks: a table and a picture."
     items: list = word('distilled sets (folders, files, DATA/METHOD/ipcN), or names of methods')
@@ -533,7 +550,16 @@ class Compare(OnSets):
         with sole_writer(out):
             rows = compare(self.items, d, self.ipc, made, not self.fresh, **how, **grid,
                            teacher=self.teachers(d), **training)
-            report(rows, out, 'compare')
+            asked = self.digest()
+            _put_aside(out, 'compare', asked)
+            report(rows, out, 'compare', asked=asked)
+
+    def digest(self) -> str:
+        "Of what was asked: the same question has the same answer."
+        from dd_lit.core import short_digest
+        same = 'out', 'fresh', 'download'
+        return short_digest(sorted((k, repr(v)) for k, v in self.to_dict().items()
+                                   if k not in same))
 
     def asked(self) -> tuple[dict[str, Any], dict[str, Any]]:
         "(networks, losses, optimisers and labels; training), as `compare` takes them."
@@ -553,6 +579,8 @@ class Show(Command):
 
     def run(self) -> None:
         from dd_lit.sets import DistilledSet
+        if self.out and Path(self.out).suffix.lower() != '.png':
+            raise ValueError(f"out: expected a name that ends in .png, got {self.out!r}")
         ds = DistilledSet.load(self.folder)
         path = Path(self.out) if self.out else beside(self.folder)/'grid.png'
         ds.show(self.per_class, path=path)
@@ -565,6 +593,16 @@ class Show(Command):
         print(f"  bytes: {ds.nbytes()}\npicture in {path}{also}")
 
 # %% ../nbs/15_cli.ipynb #5900b114
+def _check_free(folder: Path, ds: 'DistilledSet') -> None:
+    "ValueError if another set lies there, or a run that could go on."
+    from dd_lit.core import digest
+    from dd_lit.sets import DistilledSet, is_set
+    what = lambda s: digest(dict(images=s.images, labels=s.labels))
+    run = any((folder/f).exists() for f in ('checkpoint.pt', 'state.pt'))
+    if run or is_set(folder) and what(DistilledSet.load(folder)) != what(ds):
+        raise ValueError(f"out: {str(folder)!r} holds another distilled set; choose another "
+                         "folder (--out)")
+
 class Import(OnData):
     "Read sets that other people distilled, and keep them as folders."
     file: str = word('.pt, .npz, .safetensors, .parquet; or a folder of pictures or of arrays')
@@ -599,6 +637,8 @@ class Import(OnData):
         out = Path(self.out) if self.out else Path('runs')/safe_name(name.stem)
         source = getattr(data, 'source', None)
         with sole_writer(out):
+            for k, ds in enumerate(sets):
+                _check_free(out/str(k), ds)
             for k, ds in enumerate(sets):
                 ds.meta |= dict(data_source=source) if source else {}
                 ds.save(out/str(k))

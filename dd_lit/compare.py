@@ -514,6 +514,7 @@ class _Item:
     name: str
     draws: list
     is_random: bool   # The method 'random': a draw for every network
+    typed: str = ''   # The folder or file that was given, if there was one
 
 def _is_method(item) -> bool:
     return isinstance(item, str) and not is_set(item)
@@ -522,7 +523,7 @@ def _given(item, data) -> _Item:
     "A set, or the folder of one, as an item of `compare`."
     ds = item if isinstance(item, DistilledSet) else DistilledSet.load(item)
     name = ds.meta.get('method') or Path(str(item)).name
-    return _Item(name, [matched(ds, data)], False)
+    return _Item(name, [matched(ds, data)], False, '' if item is ds else str(item))
 
 def _made(item, data, ipc, repeats, out, **kw) -> _Item:
     "A method's name as an item of `compare`: distilled."
@@ -536,6 +537,19 @@ def _without(ds, name, draws, cell: Cell, scorer: Scorer, grid: Grid) -> list[fl
     "Top-1 of `draws` without augmentation, where DD-Ranking asks for it and `ds` has some."
     place = scorer.without(ds, cell) if grid.ddranking else None
     return None if place is None else list(scorer.score(name, draws, place).top1)
+
+def _named_rows(found: list[tuple[_Item, Cell, Row]]) -> list[Row]:
+    "The rows; sets of one name say which is which: by what was given, or by number."
+    items = list({id(i): i for i, _, _ in found}.values())
+    names = {}
+    for item in items:
+        same = [i for i in items if i.name == item.name]
+        by_folder = len({i.typed for i in same}) == len(same)
+        number = [id(i) for i in same].index(id(item)) + 1
+        which = item.typed if by_folder else f'#{number}'
+        apart = len(same) > 1 and which
+        names[id(item)] = f'{item.name} ({which})' if apart else item.name
+    return [replace(r, name=names[id(i)]) for i, _, r in found]
 
 def _names(cell: Cell) -> tuple[str, str]:
     "What a network is called: in the table, and without its settings."
@@ -699,7 +713,7 @@ def compare(
         if other is not None:
             r.scores.random, r.scores.random_top1 = other.mean, list(other.top1)
             r.scores.random_bare = other.bare
-    return [r for *_, r in found]
+    return _named_rows(found)
 
 if compare.__doc__ is not None:               # python -OO has none
     kinds = {'Grid': Grid, 'Scoring': Evaluation, 'Training': Training}

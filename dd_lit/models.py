@@ -21,6 +21,7 @@ import os
 import re
 import types
 import typing
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from pathlib import Path
@@ -1012,6 +1013,16 @@ def _called(f, n: Network, *shape) -> nn.Module:
     if not isinstance(net, nn.Module):
         raise ValueError(f"model: expected {n.name} to make a torch.nn.Module, "
                          f"got {type(net).__name__}")
+    return own_copy(net) if n.weights == 'own' else _new(net, n.name)
+
+_HANDED_OUT: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+
+def _new(net: nn.Module, name: str) -> nn.Module:
+    "ValueError for a network that was handed out before: somebody may have trained it since."
+    if net in _HANDED_OUT:
+        raise ValueError(f"model: expected {name} to make a new network each time, it gave one "
+                         "that it gave before; give that network itself, it is copied")
+    _HANDED_OUT.add(net)
     return net
 
 def own_copy(

@@ -361,3 +361,32 @@ def test_a_folder_is_no_file(call, tmp_path):
 
 def test_iterations_are_said_once(call):
     one_line(call('distill', 'dc', '--iters', 2, '--set', 'iters=3'), 'iters: said twice')
+
+
+def test_no_set_and_no_table_is_written_over(call, tmp_path):
+    "Neither by a score or a picture, nor by a set from elsewhere, nor by the answer to another question."
+    call('distill', 'dc', '--iters', 1, '--out', 'a', *SMALL, check=0)
+    before = {p.name: p.read_bytes() for p in (tmp_path/'a').iterdir()}
+    few = ['--repeats', 1, '--set', 'epochs=1', 'width=8']
+    for name in ('data.safetensors', 'meta.json', 'history.json', 'state.pt', 'score.txt'):
+        one_line(call('evaluate', 'a', *few, '--out', f'a/{name}'), 'out: expected', '.json')
+    for name in ('data.safetensors', 'meta.json', 'a.jpg'):
+        one_line(call('show', 'a', '--out', f'a/{name}'), 'out: expected', '.png')
+    call('distill', 'random', '--out', 'r', check=0)
+    call('export', 'r', 'r.npz', check=0)
+    (tmp_path/'a').rename(tmp_path/'0')
+    one_line(call('import', 'r.npz', '--out', '.'), "out: '0' holds another distilled set")
+    (tmp_path/'0').rename(tmp_path/'a')
+    assert {p.name: p.read_bytes() for p in (tmp_path/'a').iterdir()} == before
+    for _ in range(2):                                                     # the same file once more
+        call('import', 'r.npz', '--out', 'there', check=0)
+    table = lambda name: (tmp_path/'cmp'/f'{name}.md').read_text()
+    call('compare', 'a', *few, '--out', 'cmp', check=0)
+    first = table('compare')
+    call('compare', 'a', *few, '--out', 'cmp', check=0)                    # the same question
+    assert table('compare') == first and not list((tmp_path/'cmp').glob('compare-*'))
+    p = call('compare', 'r', *few, '--out', 'cmp', check=0)
+    assert table('compare-1') == first != table('compare') and 'is kept as' in p.stdout
+    call('compare', 'a', *few, '--out', 'cmp', check=0)
+    assert {p.name for p in (tmp_path/'cmp').glob('compare*')} == {
+        f'compare{n}.{e}' for n in ('', '-1', '-2') for e in ('json', 'md', 'png')}

@@ -257,3 +257,17 @@ def test_no_figure_stays_open(breaks, tmp_path, monkeypatch):
             with pytest.raises(ZeroDivisionError) if breaks else contextlib.nullcontext():
                 report(rows, tmp_path, 'r')
     assert plt.get_fignums() == before
+
+
+def test_sets_of_one_name_are_told_apart(tmp_path):
+    "By the folders that were given, else by number; one of a name keeps it."
+    a, b = (distill('random', DATA, 1, seed=s, device='cpu') for s in (0, 1))
+    for k, ds in dict(a=a, b=b).items():
+        ds.save(tmp_path/k)
+    how = dict(model='mlp', repeats=1, epochs=1, device='cpu')
+    names = lambda *items: [r.name for r in compare(items, DATA, **how)]
+    assert names(a, b) == ['random (#1)', 'random (#2)']
+    assert names(tmp_path/'a', tmp_path/'b') == [f'random ({tmp_path/k})' for k in 'ab']
+    assert names(tmp_path/'a', 'random') == [f"random ({tmp_path/'a'})", 'random']
+    assert names(tmp_path/'a', tmp_path/'a') == ['random (#1)', 'random (#2)']
+    assert names(a) == ['random']

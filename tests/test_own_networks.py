@@ -704,3 +704,18 @@ def test_a_name_whose_network_is_too_large_for_the_images_is_refused(name, size)
         return
     net = create_model(name, 3, 3, size, seed=0).train()
     assert net(torch.zeros(2, 3, size, size)).shape == (2, 3)
+
+
+def test_a_function_that_gives_one_network_again_and_again():
+    "Somebody may have trained it since; with weights of its own it is copied."
+    data = load_data('digits')
+    ds = distill('random', data, 1, device='cpu')
+    one = create_model('convnet1', 10, 1, 16, seed=0, width=4)
+    how = dict(repeats=2, epochs=1, device='cpu')
+    for door in (lambda m: evaluate(ds, data, m, **how), lambda m: compare([ds], data, model=m, **how)):
+        with pytest.raises(ValueError, match='model: expected .* to make a new network each time'):
+            door(lambda n, c, s: one)
+        door(lambda n, c, s: create_model('convnet1', n, c, s, width=4))
+    own = as_network(lambda n, c, s: one, weights='own')
+    a, b = (create_model(own, 10, 1, 16) for _ in range(2))
+    assert a is not b and a is not one and torch.equal(next(a.parameters()), next(one.parameters()))

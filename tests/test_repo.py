@@ -70,6 +70,12 @@ def test_readme_equals_index(copy):
     assert made == ours
 
 
+def test_links_of_the_readme_lead_somewhere():
+    "What is printed on the home page is linked from another folder."
+    links = re.findall(r'\]\((?!https?:|#)([^)#\s]+)', (ROOT/'README.md').read_text())
+    assert len(links) > 50 and [l for l in links if not (ROOT/l).exists()] == []
+
+
 def test_the_index_links_every_page():
     text = (ROOT/'nbs'/'index.ipynb').read_text()
     assert [] == [p for _, p in openings.reading_order() if p != 'index' and f'({p}.ipynb)' not in text]

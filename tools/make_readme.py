@@ -12,10 +12,14 @@ import nbformat
 root = Path(__file__).parent.parent
 nb = nbformat.read(root/'nbs'/'index.ipynb', 4)
 out, pics = [], []
+
+def from_root(text: str) -> str:
+    "Links between notebooks are relative to nbs/."
+    return re.sub(r'\]\((?!https?:|#|\.\./)([^)]+)\)', r'](nbs/\1)', text).replace('](../', '](')
+
 for c in nb.cells:
     if c.cell_type == 'markdown':
-        # links between notebooks are relative to nbs/
-        out.append(re.sub(r'\]\((?!https?:|#|\.\./)([^)]+)\)', r'](nbs/\1)', c.source).replace('](../', ']('))
+        out.append(from_root(c.source))
         continue
     if c.cell_type != 'code':
         continue
@@ -33,7 +37,7 @@ for c in nb.cells:
             pics.append((name, base64.b64decode(data['image/png'])))
             out.append(f'![{alt}](nbs/images/{name})')
         elif 'text/markdown' in data:
-            out.append(''.join(data['text/markdown']).strip())
+            out.append(from_root(''.join(data['text/markdown']).strip()))
         elif 'text/plain' in data:
             out.append('    ' + ''.join(data['text/plain']).strip().replace('\n', '\n    '))
         elif o.output_type == 'stream' and o.name == 'stdout':

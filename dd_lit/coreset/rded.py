@@ -16,7 +16,7 @@ from torch import Generator, Tensor, nn
 
 from ..augment import crop_resize, draw_boxes
 from ..core import counted, local_seed, own_modes, rng
-from ..method import Method, MethodSettings, register
+from ..method import Method, OneStep, register
 from ..models import as_network, check_answers, model_settings, predict, trained_network
 from ..sets import DistilledSet
 from ..settings import brief, merge, setting
@@ -75,7 +75,7 @@ def mosaic(
 # %% ../../nbs/coreset/rded.ipynb #85673d0a
 _TRAINING = ('squeeze_epochs', 'squeeze_lr', 'squeeze_augment', 'width')
 
-class RDEDSettings(MethodSettings):
+class RDEDSettings(OneStep):
     "Crops that a teacher is sure of."
     factor: int = setting(2, 'factor x factor crops to an image (CIFAR-10 and Tiny-ImageNet: 1)',
                           low=1)

@@ -16,7 +16,7 @@ from torch import Generator, Tensor, nn
 
 from ..core import PRECISIONS, cache_dir, chosen_precision, rng, seed_of, short_digest
 from ..data import check_ipc, fingerprint
-from ..method import Method, MethodSettings, register
+from ..method import Method, OneStep, register
 from ..models import (
     as_network,
     check_answers,
@@ -136,7 +136,7 @@ def forgetting(
     return _per_class(labels, ipc, pick)
 
 # %% ../../nbs/coreset/select.ipynb #37dce6a7
-class ChosenByNetwork(MethodSettings):
+class ChosenByNetwork(OneStep):
     "A network that is trained on all images, and whose features or mistakes choose among them."
     model: Any = setting('convnet3', 'the network: a name, my_module:function, a class, ...')
     width: int | None = setting(
@@ -154,6 +154,7 @@ class ChosenByMistakes(ChosenByNetwork):
 
 class _Select(Method):
     "A method that keeps real images: `choose` says which."
+    settings = OneStep
     fixed_iters = 'one iteration does all there is to do'
     NETWORKS = ('model',)
     def choose(self) -> Tensor: # int64 [C*ipc] indices of training images, class by class
