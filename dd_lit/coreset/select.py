@@ -95,8 +95,8 @@ def k_center(
     labels: Tensor,   # int64 [N]
     ipc: int,         # Images per class
 ) -> Tensor:          # int64 [C*ipc] indices, class by class, in the order chosen
-    """Farthest-first traversal of each class, from the image nearest its mean (Sener and Savarese
-    2018). ValueError as in `herding`."""
+    """Farthest-first traversal of each class (Sener and Savarese 2018), begun at the image nearest
+    its mean. ValueError as in `herding`."""
     z = _check_features(features, labels)
     def pick(i, c):
         zc = z[i]

@@ -51,13 +51,21 @@ def param_grads(
     loss = F.cross_entropy(model(x), y)
     return torch.autograd.grad(loss, params, materialize_grads=True, **kw)
 
+def _of_each(images: Tensor, real: Sequence[Tensor]) -> int:
+    "Synthetic images of each class, as many of one as of another."
+    n, C = len(images), len(real)
+    if n < C or n % C:
+        raise ValueError(f"images: expected a multiple of {C}, as many of each class, got {n}")
+    return n//C
+
 def batch_sizes(
     images: Tensor,             # [C*ipc,C,H,W] synthetic images, class by class
     real: Sequence[Tensor],     # One real batch per class
 ) -> dict[str, list[int]]:      # sizes_syn and sizes_real for `multilevel_loss`
-    "How many images are behind each class's gradient (Eq. 5 of Jiang et al. 2022)."
-    C = len(real)
-    return dict(sizes_syn=[len(images)//C]*C, sizes_real=[len(x) for x in real])
+    """How many images are behind each class's gradient (Eq. 5 of Jiang et al. 2022).
+
+    A `ValueError` for images that cannot be shared out evenly."""
+    return dict(sizes_syn=[_of_each(images, real)]*len(real), sizes_real=[len(x) for x in real])
 
 # %% ../../nbs/gradient/dc.ipynb #4b1f47d8
 @differentiable_twice()
@@ -71,10 +79,10 @@ def plain_step(
 ) -> tuple[Tensor, Tensor, list[tuple[Tensor, ...]]]: # (loss, its gradient in `images`, real ones)
     """One matching step, class by class, each real batch in one piece (eq-intra).
 
-    The reference that faster versions must equal. Sizes are those of the batches."""
-    params, C = [p for p in model.parameters() if p.requires_grad], len(real)
-    g_syn, g_real = [], []
-    for c, s in enumerate(images.split(len(images)//C)):
+    The reference that faster versions must equal. Sizes are those of the batches. A `ValueError`
+    for images that cannot be shared out evenly."""
+    params, g_syn, g_real = [p for p in model.parameters() if p.requires_grad], [], []
+    for c, s in enumerate(images.split(_of_each(images, real))):
         x = real[c]
         y = torch.full((max(len(x), len(s)),), c, device=images.device)
         g_real.append(param_grads(model, x, y[:len(x)], params))
@@ -132,7 +140,7 @@ class _Sides:
     def __init__(self, model: nn.Module, images: Tensor, real: Sequence[Tensor],
                  params: Sequence[Tensor], seed: int | None):
         self.model, self.real, self.params, self.seed = model, real, params, seed
-        self.images, self.ipc = images, len(images)//len(real)
+        self.images, self.ipc = images, _of_each(images, real)
     def labels(self, c: int, n: int) -> Tensor:
         return torch.full((n,), c, device=self.images.device)
     def reals(self, slice_size: int | None, dtype: str | None) -> Iterable:
@@ -177,7 +185,8 @@ def match_step(
     """The same as `plain_step`, in slices and with as little graph as possible.
 
     `slice_size` and `real_dtype` are those of `mean_gradient` (the synthetic side needs its
-    second derivatives in full). Sizes are those of the batches."""
+    second derivatives in full). Sizes are those of the batches. A `ValueError` for images that
+    cannot be shared out evenly."""
     slice_size, dtype = how.pop('slice_size', None), how.pop('real_dtype', None)
     how['kind'] = kind
     params = matched_params(model, how.get('vectors', False))
@@ -192,7 +201,7 @@ def match_step(
     return loss.detach(), torch.autograd.grad(loss, images)[0]
 
 # %% ../../nbs/gradient/dc.ipynb #b06e2690
-_BN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_BN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 def has_batchnorm(
     model: nn.Module # A network
@@ -207,12 +216,16 @@ def settle_norm(
 ) -> None:
     """One update of batch norm's running statistics by `x`, then freeze them.
 
-    With each layer's own momentum (0.1): the reference's way."""
+    With each layer's own momentum (0.1): the reference's way. A `ValueError` for a batch norm
+    without running statistics: in it images would go on seeing each other."""
+    norms = [m for m in model.modules() if isinstance(m, _BN)]
+    if any(m.running_mean is None for m in norms):
+        raise ValueError("model: expected batch norms with running statistics, which can be "
+                         f"frozen, {type(model).__name__} has one without")
     model.train()
     model(x)
-    for m in model.modules():
-        if isinstance(m, _BN):
-            m.eval()
+    for m in norms:
+        m.eval()
 
 # %% ../../nbs/gradient/dc.ipynb #b0e18c3c
 SCHEDULES_NET = ('constant', 'adaptive', 'overfit')
@@ -224,8 +237,12 @@ class DCSettings(StartSettings):
     distance: str = setting(
         'angle', 'how it is compared: angle, l2, sse, mse, or angle+ one of these')
     schedule: str = setting(
-        'constant', 'where: constant, adaptive (Eq. 12), overfit (stop when the real loss rises)',
+        'constant', 'where: constant, adaptive (Eq. 12), overfit (stop when the real loss rises); '
+        'below ten images per class the network is not trained at all, and all three are one',
         among=SCHEDULES_NET)
+    most_epochs: int | None = setting(
+        None, "schedule='overfit': epochs after a step, at most; None: as many as 'constant' takes "
+        '(50 at ten images per class, 10 at fifty)', low=1)
     lam: float | None = setting(
         None, 'weight of the inter-class term; None: the number of classes', low=0)
     l2_weight: float = setting(1., 'weight of the second part of a summed distance', low=0)
@@ -251,10 +268,14 @@ class DCSettings(StartSettings):
     slice_size: int | None = setting(
         None, 'real images at a time; None: 32 of 32 px on a CPU, all on a GPU', low=1)
     real_dtype: str | None = setting(
-        None, 'bfloat16: real gradients in half the bytes, a percent off, up to half the time less',
+        None, 'bfloat16: real gradients in half the bytes, up to three percent off, up to half the '
+        'time less',
         among=('bfloat16',))
     def check(self) -> None:
         check_kind(self.distance, 'distance')
+        if self.most_epochs is not None and self.schedule != 'overfit':
+            raise ValueError("most_epochs: expected nothing with schedule "
+                             f"{self.schedule!r}, got {self.most_epochs}")
 
 # %% ../../nbs/gradient/dc.ipynb #b0e18c3d
 def real_start(
@@ -432,11 +453,12 @@ class DC(Method):
             return epochs
         loss = self.real_loss(net, gen)
         rose = OverfitDetector(loss().item())          # the paper compares the first update, too
-        for e in range(1, epochs + 1):
+        most = self.cfg.most_epochs or self.zeta       # the paper names no limit
+        for e in range(1, most + 1):
             self.train_epoch(net, opt, gen)
             if rose(loss().item()):
                 return e
-        return epochs
+        return most
 
     def step(self) -> float:
         "One outer iteration; returns the mean loss per class and matching step."

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from ..core import counted
-from ..models import last_linear
 from .polar import MUON, _quintic
 
 # %% ../../nbs/orthogonal/muon.ipynb #b06221c2
@@ -94,14 +93,16 @@ def muon_groups(
 ) -> tuple[list[nn.Parameter], list[nn.Parameter]]: # (for Muon, for AdamW)
     """Hidden matrices and convolutions for Muon; all else for AdamW.
 
-    All else: biases, norms, the first layer and the head, and depthwise convolutions, which are
-    many tiny filters and not a matrix. A `ValueError` if the network has no layers."""
+    All else: biases, norms, the first layer and the head (the last linear layer, or if there is
+    none the last convolution), and convolutions in groups, which are a matrix for each group
+    (depthwise ones: many tiny filters). A `ValueError` if the network has no layers."""
     kinds = nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d
     layers = [m for m in model.modules() if isinstance(m, kinds)]
     if not layers:
         raise ValueError("model: expected linear or convolutional layers, "
                          f"{type(model).__name__} has none")
-    ends = {id(layers[0].weight), id(last_linear(model).weight)}
+    heads = [m for m in layers if isinstance(m, nn.Linear)] or layers
+    ends = {id(layers[0].weight), id(heads[-1].weight)}
     hidden = {id(m.weight) for m in layers if getattr(m, 'groups', 1) == 1} - ends
     params = [p for p in model.parameters() if p.requires_grad]
     return [p for p in params if id(p) in hidden], [p for p in params if id(p) not in hidden]
@@ -116,6 +117,8 @@ class MuonAdamW(torch.optim.Optimizer):
         self.parts = [o for o in (muon, adamw) if o is not None]
         super().__init__([g for o in self.parts for g in o.param_groups], {})
         self._share()
+    def __reduce__(self):            # torch's own copy would leave out the parts
+        return type(self), (*self.parts, None)[:2]
     def _share(self) -> None:
         "A schedule writes into our groups, the parts step with theirs: they must be the same."
         self.param_groups = [g for o in self.parts for g in o.param_groups]

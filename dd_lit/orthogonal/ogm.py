@@ -16,12 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..core import counted
+from ..core import counted, rng
 from ..coreset.rded import RDED
 from ..method import register
 from ..models import device_of
 from ..sets import DistilledSet
-from ..settings import setting
+from ..settings import brief, merge, setting
 from ..statistics.bn_matching import BNMatcher
 from ..statistics.sre2l import SRe2L, SRe2LSettings
 from ..teachers import cache_folder
@@ -89,10 +89,18 @@ class OGMSettings(SRe2LSettings):
     mode: str = setting('im2col', 'see `pseudo_gradient`', among=('im2col', 'channel'))
     skip: int = setting(0, 'leave out the first so many layers', low=0)
     polar: str = setting('gram', 'form of the polar factor, see `orthogonalize`', among=METHODS)
-    patch: bool = setting(True, 'crops inside patches, without `flip` and `jitter`; False: over '
-                          'the whole image, with both')
-    factor: int = setting(2, "RDED's: factor x factor crops to an image", low=1)
-    pool: int = setting(300, "RDED's: real images of each class to cut from", low=1)
+    patch: bool | None = setting(
+        None, 'crops inside patches, without `flip` and `jitter`; False: over the whole image, '
+        "with both; None: inside if the images start as mosaics ('rded', or a set of them)")
+    shuffle: bool = setting(
+        False, 'another order of the batches in every step; False: always by class, and with '
+        '`ema` the first ones are pulled hardest')
+    factor: int = setting(
+        2, "RDED's: factor x factor crops to an image, and as many patches (a set that is a "
+        'mosaic says itself how many)', low=1)
+    pool: int = setting(
+        300, "RDED's: real images of each class to cut from; this and the next two matter to "
+        "init='rded' only", low=1)
     tries: int = setting(5, "RDED's: crops of each", low=1)
     # where a quarter of a small image shows nothing, RDED's .08 would be of no use
     start_crop: float = setting(
@@ -104,6 +112,21 @@ class OGMSettings(SRe2LSettings):
 class OGM(SRe2L):
     "Orthogonal gradient matching: RDED's images, moved towards the real data's directions."
     settings = OGMSettings
+    def __init__(self,
+        *args, # As `Method` takes them
+        **kw   # As `Method` takes them, and settings
+    ):
+        super().__init__(*args, **kw)
+        c = self.cfg
+        if c.patch is None:                # what will be done, for the record
+            of_set = isinstance(c.init, DistilledSet) and c.init.patches > 1
+            self.cfg = c = merge(c, dict(patch=of_set or c.init == 'rded'))
+        usual = type(c)()
+        unseen = [('patch=True', k) for k in ('crop_factor', 'jitter') if c.patch]
+        unseen += [('bn_weight=0', k) for k in ('alpha', 'first_weight') if not c.bn_weight]
+        for how, k in unseen:
+            if (given := getattr(c, k)) != getattr(usual, k):
+                raise ValueError(f"{k}: expected nothing with {how}, got {brief(given)}")
     def setup(self) -> None:
         self.layers: dict[str, list[str]] = {}
         if self.cfg.init != 'rded':
@@ -165,11 +188,19 @@ class OGM(SRe2L):
         x: Tensor,            # Images [n,c,H,W]
         gen: torch.Generator, # Of what is drawn
     ) -> Tensor:              # What the network is to see
-        c = self.cfg
-        return self.cropped(x, gen, c.factor) if c.patch else super().augment(x, gen)
+        inside = self.patches if self.patches > 1 else self.cfg.factor
+        return self.cropped(x, gen, inside) if self.cfg.patch else super().augment(x, gen)
     def independent(self) -> bool:
         return super().independent() and not self.cfg.ema
     def step(self) -> float:
         for m in self.matching.values():
             m['ogm'].reset()
-        return super().step()
+        if not self.cfg.shuffle:
+            return super().step()
+        kept, gen = (self.index, self.parts, self.optimizers), rng(self.seed, 'order', self.k)
+        order = torch.randperm(len(self.index), generator=gen).tolist()
+        self.index, self.parts, self.optimizers = ([o[j] for j in order] for o in kept)
+        try:
+            return super().step()
+        finally:
+            self.index, self.parts, self.optimizers = kept
