@@ -93,7 +93,7 @@ class OGMSettings(SRe2LSettings):
         None, 'crops inside patches, without `flip` and `jitter`; False: over the whole image, '
         "with both; None: inside if the images start as mosaics ('rded', or a set of them)")
     shuffle: bool = setting(
-        False, 'another order of the batches in every step; False: always by class, and with '
+        False, 'another order of the batches in every step; False: always the same, and with '
         '`ema` the first ones are pulled hardest')
     factor: int = setting(
         2, "RDED's: factor x factor crops to an image, and as many patches (a set that is a "
