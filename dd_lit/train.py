@@ -171,6 +171,12 @@ class Training(Settings):
     precision: str = setting('float32', 'or bfloat16, or auto: bfloat16 where there are units',
                              among=PRECISIONS)
 
+def _checked(training: dict) -> Training:
+    "The settings; ValueError for some that are not there, or that nobody would look at."
+    t = parse(Training, training, 'training')
+    check_rates(training)
+    return t
+
 def settled(
     training: dict[str, Any],   # Settings of `Training`, as far as somebody gave them
     device: torch.device | str, # Where they will be used
@@ -379,8 +385,7 @@ def fit(
     once a minute, goes on from it, and then `on_epoch` hears of the epochs that were left. The file
     is to be named by all that decides the training; whoever has kept its result removes it.
     ValueError for labels that do not fit, for unknown settings, and for a loss that runs away."""
-    t, path = parse(Training, training, 'training'), maybe_path(checkpoint, 'checkpoint')
-    check_rates(training)
+    t, path = _checked(training), maybe_path(checkpoint, 'checkpoint')
     lossf = _functions(loss, on_epoch)
     aug, device = make_augment(t.augment), device_of(model)
     x, y = check_images(x, normalize).to(device), as_numbers(y, 'y').to(device)
