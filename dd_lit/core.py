@@ -1023,10 +1023,11 @@ def show_images(
     if images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:
         raise ValueError("images: expected shape [N,1,H,W] or [N,3,H,W] with nothing empty, "
                          f"got {list(images.shape)}")
+    scale = as_python(scale)
     if not (isinstance(scale, (int, float)) and 0 < scale < math.inf):
         raise ValueError(f"scale: expected inches per image, more than 0, got {brief(scale)}")
     n, (h, w) = len(images), images.shape[-2:]
-    ncol = max(1, min(ncol, n))
+    ncol = max(1, min(as_python(ncol), n))
     nrow = math.ceil(n/ncol)
     if rows is not None and len(rows) < nrow:
         raise ValueError(f"rows: expected {counted(nrow, 'name')}, one per row, "

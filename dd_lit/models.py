@@ -59,13 +59,16 @@ from .ondisk import Images, OnDisk
 from .sets import NORMS
 from .settings import (
     Settings,
+    as_python,
     brief,
     check_function,
+    fits,
     merge,
     names_of,
     parse,
     read_choice,
     setting,
+    whole_number,
 )
 
 # %% ../nbs/04_models.ipynb #3e6a1702
@@ -131,9 +134,10 @@ def relu_pool(
 # %% ../nbs/04_models.ipynb #6107edde
 def _pair(size):
     "`size` as (height, width)."
+    size = as_python(size)
     hw = (size, size) if isinstance(size, int) else size
     pair = isinstance(hw, (tuple, list)) and len(hw) == 2
-    if not pair or not all(isinstance(s, int) and s > 0 for s in hw):
+    if not pair or not all(fits(s, int) and s > 0 for s in hw):
         raise ValueError("size: expected pixels, as one number or (height, width), "
                          f"got {brief(size)}")
     return tuple(hw)
@@ -1110,9 +1114,8 @@ def create_model(
     to 64 px get a first layer that keeps the resolution. ValueError for unknown names and settings.
     """
     size = _side(size)
-    for what, count in dict(num_classes=num_classes, in_chans=in_chans).items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise ValueError(f"{what}: expected a whole number, at least 1, got {brief(count)}")
+    num_classes = whole_number(num_classes, 'num_classes')
+    in_chans = whole_number(in_chans, 'in_chans')
     n = as_network(name, **kw)
     model_settings(n)
     with local_seed(seed, 'create_model') if seed is not None else contextlib.nullcontext():
@@ -1515,10 +1518,8 @@ def predict(
 ) -> Tensor:                        # Logits [N,num_classes] on the CPU
     "Logits of `x` in evaluation mode, in batches; the mode the model was in is restored."
     device, x = device_of(model), check_images(x, normalize)
-    if batch_size is not None and (type(batch_size) is not int or batch_size < 1):
-        raise ValueError("batch_size: expected a whole number, at least 1, "
-                         f"got {brief(batch_size)}")
-    batch_size = batch_size or (64 if device.type == 'cpu' else 1024)
+    usual = 64 if device.type == 'cpu' else 1024
+    batch_size = usual if batch_size is None else whole_number(batch_size, 'batch_size')
     outs = []
     with borrowed(model), autocast(precision, device):
         for i in range(0, len(x), batch_size):

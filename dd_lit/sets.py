@@ -62,7 +62,7 @@ from .data import (
     _tree,
     load_data,
 )
-from .settings import as_python, brief
+from .settings import as_python, brief, whole_number
 
 # %% ../nbs/03_sets.ipynb #59ad669e
 _FORMAT = 'dd_lit.DistilledSet/1'
@@ -102,11 +102,12 @@ def check_meta(
     if not isinstance(meta, dict):
         raise ValueError(f"meta: expected a dict, got {type(meta).__name__}")
     kinds = _META | dict(ipc=(int, list, tuple))
+    meta = {k: as_python(v) if k in kinds else v for k, v in meta.items()}
     for k, kind in kinds.items():
         if meta.get(k) is not None and not _typed(meta[k], kind):
             words = ' or '.join(t.__name__ for t in (kind if isinstance(kind, tuple) else (kind,)))
             raise ValueError(f"meta: {k}: expected {words}, got {_short(meta[k])}")
-    return dict(meta)
+    return meta
 
 def _short(v) -> str:
     "A value in an error: one line, not a page."
@@ -158,10 +159,9 @@ class DistilledSet:
         if soft is not None:
             soft = check_soft(soft, n, len(known), soft_kind).cpu().clone().contiguous()
         self.soft: Tensor | None = soft
-        if isinstance(patches, bool) or not isinstance(patches, int) or not 1 <= patches <= most:
-            raise ValueError(f"patches: expected a number per side from 1 to {most}, "
-                             f"got {brief(patches)}")
-        self.patches, self.meta = patches, check_meta(meta)
+        words = f'a number per side from 1 to {most}'
+        self.patches = whole_number(patches, 'patches', high=most, words=words)
+        self.meta = check_meta(meta)
 
     def __len__(self):
         return len(self.images)
@@ -543,7 +543,7 @@ def show_set(
 ):                                  # The matplotlib figure
     "Draw the set, one class per column."
     path = maybe_path(path, 'path')
-    _shown(per_class, classes)
+    per_class, classes = _shown(per_class, classes)
     shown = range(min(classes, ds.num_classes))
     order = [torch.nonzero(ds.labels == c).flatten()[:per_class].tolist() for c in shown]
     rows = range(max(map(len, order)))
@@ -723,6 +723,7 @@ def show_wall(
     "Draw sets below each other, one class per column, what they score and cost underneath."
     import matplotlib.pyplot as plt
     path = maybe_path(path, 'path')
+    per_class, _ = _shown(per_class)
     shown = [s if isinstance(s, DistilledSet) else load_set(s) for s in sets]
     if not shown:
         raise ValueError('sets: expected at least one')
