@@ -1527,5 +1527,5 @@ def show_data(
         i = (data.train_y == c).nonzero().flatten()
         i = i[torch.randperm(len(i), generator=rng(seed, 'show', c))]
         cols.append(data.train_x[i.repeat(-(-per_class//len(i)))[:per_class]]/255)
-    px, titles = torch.stack(cols, 1).flatten(0, 1), [s[:12] for s in data.classes[:len(cols)]]
+    px, titles = torch.stack(cols, 1).flatten(0, 1), [s[:12].replace('$', r'\$') for s in data.classes[:len(cols)]]
     return show_images(px, ncol=len(cols), titles=titles, **kw)

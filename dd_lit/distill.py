@@ -52,6 +52,9 @@ from .sets import DistilledSet, one_line
 from .settings import as_python, brief, check_function, whole_number
 
 # %% ../nbs/11_distill.ipynb #6cc369a7
+_FLAGS = dict(held_out=' (--hold-out, --validate-every)',
+              data_fingerprint=' (the training images, as --data, --size and others read them)')
+
 def _differs(a, b, path='') -> str | None:
     "First difference between two nested dicts, in words (or None)."
     for k in sorted(set(a) | set(b), key=str):
@@ -61,7 +64,8 @@ def _differs(a, b, path='') -> str | None:
             if d:
                 return d
         elif type(x) is torch.Tensor or x != y:          # there are no tensors in what a run says
-            return f"{path}{k} is {x!r} there and {y!r} here"
+            flags = _FLAGS.get(f'{path}{k}', '')
+            return f"{path}{k} is {x!r} there and {y!r} here{flags}"
     return None
 
 def check_writable(

@@ -367,13 +367,16 @@ def read_pairs(
     flag: str = '--set',         # What they stood behind, for the error
 ) -> dict[str, Any]:             # {'iters': 10, 'init': 'real'}
     """NAME=VALUE texts as a dict; values are Python literals where they can be, text otherwise.
-    ValueError for a text without a name or a value."""
+    ValueError for a text without a name or a value, and for a name that is said twice."""
     out: dict[str, Any] = {}
+    said: dict[str, str] = {}
     for p in texts or []:
         k, eq, v = p.partition('=')
         if not eq or not k:
             raise ValueError(f"{flag}: expected NAME=VALUE, got {brief(p)}")
-        word = v.lower()
+        if k in said:
+            raise ValueError(f"{k}: said twice, {brief(said[k])} and {brief(v)}")
+        said[k], word = v, v.lower()
         v = word.capitalize() if word in ('true', 'false', 'none') else v
         try:
             out[k] = ast.literal_eval(v)
