@@ -1030,7 +1030,7 @@ def _say_once(text: str) -> None:
 def drawable(
     names: Iterable[Any], # Of classes, or of what else stands in a row
 ) -> list[str]:           # As many
-    "Names for a figure: one with a sign that the font lacks is its number, '#2'; this is said once."
+    "Names for a figure; one with a sign that the font lacks is its number, '#2', as is said once."
     names = list(map(str, names))
     lacks = [i for i, n in enumerate(names) if not _has_signs(n)]
     if lacks:
@@ -1057,13 +1057,11 @@ def show_images(
     if not (isinstance(scale, (int, float)) and 0 < scale < math.inf):
         raise ValueError(f"scale: expected inches per image, more than 0, got {brief(scale)}")
     titles, rows = (None if o is None else drawable(o) for o in (titles, rows))
-    suptitle = suptitle and ''.join(c if _has_signs(c) else '?' for c in suptitle)
     n, (h, w) = len(images), images.shape[-2:]
     ncol = max(1, min(as_python(ncol), n))
     nrow = math.ceil(n/ncol)
     if rows is not None and len(rows) < nrow:
-        raise ValueError(f"rows: expected {counted(nrow, 'name')}, one per row, "
-                         f"got {len(rows)}")
+        raise ValueError(f"rows: expected {counted(nrow, 'name')}, one per row, got {len(rows)}")
     wide, high = ncol*scale*max(1, w/h), nrow*scale*max(1, h/w)
     high += .25*(titles is not None) + .3*(suptitle is not None)
     fig, axs = plt.subplots(nrow, ncol, figsize=(wide, high), squeeze=False, layout='constrained')
@@ -1078,7 +1076,7 @@ def show_images(
         if rows is not None and i % ncol == 0:
             ax.set_ylabel(rows[i//ncol], fontsize=9, rotation=0, ha='right', va='center')
     if suptitle:
-        fig.suptitle(suptitle, fontsize=10)
+        fig.suptitle(''.join(c if _has_signs(c) else '?' for c in suptitle), fontsize=10)
     return fig
 
 # %% ../nbs/00_core.ipynb #inkon002

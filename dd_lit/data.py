@@ -629,7 +629,7 @@ def _check_damaged(bad: Sequence[tuple[str, str]], n: int, how: Reading) -> None
         raise ValueError(f"{where} is not a readable image: {why}; 1 of {n}"
                          + (hint and f', {hint}it'))
     if most and len(_by_reason(bad)) == 1:
-        raise ValueError(f"{where}: {why}; it is so with all {n} pictures")
+        raise ValueError(f"{where}: {why}; it is so with all {counted(n, 'picture')}")
     raise ValueError(f"{len(bad)} of {n} pictures are not readable images: {listed}"
                      + (hint and f'; {hint}them'))
 
@@ -1527,5 +1527,6 @@ def show_data(
         i = (data.train_y == c).nonzero().flatten()
         i = i[torch.randperm(len(i), generator=rng(seed, 'show', c))]
         cols.append(data.train_x[i.repeat(-(-per_class//len(i)))[:per_class]]/255)
-    px, titles = torch.stack(cols, 1).flatten(0, 1), [s[:12].replace('$', r'\$') for s in data.classes[:len(cols)]]
+    titles = [s[:12].replace('$', r'\$') for s in data.classes[:len(cols)]]
+    px = torch.stack(cols, 1).flatten(0, 1)
     return show_images(px, ncol=len(cols), titles=titles, **kw)

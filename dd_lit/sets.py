@@ -681,7 +681,7 @@ def _form(path: Path, form: str | None) -> str:
     if end != chosen if chosen != 'folder' else known and end != 'folder':
         want = f'a name that ends in .{chosen}' if chosen != 'folder' else 'the name of a folder'
         raise ValueError(f"path: expected {want}, as form={chosen!r} is written, "
-                         f"got {path.name!r}")
+                         f"got {brief(path.name)}")
     return chosen
 
 def _check_new(path: Path) -> None:

@@ -185,7 +185,8 @@ def test_class_names_that_the_font_cannot_draw(classes, tmp_path_factory):
     names = drawable(texts)
     lacks = [any(c in '日本한あ🙂𓂀' for c in s) for s in classes]
     assert names == [f'#{i}' if bad else s for i, (s, bad) in enumerate(zip(texts, lacks, strict=True))]
-    ds, data, f = small_set(classes, n=2*len(classes)), toy(classes, 4*len(classes)), tmp_path_factory.mktemp('s')/'x.png'
+    n, f = len(classes), tmp_path_factory.mktemp('s')/'x.png'
+    ds, data = small_set(classes, n=2*n), toy(classes, 4*n)
     for fig in (ds.show(), data.show(1), show_wall([ds]), show_images(ds.pixels(), titles=texts, suptitle=texts[0]),
                 compare_figure([Row(classes[0], 2, 'mlp', 'ce', '', Scores([50.], [90.]), ds, 1., None, 100)])):
         save_figure(fig, f)
@@ -646,7 +647,8 @@ def test_what_is_exported_is_read_again_or_not_written(form, end, odd, tmp_path_
     "The end of a name, in any case, and the form say the same, or one line says that they do not."
     f, ds, form_of = tmp_path_factory.mktemp('e')/f'a{odd or end}', small_set(), 'pt' if form == 'pth' else form
     own = next((k for k, ends in ENDS_OF.items() if end in ends), None) if odd is None else None
-    good = own is not None and own == (form_of or own) and not (form is None and end == '.v2') or odd == '.xyz' and form == 'folder'
+    good = own is not None and own == (form_of or own) and not (form is None and end == '.v2')
+    good = good or odd == '.xyz' and form == 'folder'
     if not good:
         refused(lambda: ds.export(f, form), 'form' if form is None else f'form={form_of!r}')
         assert not f.exists()

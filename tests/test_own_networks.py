@@ -321,8 +321,8 @@ def test_a_state_dict_among_other_things(names, module, scalar, tmp_path_factory
 
 
 def test_what_a_file_without_weights_has(tmp_path):
-    for what, says in [(dict(epoch=3, args=dict(lr=1)), '; it has epoch, args$'), ({}, r'\(a state dict\)$'), ([1], r'dict\)$'),
-                       ({'a\x1b[31m': 1}, r'; it has a \[31m$')]:
+    for what, says in [(dict(epoch=3, args=dict(lr=1)), '; it has epoch, args$'), ({}, r'\(a state dict\)$'),
+                       ([1], r'dict\)$'), ({'a\x1b[31m': 1}, r'; it has a \[31m$')]:
         torch.save(what, tmp_path/'w.pt')
         with pytest.raises(ValueError, match='holds no tensors by name .*' + says):
             read_weights(tmp_path/'w.pt')
@@ -334,7 +334,7 @@ def test_a_whole_network_says_how_to_save_its_weights(old, tmp_path, monkeypatch
     torch.save(nn.Linear(2, 2), 'whole.pt', _use_new_zipfile_serialization=not old)
     Path('none.pt').write_bytes(b'what is this'*9)
     Path('empty.pt').touch()
-    for file, words in (('whole', 'it holds more than tensors, a torch.nn.modules.linear.Linear; torch.save(net.state_'),
+    for file, words in (('whole', 'more than tensors, a torch.nn.modules.linear.Linear; torch.save(net.state_dict()'),
                         ('none', 'torch.save did not write it'), ('empty', 'torch.save did not write it')):
         with pytest.raises(ValueError, match='weights_only=True') as e:
             read_weights(f'{file}.pt')
@@ -361,8 +361,9 @@ def test_a_function_is_called_as_its_parameters_say(names, kind, optional):
     found: dict = dict(nn=nn, said={}, __name__='somebodys')
     exec(f'def f({text}):\n    said.update(locals())\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 4))', found)
     rest = [v for k, v in SHAPE.items() if k not in [*names, *more]]
-    want = {k: SHAPE.get(k) for k in [*names, *more]} | dict(zip([k for k in names if k not in SHAPE], rest, strict=False))
-    if len([k for k in names if k not in SHAPE]) > len(rest):
+    other = [k for k in names if k not in SHAPE]
+    want = {k: SHAPE.get(k) for k in [*names, *more]} | dict(zip(other, rest, strict=False))
+    if len(other) > len(rest):
         with pytest.raises(ValueError, match='cannot be called with .* parameters of these names get them by name'):
             create_model(found['f'], 4, 1, 8)
         return
