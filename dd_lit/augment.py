@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from .core import counted
-from .settings import brief
+from .settings import as_python, brief, whole_number
 
 # %% ../nbs/05_augment.ipynb #036cd2fd
 def _per_image(p):
@@ -130,6 +130,7 @@ class DSA:
                              f"got {brief(strategy)}")
         if mode not in ('single', 'all'):
             raise ValueError(f"mode: expected 'single' or 'all', got {brief(mode)}")
+        params = {k: as_python(v) for k, v in params.items()}
         for k, v in params.items():
             if k not in DSA_PARAMS:
                 raise ValueError(f"params: expected some of {', '.join(DSA_PARAMS)}, "
@@ -259,9 +260,8 @@ def _spline_rotate(x, degrees, fill):
 def _check_strengths(crop, scale, rotate, noise):
     if not 0 <= scale < 1:
         raise ValueError(f"scale: expected a share in [0, 1), got {scale}")
-    for n, v, top in (('crop', crop, math.inf), ('rotate', rotate, 360)):
-        if isinstance(v, bool) or not isinstance(v, int) or not 1 <= v <= top:
-            raise ValueError(f"{n}: expected a whole number from 1 to {top}, got {brief(v)}")
+    for n, v, top in (('crop', crop, None), ('rotate', rotate, 360)):
+        whole_number(v, n, high=top, words=f"a whole number from 1 to {top or math.inf}")
     if not noise >= 0:
         raise ValueError(f"noise: expected at least 0, got {noise}")
 
@@ -281,7 +281,8 @@ class DCAugment:
             raise ValueError(f"strategy: expected some of {'_'.join(self.names)}, "
                              f"got {brief(strategy)}")
         _check_strengths(crop, scale, rotate, noise)
-        self.crop, self.scale, self.rotate, self.noise = crop, scale, rotate, noise
+        self.crop, self.rotate = as_python((crop, rotate))
+        self.scale, self.noise = scale, noise
 
     def __repr__(self):
         return (f"DCAugment('{'_'.join(self.ops)}', crop={self.crop}, scale={self.scale}, "
@@ -430,6 +431,7 @@ def crop_resize(
     if len(boxes) not in (1, len(x)):
         raise ValueError(f"boxes: expected 1 or {len(x)} for {counted(len(x), 'image')}, "
                          f"got {len(boxes)}")
+    size = as_python(size)
     hw = (size, size) if isinstance(size, int) else size or x.shape[-2:]
     h, w = x.shape[-2:]
     smaller = hw[0] < h or hw[1] < w                 # only then can a box shrink

@@ -16,6 +16,7 @@ import errno
 import inspect
 import io
 import os
+import re
 import select
 import signal
 import sys
@@ -748,11 +749,18 @@ def explain_name(
     "What it is, and a line for each of its settings. ValueError if nothing is called so."
     from dd_lit.labels.losses import LOSSES, loss_settings
     from dd_lit.method import get_method, list_methods
-    from dd_lit.models import network_settings
+    from dd_lit.models import list_models, network_settings
     if name in list_methods():
         return f'{name}: {get_method(name).__doc__}'
     if name in LOSSES:
         return f'loss {name}' + ''.join(f'\n    {k}={v!r}' for k, v in loss_settings(name).items())
+    known = [*list_methods(), *LOSSES, *list_models()]
+    blocks = re.fullmatch(r'convnet\d+', name, re.I)
+    if ':' not in name and name.lower() not in known and not blocks:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]!r}? " if near else ''
+        raise ValueError(f"names: expected a method, a network or a loss, got {brief(name)}; "
+                         f"{hint}`dd_lit list` shows them")
     return f'network {name}\n{explained(network_settings(name))}'
 
 # %% ../nbs/15_cli.ipynb #da2fe97f
@@ -894,7 +902,8 @@ def _said(e: BaseException) -> str:
         full = e.errno in (errno.ENOSPC, getattr(errno, 'EDQUOT', None), errno.EFBIG)
         hint = '; make room, or choose another place with --out or DD_LIT_CACHE' if full else ''
         return f'{e.strerror}: {e.filename!r}{hint}'
-    return ' '.join(str(e).split()) or type(e).__name__
+    seen = ''.join(c if c.isprintable() else ' ' for c in str(e))     # a terminal obeys the others
+    return ' '.join(seen.split()) or type(e).__name__
 
 def _warned(message, category, *where) -> None:
     "A warning in one line; where in the library it arose says nothing to who typed a command."

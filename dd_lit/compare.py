@@ -55,6 +55,7 @@ from .parallel import first
 from .sets import DistilledSet, is_set, one_line, safe_name
 from .settings import (
     Settings,
+    as_python,
     brief,
     check_function,
     explained,
@@ -161,6 +162,9 @@ class Grid(Settings):
         "Full-data accuracies are percentages."
         if self.full is None or isinstance(self.full, bool):
             return
+        if isinstance(self.full, dict):
+            own = {k: as_python(v) for k, v in self.full.items()}
+            object.__setattr__(self, 'full', own)
         for v in self.full.values() if isinstance(self.full, dict) else [self.full]:
             if isinstance(v, bool) or not isinstance(v, (int, float)) or not 0 <= v <= 100:
                 raise ValueError(f"full: expected percent correct, 0 to 100, got {brief(v)}")

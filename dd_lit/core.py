@@ -8,9 +8,9 @@ __all__ = ['PRECISIONS', 'check_seed', 'seed_of', 'rng', 'local_seed', 'own_mode
            'maybe_path', 'atomic_write', 'remove_leftovers', 'read_record', 'seal', 'save_state', 'load_state',
            'digest', 'filled', 'short_digest', 'of_library', 'of_caller', 'function_text', 'tells_all', 'numbers_text',
            'class_code', 'Written', 'noted', 'in_turn', 'try_writing', 'sole_writer', 'cache_dir', 'provenance',
-           'as_numbers', 'show_images', 'luminance', 'contrast', 'ink_on', 'save_figure', 'Table', 'check_norm',
-           'check_soft', 'check_classes', 'check_labels', 'callable_module', 'import_here', 'say', 'UnderWay',
-           'PeakMemory', 'kept_memory']
+           'as_numbers', 'drawable', 'show_images', 'luminance', 'contrast', 'ink_on', 'save_figure', 'Table',
+           'check_norm', 'check_soft', 'check_classes', 'check_labels', 'callable_module', 'import_here', 'say',
+           'UnderWay', 'PeakMemory', 'kept_memory']
 
 # %% ../nbs/00_core.ipynb #76f2112b
 import contextlib
@@ -34,6 +34,7 @@ import tempfile
 import threading
 import time
 import types
+import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
@@ -1009,6 +1010,35 @@ def _bare(ax) -> None:
     for s in ax.spines.values():
         s.set_visible(False)
 
+def _has_signs(text: str) -> bool:
+    "Can the font draw every character? Matplotlib says so itself, with a warning for each."
+    if text.isascii():
+        return True
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    fig = Figure()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter('always')
+        with contextlib.suppress(ValueError):            # a formula that is none: said when drawn
+            fig.text(0, 0, text).get_window_extent(FigureCanvasAgg(fig).get_renderer())
+    return not any(str(w.message).startswith('Glyph') for w in said)
+
+@functools.cache
+def _say_once(text: str) -> None:
+    say(text)
+
+def drawable(
+    names: Iterable[Any], # Of classes, or of what else stands in a row
+) -> list[str]:           # As many
+    "Names for a figure; one with a sign that the font lacks is its number, '#2', as is said once."
+    names = list(map(str, names))
+    lacks = [i for i, n in enumerate(names) if not _has_signs(n)]
+    if lacks:
+        more = f' and {len(lacks) - 1} more' if lacks[1:] else ''
+        _say_once(f"the font has no signs for {brief(names[lacks[0]], 40)}{more}; the picture has "
+                  f"{'their numbers' if more else 'its number'}, #{lacks[0]}{', ...'*bool(more)}")
+    return [f'#{i}' if i in lacks else n for i, n in enumerate(names)]
+
 def show_images(
     images: Any,           # [N,C,H,W] floats in [0,1], C = 1 or 3
     ncol: int = 10,        # Images per row
@@ -1023,14 +1053,15 @@ def show_images(
     if images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:
         raise ValueError("images: expected shape [N,1,H,W] or [N,3,H,W] with nothing empty, "
                          f"got {list(images.shape)}")
+    scale = as_python(scale)
     if not (isinstance(scale, (int, float)) and 0 < scale < math.inf):
         raise ValueError(f"scale: expected inches per image, more than 0, got {brief(scale)}")
+    titles, rows = (None if o is None else drawable(o) for o in (titles, rows))
     n, (h, w) = len(images), images.shape[-2:]
-    ncol = max(1, min(ncol, n))
+    ncol = max(1, min(as_python(ncol), n))
     nrow = math.ceil(n/ncol)
     if rows is not None and len(rows) < nrow:
-        raise ValueError(f"rows: expected {counted(nrow, 'name')}, one per row, "
-                         f"got {len(rows)}")
+        raise ValueError(f"rows: expected {counted(nrow, 'name')}, one per row, got {len(rows)}")
     wide, high = ncol*scale*max(1, w/h), nrow*scale*max(1, h/w)
     high += .25*(titles is not None) + .3*(suptitle is not None)
     fig, axs = plt.subplots(nrow, ncol, figsize=(wide, high), squeeze=False, layout='constrained')
@@ -1045,7 +1076,7 @@ def show_images(
         if rows is not None and i % ncol == 0:
             ax.set_ylabel(rows[i//ncol], fontsize=9, rotation=0, ha='right', va='center')
     if suptitle:
-        fig.suptitle(suptitle, fontsize=10)
+        fig.suptitle(''.join(c if _has_signs(c) else '?' for c in suptitle), fontsize=10)
     return fig
 
 # %% ../nbs/00_core.ipynb #inkon002
@@ -1078,6 +1109,8 @@ def save_figure(
 ) -> Path:            # The file
     "Write a figure as PNG; the file is whole or the old one."
     path, b = as_path(path, 'path'), io.BytesIO()
+    if path.suffix.lower() != '.png':
+        raise ValueError(f"path: expected a file NAME.png, got {brief(str(path))}")
     fig.savefig(b, dpi=110, format='png')
     return atomic_write(path, b.getvalue())
 

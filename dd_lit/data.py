@@ -46,7 +46,7 @@ from .core import (
     show_images,
 )
 from .ondisk import Images, OnDisk, free_memory, remembered, taken
-from .settings import Settings, as_python, brief, merge, parse, setting
+from .settings import Settings, as_python, brief, merge, parse, setting, whole_number
 
 # %% ../nbs/02_data.ipynb #6d404562
 Norm = tuple[tuple[float, ...], tuple[float, ...]]    # (means, standard deviations), per channel
@@ -184,12 +184,24 @@ def _channels_first(x: Tensor) -> Tensor: # [N,C,H,W]
     last = x.shape[3] in (1, 3, 4) and x.shape[1] > 4
     return x.permute(0, 3, 1, 2) if last else x
 
+def _no_numbers(y: Any) -> str:
+    "What came instead of labels: names, an array of something else, or no row at all."
+    listed = hasattr(y, 'tolist') and not isinstance(y, Tensor)
+    row = np.asarray(y).reshape(-1).tolist() if listed else y
+    first = row[0] if isinstance(row, (list, tuple)) and row else None
+    if isinstance(first, str):
+        return f"names ({brief(first, 40)}, ...); load_data([(image, name), ...]) takes them"
+    if not listed or first is None:
+        return type(y).__name__
+    kind = 'objects' if y.dtype == object else str(y.dtype)
+    return f"an array of {kind} ({brief(first, 40)}, ...)"
+
 def _labels(y: Any, n: int, num_classes: int | None, name: str) -> Tensor: # int64 [n]
     "Labels as `check_labels` wants them; [N,1] is flattened, ids beyond the images are refused."
     try:
         y = as_numbers(y, name)
     except ValueError:
-        raise ValueError(f"{name}: expected whole numbers 0..C-1, got {type(y).__name__}") from None
+        raise ValueError(f"{name}: expected whole numbers 0..C-1, got {_no_numbers(y)}") from None
     y = check_labels(y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y, n, num_classes, name)
     if num_classes is None and n and y.max() >= n:
         raise ValueError(f"{name}: expected 0..C-1 with every class at least once, got "
@@ -249,8 +261,8 @@ def sample_images(
 ) -> tuple[Tensor, Tensor]: # uint8 [n,C,H,W], int64 [n]
     "`n` different training images and their labels, drawn from all classes, in random order."
     total = len(data.train_x)
-    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= total:
-        raise ValueError(f"n: expected 1 to {total}, the number of training images, got {brief(n)}")
+    words = f"1 to {total}, the number of training images"
+    n = whole_number(n, 'n', high=total, words=words)
     i = torch.randperm(total, generator=rng(seed, 'sample'))[:n]
     return data.train_x[i], data.train_y[i]
 
@@ -593,18 +605,33 @@ def _limit(most: int):
 
 _LISTED = 20      # pictures that are named in one line
 
+def _by_reason(bad: Sequence[tuple[str, str]]) -> list[str]:
+    "'a, b, c (why)' for each reason; other numbers in it make no other reason."
+    names: dict[str, list[str]] = {}
+    reasons: dict[str, str] = {}
+    for where, why in bad:
+        kind = re.sub(r'[-+.]?\d[-+.\de]*', '', why)
+        reasons.setdefault(kind, why)
+        names.setdefault(kind, []).append(where)
+    return [f"{', '.join(names[kind])} ({why})" for kind, why in reasons.items()]
+
 def _check_damaged(bad: Sequence[tuple[str, str]], n: int, how: Reading) -> None:
     "(name, why) of the pictures that cannot be read: an error, or a line."
-    listed = ', '.join(f'{where} ({why})' for where, why in bad[:_LISTED])
-    listed += f' and {len(bad) - _LISTED} more' if len(bad) > _LISTED else ''
-    if bad and how.skip_damaged and len(bad) < n:
+    if not bad:
+        return
+    (where, why), most, more = bad[0], len(bad) == n, len(bad) - _LISTED
+    listed = ', '.join(_by_reason(bad[:_LISTED])) + (f' and {more} more' if more > 0 else '')
+    if how.skip_damaged and not most:
         _tell(f"skipped {len(bad)} of {n} pictures, which cannot be read: {listed}")
-    elif len(bad) == 1:
-        raise ValueError(f"{bad[0][0]} is not a readable image: {bad[0][1]}; 1 of {n}, "
-                         "skip_damaged=True (--skip-damaged) goes on without it")
-    elif bad:
-        raise ValueError(f"{len(bad)} of {n} pictures are not readable images: {listed}; "
-                         "skip_damaged=True (--skip-damaged) goes on without them")
+        return
+    hint = '' if most else 'skip_damaged=True (--skip-damaged) goes on without '
+    if len(bad) == 1:
+        raise ValueError(f"{where} is not a readable image: {why}; 1 of {n}"
+                         + (hint and f', {hint}it'))
+    if most and len(_by_reason(bad)) == 1:
+        raise ValueError(f"{where}: {why}; it is so with all {counted(n, 'picture')}")
+    raise ValueError(f"{len(bad)} of {n} pictures are not readable images: {listed}"
+                     + (hint and f'; {hint}them'))
 
 def _check_sizes(images: list, names: list[str]) -> None:
     odd = next((i for i, a in enumerate(images) if a.shape != images[0].shape), None)
@@ -798,13 +825,24 @@ def _inside(folder: Path) -> list[Path]:
     return [p for p in every if not p.name.startswith('.') and p.name.casefold() not in _LEAVINGS]
 
 def _walk(folder: Path) -> Iterator[Path]:
-    "All files below a folder, in order, but for distilled sets."
+    "All files below a folder, in order, but for distilled sets; in linked folders, too."
+    yield from _below(folder, folder, {folder.resolve()})
+
+def _below(folder: Path, root: Path, walked: set[Path]) -> Iterator[Path]:
+    "The same of one of them; no folder is walked twice."
     for p in _inside(folder):
         if p.is_dir():
-            if not p.is_symlink() and not _is_set(p):
-                yield from _walk(p)
+            real = p.resolve()
+            if real not in walked and not _is_set(p) and not (p.is_symlink() and _back(real, root)):
+                walked.add(real)
+                yield from _below(p, root, walked)
         elif p.is_file() or p.is_symlink():      # a link to nowhere is a damaged picture
             yield p
+
+def _back(real: Path, root: Path) -> bool:
+    "Does a link lead back: into the folder that is walked, or to one that this lies in?"
+    around = {p.resolve() for p in root.absolute().parents} | set(root.resolve().parents)
+    return real.is_relative_to(root.resolve()) or real in around
 
 def _folders(path: Path) -> list[Path]:
     "The folders that may be classes, as one would count them."
@@ -1137,11 +1175,12 @@ def _numbered(train: _Raw, test: _Raw | None, names: _Names) -> tuple[_Raw, _Raw
     _check_kind(train, (str if isinstance(train.labels[0], str) else int))
     given = [raw for raw in (train, test) if raw is not None]
     if isinstance(train.labels[0], int):
-        for raw in given:
-            _check_kind(raw, int)
-            y = _labels(raw.labels, len(raw.labels), len(names) if names else None, 'labels')
-            if raw is train:
-                _all_seen(y, names)
+        y = _labels(train.labels, len(train.labels), len(names) if names else None, 'labels')
+        _all_seen(y, names)
+        if test is not None:
+            _check_kind(test, int)
+            count = len(names) if names else int(y.max()) + 1
+            _labels(test.labels, len(test.labels), count, 'test labels')
         return train, test, names
     own = set(train.labels)
     classes = names if names and own <= set(names) else sorted(own, key=_counted)
@@ -1169,6 +1208,7 @@ def _labelled(train: _Raw, test: _Raw | None, names: _Names, how: Reading, name:
 
 # %% ../nbs/02_data.ipynb #843df5b3
 _TEST_FILE = re.compile(r'test|val|(tst|eval|evaluation|dev)(?![a-z])', re.I)
+_TRAIN_FILE = re.compile(rf'({_TRAIN})(?![a-z])', re.I)
 
 def _with_pictures(files: list[Path], how: Reading) -> list[Path]:
     "Those tables of a folder that have a column of pictures."
@@ -1188,7 +1228,12 @@ def _parquet_files(path: Path, how: Reading) -> tuple[list[Path], list[Path]]:
     folders = ('test', 'val', 'validation')
     test = [f for f in files
             if _TEST_FILE.match(f.name) or f.parent != path and f.parent.name.lower() in folders]
-    return [f for f in files if f not in test], test
+    rest = [f for f in files if f not in test]
+    train = [f for f in rest if _TRAIN_FILE.match(f.name)
+             or f.parent != path and re.fullmatch(_TRAIN, f.parent.name, re.I)] or rest
+    for f in sorted(set(rest) - set(train)):
+        _tell(f"{str(f)!r}: passed over, its name is of no training and no test file")
+    return train, test
 
 def _read_parquet(files: list[Path], how: Reading) -> tuple[_Raw | None, _Names]:
     "The rows of all files that have labels; row groups stay within a sixteenth of free memory."
@@ -1293,15 +1338,28 @@ def _dataset_names(ds: Any, how: Reading) -> _Names:
     good = isinstance(names, (list, tuple)) and all(isinstance(n, str) for n in names)
     return list(names) if names and good else None
 
+def _tests_of(splits: dict, train: Any) -> list:
+    "The names of splits to test on; the others are passed over, all of them is an error."
+    others = [k for k in splits if k != train]
+    named = [k for k in others if _TEST_FILE.match(str(k))]
+    if others and not named:
+        raise ValueError(f"data: expected a split called test, val or valid beside {train!r}, "
+                         f"got {brief(others)}")
+    for k in others:
+        if k not in named:
+            _tell(f"split {k!r}: passed over")
+    return named
+
 def _from_splits(splits: dict, how: Reading) -> ImageData:
     "Datasets by the name of their split."
     train = next((k for k in splits if re.fullmatch(_TRAIN, str(k), re.I)), None)
     if train is None:
         raise ValueError(f"data: expected a split called train, got {list(splits)}")
+    named = _tests_of(splits, train)
     raw, test = _items(splits[train], how, str(train)), None
     if raw is None:
         raise ValueError(f"{train}: expected items with labels, got none")
-    for k in sorted((k for k in splits if k != train), key=lambda k: not _TEST_FILE.match(str(k))):
+    for k in named:
         other = _items(splits[k], how, str(k)) if test is None else None
         if other is None:
             _tell(f"split {k!r}: passed over")
@@ -1450,11 +1508,9 @@ def load_data(
     raise _not_found(name, key, root)
 
 # %% ../nbs/02_data.ipynb #90188a65
-def _shown(per_class: Any, classes: Any) -> None:
-    "ValueError unless there is something to show."
-    for name, n in dict(per_class=per_class, classes=classes).items():
-        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-            raise ValueError(f"{name}: expected a whole number, at least 1, got {brief(n)}")
+def _shown(per_class: Any, classes: Any = 1) -> tuple[int, int]:
+    "Both as Python's own; ValueError unless there is something to show."
+    return whole_number(per_class, 'per_class'), whole_number(classes, 'classes')
 
 @own_modes()
 def show_data(
@@ -1465,11 +1521,12 @@ def show_data(
     **kw: Any,           # Passed to `show_images`
 ):                       # The matplotlib figure
     "Draw some training images, one class per column."
-    _shown(per_class, classes)
+    per_class, classes = _shown(per_class, classes)
     cols = []
     for c in range(min(classes, data.num_classes)):
         i = (data.train_y == c).nonzero().flatten()
         i = i[torch.randperm(len(i), generator=rng(seed, 'show', c))]
         cols.append(data.train_x[i.repeat(-(-per_class//len(i)))[:per_class]]/255)
-    px, titles = torch.stack(cols, 1).flatten(0, 1), [s[:12] for s in data.classes[:len(cols)]]
+    titles = [s[:12].replace('$', r'\$') for s in data.classes[:len(cols)]]
+    px = torch.stack(cols, 1).flatten(0, 1)
     return show_images(px, ncol=len(cols), titles=titles, **kw)

@@ -49,9 +49,12 @@ from .method import Method, get_method
 from .ondisk import taken
 from .parallel import first, wait
 from .sets import DistilledSet, one_line
-from .settings import as_python, brief, check_function
+from .settings import as_python, brief, check_function, whole_number
 
 # %% ../nbs/11_distill.ipynb #6cc369a7
+_FLAGS = dict(held_out=' (--hold-out, --validate-every)',
+              data_fingerprint=' (the training images, as --data, --size and others read them)')
+
 def _differs(a, b, path='') -> str | None:
     "First difference between two nested dicts, in words (or None)."
     for k in sorted(set(a) | set(b), key=str):
@@ -61,7 +64,8 @@ def _differs(a, b, path='') -> str | None:
             if d:
                 return d
         elif type(x) is torch.Tensor or x != y:          # there are no tensors in what a run says
-            return f"{path}{k} is {x!r} there and {y!r} here"
+            flags = _FLAGS.get(f'{path}{k}', '')
+            return f"{path}{k} is {x!r} there and {y!r} here{flags}"
     return None
 
 def check_writable(
@@ -407,7 +411,9 @@ def run(
                          f"got {brief(method)}")
     if not isinstance(as_python(resume), bool):
         raise ValueError(f"resume: expected True or False, got {brief(resume)}")
-    if not isinstance(checkpoint_seconds, (int, float)) or not checkpoint_seconds >= 0:
+    every = as_python(checkpoint_seconds)
+    number = isinstance(every, (int, float)) and not isinstance(every, bool)
+    if not number or not every >= 0:
         raise ValueError("checkpoint_seconds: expected a number, at least 0, "
                          f"got {brief(checkpoint_seconds)}")
     folder, alone = _Folder(method, method.identity(), place), nullcontext()
@@ -420,7 +426,7 @@ def run(
             if done is not None:
                 return done
             with UnderWay(f'{method.name} ipc {method.ipc}') as now:
-                return _all(method, folder, checkpoint_seconds, on_step, watch, now)
+                return _all(method, folder, every, on_step, watch, now)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(folder.told(resume)) from None
     finally:
@@ -556,11 +562,6 @@ def _validated(method: Method, every: int, held: ImageData) -> None:
     tqdm.write(f'{method.name}, step {method.k} of {method.cfg.iters}: a small network recognises '
                f'{top1:.1f} % of {n} held-out images', file=sys.stderr)   # asked for: said
 
-def _at_least_one(every: Any) -> int:
-    if type(every) is not int or every < 1:
-        raise ValueError(f"validate_every: expected a whole number, at least 1, got {brief(every)}")
-    return every
-
 # %% ../nbs/11_distill.ipynb #a046a7fd
 class _Board:
     "Write the numbers of each record for TensorBoard."
@@ -639,7 +640,8 @@ def distill(
     if watched:
         if not share:
             raise ValueError("hold_out: expected more than 0 for validate_every, got 0")
-        told.insert(0, partial(_validated, every=_at_least_one(validate_every), held=held))
+        every = whole_number(validate_every, 'validate_every')
+        told.insert(0, partial(_validated, every=every, held=held))
     if callback is not None:
         told.append(partial(_called, callback=callback))
     with closing(board) if board else nullcontext():

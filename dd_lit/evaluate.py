@@ -44,7 +44,7 @@ from .models import (
 )
 from .parallel import share, shared_numbers
 from .sets import DistilledSet, with_classes
-from .settings import Settings, brief, explained, setting, sort_out
+from .settings import Settings, as_python, brief, explained, setting, sort_out
 from .train import Training, accuracy, check_rates, fit, settled, without_rates
 from .whiten import Whitened, check_untrained, whitened
 
@@ -103,8 +103,9 @@ def protocol_settings(
 # %% ../nbs/08_evaluate.ipynb #3310054f
 def _percent(**accuracies) -> list[list[float]]:
     "Accuracies by name as lists of equal length; a single number counts for every network."
-    rows: dict[str, list] = {k: [v] if isinstance(v, (int, float)) else list(v)
-                             for k, v in accuracies.items()}
+    own = {k: as_python(v) for k, v in accuracies.items()}
+    rows: dict[str, list] = {k: [v] if isinstance(v, (int, float)) else list(map(as_python, v))
+                             for k, v in own.items()}
     networks = max(map(len, rows.values()))
     for k, row in rows.items():
         if len(row) not in (1, networks):
@@ -117,6 +118,7 @@ def _percent(**accuracies) -> list[list[float]]:
 
 def _in_one(one: list[float], other: list[float], weight: float) -> float:
     "Two differences in points, weighted, mapped from -100..100 to 0..100; the mean over networks."
+    weight = as_python(weight)
     if not isinstance(weight, (int, float)) or not 0 <= weight <= 1:
         raise ValueError("weight: expected a number, at least 0 and at most 1, "
                          f"got {brief(weight)}")

@@ -21,6 +21,7 @@ import os
 import re
 import types
 import typing
+import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
@@ -57,16 +58,19 @@ from .core import (
     short_digest,
 )
 from .ondisk import Images, OnDisk
-from .sets import NORMS
+from .sets import NORMS, one_line
 from .settings import (
     Settings,
+    as_python,
     brief,
     check_function,
+    fits,
     merge,
     names_of,
     parse,
     read_choice,
     setting,
+    whole_number,
 )
 
 # %% ../nbs/04_models.ipynb #3e6a1702
@@ -132,9 +136,10 @@ def relu_pool(
 # %% ../nbs/04_models.ipynb #6107edde
 def _pair(size):
     "`size` as (height, width)."
+    size = as_python(size)
     hw = (size, size) if isinstance(size, int) else size
     pair = isinstance(hw, (tuple, list)) and len(hw) == 2
-    if not pair or not all(isinstance(s, int) and s > 0 for s in hw):
+    if not pair or not all(fits(s, int) and s > 0 for s in hw):
         raise ValueError("size: expected pixels, as one number or (height, width), "
                          f"got {brief(size)}")
     return tuple(hw)
@@ -591,7 +596,7 @@ def as_network(
         n = given
     elif isinstance(given, str):
         name, own = read_choice(given, 'model')
-        if Path(name).suffix in _WEIGHTS and ':' not in name:
+        if Path(name).suffix.lower() in _WEIGHTS and ':' not in name:
             raise ValueError(f"model: {name!r} are weights; of which network? Say "
                              f"NAME:weights={name},input_norm=...")
         n = as_network(Network(what=name), **own)
@@ -774,23 +779,52 @@ def read_weights(
     or holds no tensors."""
     path = as_path(path, 'path').expanduser()
     try:
-        if path.suffix == '.safetensors':
+        if path.suffix.lower() == '.safetensors':
             return safetensors.torch.load_file(path)
-        found = torch.load(path, weights_only=True, map_location='cpu')
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')                # of a file that torch did not write
+            found = torch.load(path, weights_only=True, map_location='cpu')
     except FileNotFoundError:
         raise ValueError(f"weights: there is no file {str(path)!r}") from None
     except Exception as e:
         raise ValueError(f"weights: {str(path)!r} cannot be read as safetensors, or by torch.load "
-                         f"with weights_only=True ({_line(e)})") from None
+                         f"with weights_only=True ({_unread(e)})") from None
     return _tensors(found, repr(str(path)))
+
+def _unread(e: Exception) -> str:
+    "Why a file of weights cannot be read; torch's own words advise to read it unsafely."
+    if type(e).__name__ not in ('UnpicklingError', 'EOFError', 'KeyError'):
+        return _line(e)
+    kind = re.search(r'GLOBAL (\S+)', str(e))
+    if kind is None:
+        return 'it is damaged, or torch.save did not write it'
+    return (f"it holds more than tensors, a {one_line(kind[1], 60)}; "
+            "torch.save(net.state_dict(), FILE) keeps the tensors of a network")
+
+def _tensor_in(v: Any) -> bool:
+    return isinstance(v, dict) and any(isinstance(t, Tensor) for t in v.values())
+
+def _inner(found: Any) -> list:
+    "The names in a checkpoint under which there are tensors by name; none in a state dict."
+    if not isinstance(found, dict):
+        return []
+    if any(isinstance(v, Tensor) and v.ndim for v in found.values()):
+        return []
+    return [k for k, v in found.items() if _tensor_in(v)]
 
 def _tensors(found, where) -> dict[str, Tensor]:
     "The state dict in what a file holds, without the prefix of several GPUs."
     for k in ('state_dict', 'model_state_dict', 'model'):
         if isinstance(found, dict) and isinstance(found.get(k), dict):
             found = found[k]
-    if not isinstance(found, dict) or not any(isinstance(v, Tensor) for v in found.values()):
-        raise ValueError(f"weights: {where} holds no tensors by name (a state dict)")
+    inner = _inner(found)
+    found = found[inner[0]] if len(inner) == 1 else found
+    if inner[1:]:
+        raise ValueError(f"weights: expected tensors by name (a state dict), {where} holds several "
+                         f"such: {_few(map(one_line, inner))}; save the one that is meant")
+    if not isinstance(found, dict) or not _tensor_in(found):
+        has = f"; it has {_few(map(one_line, found))}" if isinstance(found, dict) and found else ''
+        raise ValueError(f"weights: {where} holds no tensors by name (a state dict){has}")
     state = {str(k): v for k, v in found.items() if isinstance(v, Tensor)}
     if all(k.startswith('module.') for k in state):
         state = {k.removeprefix('module.'): v for k, v in state.items()}
@@ -799,7 +833,7 @@ def _tensors(found, where) -> dict[str, Tensor]:
 def _line(e: Exception) -> str:
     "What an error says, in one line."
     said = str(e).strip().splitlines() or ['']
-    return f'{type(e).__name__}: {said[0][:120]}'.removesuffix(': ')
+    return f'{type(e).__name__}: {one_line(said[0], 120)}'.removesuffix(': ')
 
 def _few(names) -> str:
     names = list(names)
@@ -998,18 +1032,29 @@ def _pretrained(n: Network, size) -> tuple[nn.Module, tuple]:
     cfg: Any = net.pretrained_cfg
     return net, (tuple(cfg['mean']), tuple(cfg['std']))
 
+def _placed(f, n: Network, shape: tuple) -> tuple[list, dict[str, Any]]:
+    """What somebody's class or function is called with: parameters that have one of the three names
+    get what it says; the others that it asks for get the rest, in order."""
+    params, ours = _parameters(f), dict(zip(_SHAPE, shape, strict=True))
+    given = {k: v for k, v in ours.items() if k in params}
+    left = [v for k, v in ours.items() if k not in params]
+    bare = [p.name for p in params.values() if p.default is p.empty and p.kind not in
+            (p.VAR_KEYWORD, p.VAR_POSITIONAL) and p.name not in (*ours, *n.settings)]
+    given |= dict(zip(bare, left, strict=False))
+    first = [k for k, p in params.items() if p.kind is p.POSITIONAL_ONLY and k in given]
+    return [given.pop(k) for k in first], given
+
 def _called(f, n: Network, *shape) -> nn.Module:
     "What somebody's class or function makes for (num_classes, in_chans, size)."
-    params, (*counts, size) = _parameters(f), shape
+    *counts, size = shape
     shape = *counts, _side(size)
-    known = {k: v for k, v in zip(_SHAPE, shape, strict=True) if k in params}
-    bare = [p for p in params.values() if p.default is p.empty and p.kind not in
-            (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    args, given = _placed(f, n, shape)
     try:
-        net = f(**known, **n.settings) if known else f(*shape[:len(bare)], **n.settings)
+        net = f(*args, **given, **n.settings)
     except Exception as e:                                # whatever stands in it
+        rule = '; parameters of these names get them by name, other ones the rest in order'
         raise ValueError(f"model: {n.name} cannot be called with (num_classes, in_chans, size) = "
-                         f"{shape}: {_line(e)}") from e
+                         f"{shape}: {_line(e)}{rule*isinstance(e, TypeError)}") from e
     if not isinstance(net, nn.Module):
         raise ValueError(f"model: expected {n.name} to make a torch.nn.Module, "
                          f"got {type(net).__name__}")
@@ -1121,9 +1166,8 @@ def create_model(
     to 64 px get a first layer that keeps the resolution. ValueError for unknown names and settings.
     """
     size = _side(size)
-    for what, count in dict(num_classes=num_classes, in_chans=in_chans).items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise ValueError(f"{what}: expected a whole number, at least 1, got {brief(count)}")
+    num_classes = whole_number(num_classes, 'num_classes')
+    in_chans = whole_number(in_chans, 'in_chans')
     n = as_network(name, **kw)
     model_settings(n)
     with local_seed(seed, 'create_model') if seed is not None else contextlib.nullcontext():
@@ -1526,10 +1570,8 @@ def predict(
 ) -> Tensor:                        # Logits [N,num_classes] on the CPU
     "Logits of `x` in evaluation mode, in batches; the mode the model was in is restored."
     device, x = device_of(model), check_images(x, normalize)
-    if batch_size is not None and (type(batch_size) is not int or batch_size < 1):
-        raise ValueError("batch_size: expected a whole number, at least 1, "
-                         f"got {brief(batch_size)}")
-    batch_size = batch_size or (64 if device.type == 'cpu' else 1024)
+    usual = 64 if device.type == 'cpu' else 1024
+    batch_size = usual if batch_size is None else whole_number(batch_size, 'batch_size')
     outs = []
     with borrowed(model), autocast(precision, device):
         for i in range(0, len(x), batch_size):

@@ -15,7 +15,16 @@ import torch
 import torch.nn.functional as F
 
 from .compare import Row
-from .core import Table, as_path, atomic_write, in_turn, ink_on, provenance, save_figure
+from .core import (
+    Table,
+    as_path,
+    atomic_write,
+    drawable,
+    in_turn,
+    ink_on,
+    provenance,
+    save_figure,
+)
 from .evaluate import mean_std
 from .sets import DistilledSet, drawn_text, one_line
 from .settings import brief
@@ -87,11 +96,12 @@ def _strip(ds: DistilledSet, per_class: int, classes: int) -> torch.Tensor: # [3
 def _pictures(ax, groups, per_class, classes) -> None:
     "The sets' images, one row per set."
     big = torch.cat([_strip(g[0].set, per_class, classes) for g in groups], 1).permute(1, 2, 0)
-    ax.imshow(big, interpolation='nearest', aspect='auto')
+    ax.imshow(big.numpy(), interpolation='nearest', aspect='auto')
     h, w = big.shape[0]/len(groups), big.shape[1]/classes
-    names = [f'{drawn_text(g[0].name)}\nipc {g[0].ipc}' for g in groups]
+    named = drawable(drawn_text(g[0].name) for g in groups)
+    names = [f'{n}\nipc {g[0].ipc}' for n, g in zip(named, groups, strict=True)]
     ax.set_yticks([h*(i + .5) for i in range(len(groups))], names, fontsize=9)
-    words = [drawn_text(c, 9) for c in groups[0][0].set.classes[:classes]]
+    words = drawable(drawn_text(c, 9) for c in groups[0][0].set.classes[:classes])
     how = dict(rotation=45, ha='right', rotation_mode='anchor') if max(map(len, words)) > 6 else {}
     ax.set_xticks([w*(i + .5) for i in range(classes)], words, fontsize=9, **how)
     ax.tick_params(length=0)

@@ -53,7 +53,7 @@ from .labels.soft import LabelSource, LiveLabels, SoftLabels, relabel
 from .method import get_method
 from .parallel import first
 from .sets import DistilledSet
-from .settings import brief, names_of, parse, sort_out
+from .settings import as_python, brief, names_of, parse, sort_out, whole_number
 from .statistics.lpld import PrunedLabels, prune_labels
 from .teachers import Squeeze, imagenet_backbones, squeeze_all
 from .train import Training
@@ -437,8 +437,8 @@ def _asked(r: Recipe, scale, settings, **counts) -> None:
     if not 0 < scale <= 1:
         raise ValueError(f"scale: expected a share of the iterations in (0, 1], got {brief(scale)}")
     for k, v in counts.items():
-        if v is not None and (isinstance(v, bool) or not isinstance(v, int) or v < 1):
-            raise ValueError(f"{k}: expected at least 1, got {brief(v)}")
+        if v is not None:
+            whole_number(v, k, words='at least 1')
     for k in settings:
         if k not in NEUTRAL:
             known = ', '.join([*NEUTRAL, 'precision'])
@@ -618,7 +618,8 @@ def reproduce(
     _asked(r, scale, own, sets=sets, networks=networks)
     rough = in_precision(r, chosen)
     cfg = _scaled(rough, scale) | own
-    ran = replace(rough, settings=cfg, sets=sets or r.sets, networks=networks or r.networks)
+    ran = replace(rough, settings=cfg, sets=as_python(sets) or r.sets,
+                  networks=as_python(networks) or r.networks)
     if chosen != 'float32':
         ran = replace(ran, evaluate=ran.evaluate | dict(precision=chosen))
     made = _Run(rough, _data(r, root), cfg, out, device, chosen)

@@ -41,6 +41,7 @@ from .core import (
     check_soft,
     counted,
     digest,
+    drawable,
     in_turn,
     maybe_path,
     own_modes,
@@ -62,7 +63,7 @@ from .data import (
     _tree,
     load_data,
 )
-from .settings import as_python, brief
+from .settings import as_python, brief, whole_number
 
 # %% ../nbs/03_sets.ipynb #59ad669e
 _FORMAT = 'dd_lit.DistilledSet/1'
@@ -102,11 +103,12 @@ def check_meta(
     if not isinstance(meta, dict):
         raise ValueError(f"meta: expected a dict, got {type(meta).__name__}")
     kinds = _META | dict(ipc=(int, list, tuple))
+    meta = {k: as_python(v) if k in kinds else v for k, v in meta.items()}
     for k, kind in kinds.items():
         if meta.get(k) is not None and not _typed(meta[k], kind):
             words = ' or '.join(t.__name__ for t in (kind if isinstance(kind, tuple) else (kind,)))
             raise ValueError(f"meta: {k}: expected {words}, got {_short(meta[k])}")
-    return dict(meta)
+    return meta
 
 def _short(v) -> str:
     "A value in an error: one line, not a page."
@@ -158,10 +160,9 @@ class DistilledSet:
         if soft is not None:
             soft = check_soft(soft, n, len(known), soft_kind).cpu().clone().contiguous()
         self.soft: Tensor | None = soft
-        if isinstance(patches, bool) or not isinstance(patches, int) or not 1 <= patches <= most:
-            raise ValueError(f"patches: expected a number per side from 1 to {most}, "
-                             f"got {brief(patches)}")
-        self.patches, self.meta = patches, check_meta(meta)
+        words = f'a number per side from 1 to {most}'
+        self.patches = whole_number(patches, 'patches', high=most, words=words)
+        self.meta = check_meta(meta)
 
     def __len__(self):
         return len(self.images)
@@ -281,7 +282,7 @@ def save_set(
 def _numbers(data: Path) -> tuple[dict, dict]:
     "Tensors and header of `data.safetensors`, which must be whole."
     def broken(why):
-        others = data.suffix not in ('', '.safetensors')
+        others = data.suffix.lower() not in ('', '.safetensors')
         hint = '; `dd_lit import` reads what others made' if others else ''
         return ValueError(f"{str(data)!r} is damaged or not a distilled set: {why}{hint}")
     try:
@@ -356,7 +357,7 @@ def is_set(
     if isinstance(path, str) and not path:
         return False
     p = as_path(path, 'path')
-    packed = p.suffix == '.safetensors' and p.is_file()
+    packed = p.suffix.lower() == '.safetensors' and p.is_file()
     return (p/'meta.json').is_file() or packed or not p.exists() and p.as_posix() in stored_sets()
 
 def _place(path: Path) -> Path:
@@ -478,7 +479,7 @@ def pack_set(
     """Write a set as one file, which `load_set` reads: with pixels of eight bits, clipped to [0,1],
     or `exact`. ValueError for another end of the name."""
     path = as_path(path, 'path')
-    if path.suffix != '.safetensors':
+    if path.suffix.lower() != '.safetensors':
         raise ValueError(f"path: expected a file NAME.safetensors, got {str(path)!r}")
     images, shape = ds.images, {}
     if not exact:
@@ -543,7 +544,7 @@ def show_set(
 ):                                  # The matplotlib figure
     "Draw the set, one class per column."
     path = maybe_path(path, 'path')
-    _shown(per_class, classes)
+    per_class, classes = _shown(per_class, classes)
     shown = range(min(classes, ds.num_classes))
     order = [torch.nonzero(ds.labels == c).flatten()[:per_class].tolist() for c in shown]
     rows = range(max(map(len, order)))
@@ -657,11 +658,10 @@ def export_set(
     path: str | Path,        # The file or folder to make
     form: str | None = None, # Of `FORMS`; None: by the end of the file's name, else a folder
 ) -> Path:                   # The file or folder
-    "Write a set for other programs. ValueError for a form that is not there, or a file that is."
+    """Write a set for other programs. ValueError for a form that is not there, for a name that ends
+    as one of another form, and for a file that is there."""
     path = as_path(path, 'path')
-    form = form or path.suffix[1:].lower() or 'folder'
-    if form not in FORMS:
-        raise ValueError(f"form: expected one of {', '.join(FORMS)}, got {brief(form)}")
+    form = _form(path, form)
     if form == 'folder':
         return set_to_folder(ds, path)
     _check_new(path)
@@ -669,6 +669,20 @@ def export_set(
     with in_turn(path.parent):
         _check_new(path)                                 # still
         return atomic_write(path, data)
+
+def _form(path: Path, form: str | None) -> str:
+    "The form that is asked for, if the name ends as `read_sets` expects it of this form."
+    end = path.suffix[1:].lower()
+    end, given = (dict(pth='pt').get(o, o) if isinstance(o, str) else o for o in (end, form))
+    chosen = given or end or 'folder'
+    if chosen not in FORMS:
+        raise ValueError(f"form: expected one of {', '.join(FORMS)}, got {brief(form or end)}")
+    known = end in FORMS or f'.{end}' in _ARRAYS
+    if end != chosen if chosen != 'folder' else known and end != 'folder':
+        want = f'a name that ends in .{chosen}' if chosen != 'folder' else 'the name of a folder'
+        raise ValueError(f"path: expected {want}, as form={chosen!r} is written, "
+                         f"got {brief(path.name)}")
+    return chosen
 
 def _check_new(path: Path) -> None:
     if path.exists():
@@ -723,6 +737,7 @@ def show_wall(
     "Draw sets below each other, one class per column, what they score and cost underneath."
     import matplotlib.pyplot as plt
     path = maybe_path(path, 'path')
+    per_class, _ = _shown(per_class)
     shown = [s if isinstance(s, DistilledSet) else load_set(s) for s in sets]
     if not shown:
         raise ValueError('sets: expected at least one')
@@ -737,7 +752,8 @@ def show_wall(
     for ds, m, ax in zip(shown, walls, axs.flat, strict=True):
         ax.imshow(m.squeeze(-1).numpy(), cmap='gray', vmin=0, vmax=1, interpolation='nearest')
         step = ds.images.shape[-1] + 2
-        names = [drawn_text(s, 12) for s in ds.classes] if ax is axs[0, 0] else []
+        first = ax is axs[0, 0]
+        names = drawable(drawn_text(s, 12) for s in ds.classes) if first else []
         ax.set_xticks([k*step + step/2 - 2 for k in range(len(names))], names, fontsize=9)
         ax.tick_params(top=False, labeltop=True, bottom=False, labelbottom=False, pad=1)
         ax.set_yticks([])
@@ -965,15 +981,16 @@ _NUMBERS = [_SCALAR, (_SCALAR, 'numpy.core.multiarray.scalar'), np.dtype, codecs
 
 def _content(path: Path) -> Any:
     "What a file of arrays holds, if it is numbers only."
+    end = path.suffix.lower()
     try:
-        if path.suffix == '.safetensors':
+        if end == '.safetensors':
             with safetensors.safe_open(path, framework='pt') as f:
                 about = f.metadata() or {}
                 tensors: dict[str, Any] = {k: f.get_tensor(k) for k in f.keys()}
             if 'classes' in about:
                 tensors['classes'] = json.loads(about['classes'])
             return tensors | dict(space=about.get('space'))
-        if path.suffix in ('.npz', '.npy'):
+        if end in ('.npz', '.npy'):
             found = np.load(path, allow_pickle=False)
             return found if isinstance(found, np.ndarray) else dict(found)
         with torch.serialization.safe_globals(_NUMBERS):
@@ -1012,10 +1029,11 @@ def _from_files(path: Path) -> list[_Found]:
     tables = _tables(path)
     if tables:
         return [_from_parquet(tables)]
-    arrays = {p.stem: p for p in sorted(path.iterdir()) if p.suffix in _ARRAYS and p.is_file()}
+    arrays = {p.stem.lower(): p for p in sorted(path.iterdir())
+              if p.suffix.lower() in _ARRAYS and p.is_file()}
     if set(arrays) & set(_KEYS['images']):
         known = {n for keys in _KEYS.values() for n in keys}
-        parts = {n: _content(p) for n, p in arrays.items() if n.lower() in known}
+        parts = {n: _content(p) for n, p in arrays.items() if n in known}
         found = _by_key(parts, str(path))
         if found is not None:
             return [found]
@@ -1027,7 +1045,8 @@ def _foreign(path: Path) -> list[_Found]:
         return _from_files(path)
     if not path.is_file():
         raise ValueError(f"path: {str(path)!r} is not a file or a folder")
-    return [_from_parquet([path])] if path.suffix == '.parquet' else _from_arrays(path)
+    table = path.suffix.lower() == '.parquet'
+    return [_from_parquet([path])] if table else _from_arrays(path)
 
 # %% ../nbs/03_sets.ipynb #e62332fe
 def _in_model_space(x: Tensor, told: str, norm: Any, f: _Found,
@@ -1102,7 +1121,7 @@ def _measured(x: Tensor) -> Any:
 
 def _ours(path: Path) -> bool:
     "Is it a folder of `save_set` or a file of `pack_set`?"
-    if path.suffix == '.safetensors' and path.is_file():
+    if path.suffix.lower() == '.safetensors' and path.is_file():
         try:
             with safetensors.safe_open(path, framework='pt') as f:
                 return 'dd_lit' in (f.metadata() or {})
@@ -1121,8 +1140,14 @@ def read_sets(
 ) -> list[DistilledSet]:      # One for each entry of the reference form, else one
     """Read sets that other people distilled: numbers and pictures only, nothing is executed.
     `meta['space_from']` says how the space is known. ValueError that says what is wrong, where."""
-    path, data = _path(path), None if data is None else load_data(data)
-    if _ours(path):
+    path = _path(path)
+    said = dict(space=space, norm=norm, soft_kind=soft_kind) if _ours(path) else {}
+    for what, given in said.items():
+        if given is not None:
+            raise ValueError(f"{what}: expected None with a set of dd_lit, which says it itself, "
+                             f"got {brief(given)}")
+    data = None if data is None else load_data(data)
+    if said:
         ds = load_set(path)
         return [with_classes(ds, data.classes, data.name) if data else ds]
     sets = []

@@ -45,7 +45,7 @@ from .labels.losses import HARD_LOSSES, get_loss
 from .models import check_images, device_of, laid_out, network_digest, predict
 from .ondisk import Images
 from .orthogonal.muon import muon
-from .settings import Settings, brief, check_function, parse, setting
+from .settings import Settings, as_python, brief, check_function, parse, setting
 
 # %% ../nbs/07_train.ipynb #bb446662
 def accuracy(
@@ -67,9 +67,10 @@ def topk_accuracy(
 ) -> tuple[float, ...]:              # Percent, one number per k
     """Share of rows whose label is among the k largest logits, in percent. ValueError for labels of
     another number, and for a `topk` that is none."""
+    given, topk = topk, as_python(topk)
     several = isinstance(topk, (tuple, list)) and len(topk) > 0
     if not several or not all(type(k) is int and k > 0 for k in topk):
-        raise ValueError(f"topk: expected whole numbers from 1, like (1, 5), got {brief(topk)}")
+        raise ValueError(f"topk: expected whole numbers from 1, like (1, 5), got {brief(given)}")
     y = check_labels(y, len(logits), name='y')
     top = logits.topk(min(max(topk), logits.shape[1]), 1).indices == y.cpu()[:, None]
     return tuple(100*top[:, :k].any(1).float().mean().item() for k in topk)

@@ -16,7 +16,7 @@ from .core import progress
 from .data import ImageData, fingerprint
 from .models import Network
 from .ondisk import Images
-from .settings import brief
+from .settings import as_python, brief
 
 # %% ../nbs/02c_whiten.ipynb #whmapcd1
 def zca_map(
@@ -24,6 +24,7 @@ def zca_map(
     eps: float = .1,       # Added to every eigenvalue
 ) -> tuple[Tensor, Tensor]: # (W, its inverse), [D,D] each, symmetric
     "The whitening map that changes images least, and the way back (eq-zca)."
+    eps = as_python(eps)
     if isinstance(eps, bool) or not isinstance(eps, (int, float)) or not eps >= 0:
         raise ValueError(f"eps: expected a number, at least 0, got {brief(eps)}")
     values, U = torch.linalg.eigh(cov)

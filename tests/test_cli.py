@@ -390,3 +390,26 @@ def test_no_set_and_no_table_is_written_over(call, tmp_path):
     call('compare', 'a', *few, '--out', 'cmp', check=0)
     assert {p.name for p in (tmp_path/'cmp').glob('compare*')} == {
         f'compare{n}.{e}' for n in ('', '-1', '-2') for e in ('json', 'md', 'png')}
+
+
+@pytest.mark.parametrize('line', ['distill dc --set width=8 width=9', 'distill dc --set width=8 --set lr=1 width=8',
+                                  'evaluate cifar10/dm/ipc10 --set width=8 epochs=1 width=9',
+                                  'evaluate cifar10/dm/ipc10 --model mlp:width=8,width=9',
+                                  'compare random --labels width=1 width=2 --teacher mlp --loss kl',
+                                  'distill sre2l --set backbones=mlp:width=8,width=9'])
+def test_a_setting_is_said_once(call, line):
+    one_line(call(*line.split()), 'width: said twice, ')
+
+
+@pytest.mark.parametrize('word, near', [('dcc', "did you mean 'dc'?"), ('convent3', "did you mean 'convnet3'?"),
+                                        ('kll', "did you mean 'kl'?"), ('zzzzz', '`dd_lit list` shows them')])
+def test_a_mistyped_name_is_explained(call, word, near):
+    one_line(call('list', word), f'names: expected a method, a network or a loss, got {word!r}', near)
+
+
+def test_nothing_that_a_terminal_obeys(call, tmp_path):
+    "Whoever wrote the words of an error: no escape of theirs reaches the screen."
+    (tmp_path/'bad.py').write_text("raise RuntimeError('\\x1b[1mbold\\x1b[31m')")
+    p = call('distill', 'random', '--plugin', 'bad')
+    one_line(p, 'bold')
+    assert p.stderr.strip().isprintable()

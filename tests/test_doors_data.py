@@ -532,6 +532,106 @@ def test_a_hub_dataset():
     assert load_data(Hub(other), image_column='photo', label_column='breed').classes == ['a', 'b']
 
 
+OTHER = st.sampled_from(['calibration', 'tset', 'extra', 'unlabeled', 'all', 'trainval', 'holdout', '2'])
+
+@given(OTHER, st.sampled_from([None, 'test', 'validation', 'Val', 'dev']), st.sampled_from(['train', 'Training']))
+def test_a_split_of_another_name_is_neither(tmp_path_factory, other, test, train):
+    "Of a dict, a folder or tables: what is called neither training nor test part is not tested on, nor trained on."
+    d, images = tmp_path_factory.mktemp('s'), makes('pil')[0]
+    parts = {train: 8, other: 6} | ({test: 4} if test else {})
+    for k, n in parts.items():
+        pets(d/'folder'/k, n//2)
+        table(d/'tables'/f'{k}-0.parquet', rows(n))
+    given = {k: Pairs(images[:n], [0, 1]*(n//2)) for k, n in parts.items()}
+    x = load_data(d/'tables')
+    assert len(x.train_x) + (0 if test else len(x.test_x)) == 8
+    for door in (given, d/'folder'):
+        if test is None:
+            with refuses(*([other] if door is given else []), 'test, val or valid'):
+                load_data(door)
+        else:
+            assert [len(o) for o in (load_data(door).train_x, load_data(door).test_x)] == [8, 4]
+
+def test_a_label_that_the_training_part_lacks():
+    images, _ = makes('pil')
+    rows = [(im, i % 4) for i, im in enumerate(images)]
+    with refuses('test labels: expected 0..3 for 4 classes, got 9 at position 0'):
+        load_data(dict(train=rows, test=[(rows[0][0], 9), *rows[1:]]))
+    assert load_data(dict(train=rows, test=rows[:2])).test_y.tolist() == [0, 1]
+
+WORDS = [(np.array(['a', 'b']*4), "got names ('a', ...); load_data"), (['a', 'b']*4, "got names ('a', ...)"),
+         (np.array([0, 1]*4, object), 'got an array of objects (0, ...)'),
+         (np.array([1j]*8), '?'), (np.array([None]*8), 'got ndarray'), (3, '?'),
+         (np.array(['a', 'b']*4, object), "got names ('a', ...)")]
+
+@pytest.mark.parametrize('y, words', WORDS, ids=range(len(WORDS)))
+def test_labels_that_are_no_numbers_say_what_they_are(y, words):
+    x, good = torch.zeros(8, 1, 4, 4, dtype=torch.uint8), torch.arange(8) % 2
+    for name, parts in dict(train_y=(x, y, x, good), test_y=(x, good, x, y)).items():
+        with refuses(name, '' if words == '?' else words):
+            ImageData(*parts)
+
+@pytest.mark.parametrize('keep', ['memory', 'auto'])
+def test_what_is_wrong_with_all_pictures_is_said_once(tmp_path, keep):
+    "And nobody is advised to go on without all of them."
+    normed = [(torch.randn(3, 8, 8, generator=torch.Generator().manual_seed(i)), i % 4) for i in range(40)]
+    with pytest.raises(ValueError, match=r'^train item 0: pixels: floats must be pixels in 0\.\.1, got .*'
+                       'already normalised.*; it is so with all 40 pictures$') as e:
+        load_data(normed, keep=keep)
+    assert len(str(e.value)) < 250
+    pets(tmp_path, 15)
+    for f in tmp_path.rglob('*.png'):
+        f.write_bytes(b'none')
+    for skip in (False, True):
+        with pytest.raises(ValueError, match='unknown format; it is so with all 30 pictures$'):
+            load_data(tmp_path, keep=keep, skip_damaged=skip)
+    picture(9).save(tmp_path/'cat'/'0.png')
+    with pytest.raises(ValueError, match=r"^29 of 30 pictures are not .* \(unknown format\) and 9 more; skip_") as e:
+        load_data(tmp_path, keep='memory')
+    assert str(e.value).count('.png') == 20 and str(e.value).count('unknown format') == 1
+
+
+# --- Links ---
+
+def test_a_linked_folder_is_read_where_it_is_linked(tmp_path):
+    "Once, as a class or below one; and no link leads back, or from one class into another by way of what holds both."
+    d, more = pets(tmp_path/'d', 3), put(tmp_path/'more', 4)
+    put(more/'deep', 2)
+    (d/'cat'/'more').symlink_to(more)
+    (d/'cat'/'again').symlink_to(more)
+    (d/'cat'/'up').symlink_to(d)
+    (d/'dog'/'own').symlink_to(d/'dog')
+    (d/'dog'/'top').symlink_to(tmp_path)
+    (more/'deep'/'round').symlink_to(more)
+    (d/'emu').symlink_to(put(tmp_path/'bird', 2))
+    (tmp_path/'bird'/'back').symlink_to(d)
+    x = load_data(d)
+    both = torch.cat([x.train_y, x.test_y])
+    assert x.classes == ['cat', 'dog', 'emu'] and torch.bincount(both).tolist() == [3 + 4 + 2, 3, 2]
+    assert len(read_sets(d)[0]) == 14
+    table(tmp_path/'elsewhere'/'train-0.parquet', rows())
+    (tmp_path/'t').mkdir()
+    (tmp_path/'t'/'part').symlink_to(tmp_path/'elsewhere')
+    assert len(load_data(tmp_path/'t').train_x) == 6
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=8))
+def test_any_links(tmp_path_factory, links):
+    "Six folders that link to each other as they like: all ends, and no picture of a class is there twice."
+    d = tmp_path_factory.mktemp('l')
+    places = [d/'a', d/'b', d/'a'/'x', d/'b'/'y', d/'a'/'x'/'z', d]
+    for i, p in enumerate(places[:5]):
+        put(p, 1, 40*i)
+    for k, (a, b) in enumerate(links):
+        (places[a]/f'to{k}').symlink_to(places[b])
+    if any(a == 5 for a, _ in links):                # a class more
+        return
+    x = load_data(d)
+    both, pixels = torch.cat([x.train_y, x.test_y]), torch.cat([x.train_x, x.test_x])[:, 0, 0, 0]
+    for c in (0, 1):
+        own = pixels[both == c].tolist()
+        assert len(own) == len(set(own)) and set(own) >= ({0, 80, 160} if c == 0 else {40, 120})
+
+
 # --- The door itself ---
 
 def test_settings_are_checked(tmp_path):

@@ -1,20 +1,37 @@
 "Odd doors: arguments that are no paths, and data that are small, grey, oblong or of one class, for every method."
+import ast
 import importlib
 import inspect
 import pkgutil
 import re
 import warnings
 
+import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
 import dd_lit
-from dd_lit.core import as_path, counted, maybe_path, rng
-from dd_lit.data import ImageData
+from dd_lit.augment import DSA, DCAugment, crop_resize
+from dd_lit.core import as_path, counted, maybe_path, rng, show_images
+from dd_lit.coreset.select import random_select
+from dd_lit.data import ImageData, check_ipc
 from dd_lit.distill import distill
+from dd_lit.evaluate import label_robust
+from dd_lit.flow.pyramid import Pyramid, pyramid_sizes
+from dd_lit.gradient.schedule import zeta_constant
 from dd_lit.method import get_method, list_methods
+from dd_lit.models import create_model, predict
+from dd_lit.orthogonal.pseudo_gradient import conv_weight_op
+from dd_lit.sets import DistilledSet, check_meta, show_wall
+from dd_lit.settings import whole_number
+from dd_lit.study.continual import class_groups
+from dd_lit.train import topk_accuracy
+from dd_lit.trajectory.experts import train_experts
+from dd_lit.whiten import zca_map
 
 # --- Paths ---
 
@@ -78,6 +95,70 @@ def test_any_path(v):
 def test_one_is_singular(n, word):
     said = counted(n, word)
     assert said.startswith(f'{n} {word}') and (said == f'{n} {word}') == (n == 1)
+
+
+X, Y, Z = torch.rand(6, 1, 8, 8, generator=rng(0, 'x')), torch.arange(6) % 3, torch.rand(6, 3, generator=rng(0, 'z'))
+SET = DistilledSet(X, Y, ((.5,), (.25,)))
+NET = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
+TWO: dict = dict(     # takes a whole number, and 2 is one
+    n=lambda v: some().sample(v)[1].tolist(), per_class=lambda v: len(some().show(v).axes),
+    classes=lambda v: len(some().show(1, v).axes), per_class_of_a_set=lambda v: len(SET.show(v).axes),
+    per_class_of_a_wall=lambda v: show_wall([SET], v).axes[0].get_images()[0].get_array().shape,
+    patches=lambda v: DistilledSet(X, Y, SET.norm, patches=v).patches, ipc=lambda v: check_ipc(v, some()),
+    ipc_of_labels=lambda v: random_select(Y, v).tolist(), ipc_of_dc=zeta_constant, size=pyramid_sizes,
+    num_images=lambda v: Pyramid(v, 4).n, num_classes=lambda v: list(create_model('mlp', v, 1, 8)(X).shape),
+    in_chans=lambda v: create_model('mlp', 2, v, 8)[1].in_features,
+    size_of_a_network=lambda v: create_model('mlp', 2, 1, v)[1].in_features,
+    size_of_oblong_images=lambda v: create_model('mlp', 2, 1, (v, 8))[1].in_features,
+    batch_size=lambda v: predict(NET, X, v).tolist(), topk=lambda v: topk_accuracy(Z, Y, (v,)),
+    steps=lambda v: class_groups(4, v), crop=lambda v: repr(DCAugment(crop=v)),
+    rotate=lambda v: repr(DCAugment(rotate=v)),
+    size_of_crops=lambda v: list(crop_resize(X, torch.tensor([[0., 0., 1., 1.]]), v).shape),
+    kernel_size=lambda v: conv_weight_op(X, X[..., :7, :7], v).tolist(), seed=lambda v: rng(v).initial_seed(),
+    n_of_experts=lambda v: len(train_experts('mlp', some(), v, epochs=1, device='cpu')),
+    seed_of_meta=lambda v: check_meta(dict(seed=v)),
+    validate_every=lambda v: distill('random', some(), device='cpu', validate_every=v).meta['held_out'])
+HALF: dict = dict(    # takes a number, and a half is one
+    eps=lambda v: zca_map(torch.eye(2), v)[0].tolist(), scale=lambda v: show_images(X, scale=v).get_figwidth(),
+    weight=lambda v: label_robust(60, 50, 55, 40, v), full=lambda v: label_robust(v, .25, .25, .25),
+    brightness=lambda v: DSA('color', brightness=v).p['brightness'],
+    checkpoint_seconds=lambda v: distill('random', some(), device='cpu', checkpoint_seconds=v).labels.tolist())
+
+UNASKED = 'size_of_crops', 'kernel_size', 'scale', 'weight', 'full'     # what is no number there is not all named
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    "Nothing is trained to see how a set does, and figures are put away."
+    monkeypatch.setattr('dd_lit.distill.validate', lambda *a: 50.)
+    yield
+    plt.close('all')
+
+
+@pytest.mark.parametrize('name', [*TWO, *HALF])
+def test_numbers_of_numpy_and_torch_are_numbers(name, quick):
+    door, own = (TWO[name], 2) if name in TWO else (HALF[name], .5)
+    kinds = (np.int64, np.uint8, torch.tensor) if name in TWO else (np.float32, np.float64, torch.tensor)
+    for kind in kinds:
+        assert door(kind(own)) == door(own), kind
+    for wrong in (own + .25 if name in TWO else 'half', 'x', True, np.bool_(True)) if name not in UNASKED else ():
+        with pytest.raises(ValueError, match=rf"^{re.split('_of_', name)[0]}|meta") as e:
+            door(wrong)
+        assert '\n' not in str(e.value)
+
+
+NOT_GIVEN = {'_called', '_words', '_kind', '_is_a', '_number', '_goes_on', '_state_in', '__call__', '_little',
+             '_check_strength'}      # of what a file or a setting holds, which are Python's own
+
+
+def test_no_door_looks_for_python_numbers_only():
+    "Who asks whether something is an `int` has first made one of numpy's and torch's, or leaves it to `whole_number`."
+    assert whole_number(np.int64(2), 'n') == 2
+    for file in (ROOT/'dd_lit').rglob('*.py'):
+        for f in [n for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.FunctionDef)]:
+            text = ast.unparse(f)
+            asks = re.search(r'isinstance\([\w.]+, \(?(float, )?int\b|type\([\w.]+\) is (not )?int\b', text)
+            assert not asks or 'as_python(' in text or f.name in NOT_GIVEN, (file.name, f.name)
 
 
 # --- Data ---

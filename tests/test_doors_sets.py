@@ -6,22 +6,23 @@ import re
 import shutil
 from pathlib import Path, PureWindowsPath
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import safetensors
 import safetensors.torch
 import torch
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from dd_lit.cli import COMMANDS, Command, Export, main, source_of
 from dd_lit.compare import Row, compare, stored_scores
-from dd_lit.core import rng, seal
+from dd_lit.core import drawable, rng, save_figure, seal, show_images
 from dd_lit.data import ImageData, load_data
 from dd_lit.distill import distill, load_checkpoint
 from dd_lit.evaluate import Scores, evaluate, made_whitened, matched
-from dd_lit.report import cell, table
+from dd_lit.report import cell, compare_figure, table
 from dd_lit.sets import (
     FORMS,
     NORMS,
@@ -30,10 +31,13 @@ from dd_lit.sets import (
     check_meta,
     drawn_text,
     export_set,
+    is_set,
     one_line,
+    pack_set,
     read_sets,
     safe_name,
     set_arrays,
+    show_wall,
     with_classes,
 )
 from dd_lit.whiten import whitened
@@ -166,6 +170,35 @@ def test_a_set_shows_itself_whatever_its_texts_are(text, tmp_path):
     ds = small_set(classes=(text, r'$\frac$', '$'), method=text, data=text)
     ds.show(path=tmp_path/'x.png')
     assert repr(ds).isprintable() and (tmp_path/'x.png').stat().st_size > 500
+
+
+SIGNS = st.text(st.sampled_from('ab$_ éßЖλ日本한あ🙂𓂀'), min_size=1, max_size=6)
+
+
+@given(classes=st.lists(SIGNS, min_size=2, max_size=4, unique=True))
+@example(classes=['café', '日本', 'a b', '$'])
+@settings(max_examples=10)
+@pytest.mark.filterwarnings('error')
+def test_class_names_that_the_font_cannot_draw(classes, tmp_path_factory):
+    "Their numbers are drawn, in every picture, without a warning for each sign; the others stay."
+    texts = list(map(drawn_text, classes))
+    names = drawable(texts)
+    lacks = [any(c in '日本한あ🙂𓂀' for c in s) for s in classes]
+    assert names == [f'#{i}' if bad else s for i, (s, bad) in enumerate(zip(texts, lacks, strict=True))]
+    n, f = len(classes), tmp_path_factory.mktemp('s')/'x.png'
+    ds, data = small_set(classes, n=2*n), toy(classes, 4*n)
+    for fig in (ds.show(), data.show(1), show_wall([ds]), show_images(ds.pixels(), titles=texts, suptitle=texts[0]),
+                compare_figure([Row(classes[0], 2, 'mlp', 'ce', '', Scores([50.], [90.]), ds, 1., None, 100)])):
+        save_figure(fig, f)
+        plt.close(fig)
+
+
+def test_what_the_font_lacks_is_said_once(monkeypatch, capsys):
+    monkeypatch.setenv('DD_LIT_PROGRESS', '1')
+    for _ in range(2):
+        plt.close(small_set(['面', '白', 'a']).show())
+    said, = capsys.readouterr().err.splitlines()
+    assert said == "the font has no signs for '面' and 1 more; the picture has their numbers, #0, ..."
 
 
 # --- Types ---
@@ -602,6 +635,59 @@ def test_the_usual_keys(names, end, tmp_path):
     assert all(torch.equal(getattr(back, k), getattr(ds, k)) for k in ('images', 'labels', 'soft'))
     assert back.meta['space'] == 'model' and 'detected' in back.meta['space_from']
     refused(lambda: DistilledSet.read(f), 'norm:')
+
+
+ENDS_OF = dict(pt=('.pt', '.PT', '.pth', '.Pth'), npz=('.npz', '.NPZ'), safetensors=('.safetensors', '.SafeTensors'),
+               parquet=('.parquet', '.PARQUET'), folder=('', '.folder', '.v2'))
+
+
+@given(form=st.sampled_from([None, 'pth', *ENDS_OF]), end=st.sampled_from([e for v in ENDS_OF.values() for e in v]),
+       odd=st.sampled_from([None, None, '.npy', '.xyz']))
+def test_what_is_exported_is_read_again_or_not_written(form, end, odd, tmp_path_factory):
+    "The end of a name, in any case, and the form say the same, or one line says that they do not."
+    f, ds, form_of = tmp_path_factory.mktemp('e')/f'a{odd or end}', small_set(), 'pt' if form == 'pth' else form
+    own = next((k for k, ends in ENDS_OF.items() if end in ends), None) if odd is None else None
+    good = own is not None and own == (form_of or own) and not (form is None and end == '.v2')
+    good = good or odd == '.xyz' and form == 'folder'
+    if not good:
+        refused(lambda: ds.export(f, form), 'form' if form is None else f'form={form_of!r}')
+        assert not f.exists()
+        return
+    back = DistilledSet.read(ds.export(f, form))
+    assert len(back) == len(ds) and back.classes == ds.classes
+
+
+def test_a_file_of_ours_in_capitals(tmp_path):
+    ds, f = small_set(), tmp_path/'A.SAFETENSORS'
+    assert same(DistilledSet.load(pack_set(ds, f, exact=True)), ds) and is_set(f) and same(DistilledSet.read(f), ds)
+    (tmp_path/'parts').mkdir()
+    torch.save(ds.images, tmp_path/'parts'/'Images.PT')
+    torch.save(ds.labels, tmp_path/'parts'/'labels.pt')
+    assert torch.equal(DistilledSet.read(tmp_path/'parts', norm=NORM, space='model').images, ds.images)
+
+
+@pytest.mark.parametrize('end', ['.jpg', '', '.json', '.safetensors'])
+def test_a_picture_is_a_png(end, tmp_path):
+    ds = small_set()
+    for door in (lambda f: ds.show(path=f), lambda f: show_wall([ds], path=f)):
+        refused(lambda door=door: door(tmp_path/f'a{end}'), 'path: expected a file NAME.png')
+        assert not list(tmp_path.iterdir())
+    ds.show(path=tmp_path/'a.PNG')
+
+
+@pytest.mark.parametrize('packed', [False, True])
+@pytest.mark.parametrize('said', [dict(space='pixels'), dict(space='banana'), dict(norm='imagenet'),
+                                  dict(norm=NORM), dict(soft_kind='logits')], ids=str)
+def test_a_set_of_ours_says_itself_what_it_is(said, packed, tmp_path, call):
+    ds, f = small_set(soft=True), tmp_path/'a.safetensors'
+    pack_set(ds, f) if packed else ds.save(tmp_path/'a')
+    f = f if packed else tmp_path/'a'
+    name, = said
+    refused(lambda: read_sets(f, **said), f'{name}: expected None with a set of dd_lit')
+    if not isinstance(said[name], tuple):
+        p = call('import', f, f'--{name.replace("_", "-")}', said[name], '--out', 'in', check=2)
+        assert f'{name}: ' in p.stderr and not (tmp_path/'in').exists()
+    assert len(read_sets(f)[0]) == len(ds)
 
 
 AS_PIXELS = [lambda x: x.byte(), lambda x: x/255, lambda x: x.byte().permute(0, 2, 3, 1), lambda x: x*1.]

@@ -299,6 +299,78 @@ def test_nothing_unpickles(tmp_path):
     assert not (tmp_path/'was_here').exists()
 
 
+BEHIND = ['net', 'network', 'model', 'state_dict', 'model_state_dict', 'model_state', 'ema', 'weights', 'generator']
+
+
+@given(names=st.lists(st.sampled_from(BEHIND), min_size=1, max_size=3, unique=True), module=st.booleans(),
+       scalar=st.booleans())
+def test_a_state_dict_among_other_things(names, module, scalar, tmp_path_factory):
+    "Whatever a script calls it: the only one is taken, of several those are named, one of the three usual names wins."
+    file, want = tmp_path_factory.mktemp('c')/'ck.PT', create_model('mlp', 4, 1, 8, seed=0, width=2).state_dict()
+    prefix = 'module.'*module
+    own = {n: {prefix + k: v + i for k, v in want.items()} for i, n in enumerate(names)}
+    other = dict(epoch=3, optimizer=dict(state={0: dict(step=torch.zeros(2))}, param_groups=[]))
+    torch.save(other | own | (dict(best=torch.tensor(.9)) if scalar else {}), file)
+    usual = [n for n in ('state_dict', 'model_state_dict', 'model') if n in names]
+    if len(names) == 1 or usual:
+        at = names.index(usual[0]) if usual else 0
+        assert all(torch.equal(v, want[k] + at) for k, v in read_weights(file).items())
+        return
+    with pytest.raises(ValueError, match='holds several such: ' + ', '.join(names)):
+        read_weights(file)
+
+
+def test_what_a_file_without_weights_has(tmp_path):
+    for what, says in [(dict(epoch=3, args=dict(lr=1)), '; it has epoch, args$'), ({}, r'\(a state dict\)$'),
+                       ([1], r'dict\)$'), ({'a\x1b[31m': 1}, r'; it has a \[31m$')]:
+        torch.save(what, tmp_path/'w.pt')
+        with pytest.raises(ValueError, match='holds no tensors by name .*' + says):
+            read_weights(tmp_path/'w.pt')
+
+
+@pytest.mark.parametrize('old', [False, True])
+def test_a_whole_network_says_how_to_save_its_weights(old, tmp_path, monkeypatch, capsys, here):
+    "In plain letters: torch's own words switch a terminal to bold, and advise to load unsafely."
+    torch.save(nn.Linear(2, 2), 'whole.pt', _use_new_zipfile_serialization=not old)
+    Path('none.pt').write_bytes(b'what is this'*9)
+    Path('empty.pt').touch()
+    for file, words in (('whole', 'more than tensors, a torch.nn.modules.linear.Linear; torch.save(net.state_dict()'),
+                        ('none', 'torch.save did not write it'), ('empty', 'torch.save did not write it')):
+        with pytest.raises(ValueError, match='weights_only=True') as e:
+            read_weights(f'{file}.pt')
+        assert words in str(e.value) and str(e.value).isprintable() and 'trust' not in str(e.value)
+        assert main(['distill', 'sre2l', '--set', f'teachers=mlp:weights={file}.pt,input_norm=data']) == 2
+        err = capsys.readouterr().err.strip()
+        assert words in err and err.isprintable()
+
+
+SHAPE = dict(num_classes=4, in_chans=1, size=8)
+
+
+@given(st.lists(st.sampled_from([*SHAPE, 'n', 'c', 'z']), max_size=3, unique=True), st.sampled_from(['', '/', '*']),
+       st.lists(st.sampled_from([*SHAPE, 'wide']), max_size=2, unique=True))
+@example(['n', 'c', 'size'], '', [])
+@example(['num_classes', 'c', 'z'], '', [])
+@example(['size', 'n', 'c'], '', [])
+@settings(max_examples=60, deadline=None)
+def test_a_function_is_called_as_its_parameters_say(names, kind, optional):
+    "Ours by name, wherever they stand; the others that it asks for get the rest in order; what has a default keeps it."
+    more = [k for k in optional if k not in names]
+    head = [*names, '/'] if kind == '/' and names else ['*', *names] if kind == '*' and names else names
+    text = ', '.join([*head, *(f'{k}=None' for k in more)])
+    found: dict = dict(nn=nn, said={}, __name__='somebodys')
+    exec(f'def f({text}):\n    said.update(locals())\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 4))', found)
+    rest = [v for k, v in SHAPE.items() if k not in [*names, *more]]
+    other = [k for k in names if k not in SHAPE]
+    want = {k: SHAPE.get(k) for k in [*names, *more]} | dict(zip(other, rest, strict=False))
+    if len(other) > len(rest):
+        with pytest.raises(ValueError, match='cannot be called with .* parameters of these names get them by name'):
+            create_model(found['f'], 4, 1, 8)
+        return
+    create_model(found['f'], 4, 1, 8)
+    assert {k: v for k, v in found['said'].items() if k in want} == want
+
+
 REAL = Path(os.environ.get('DD_LIT_DATA', 'data'))
 
 

@@ -572,7 +572,7 @@ def test_validation_from_the_command_line(call, tmp_path):
     assert all(0 <= r['validated'] <= 100 for r in record)
     assert DistilledSet.load(tmp_path/'a').meta['held_out'] == .1
     p = call(*args, check=2)
-    assert 'held_out is 0.1 there and None here' in p.stderr
+    assert 'held_out is 0.1 there and None here (--hold-out, --validate-every)' in p.stderr
     call('evaluate', 'a', '--repeats', 1, '--set', 'epochs=2', 'width=8', check=0)      # the data is found and is right
 
 

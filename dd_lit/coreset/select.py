@@ -29,15 +29,14 @@ from ..models import (
     weights_digest,
 )
 from ..sets import DistilledSet, safe_name
-from ..settings import brief, merge, setting
+from ..settings import brief, merge, setting, whole_number
 from ..train import fit
 
 # %% ../../nbs/coreset/select.ipynb #c496745a
 def _per_class(labels, ipc, pick):
     "`pick(indices of the class, class)` -> positions among them; concatenated over classes."
     labels = torch.as_tensor(labels).cpu()
-    if isinstance(ipc, bool) or not isinstance(ipc, int) or ipc < 1:
-        raise ValueError(f"ipc: expected a whole number of at least 1, got {brief(ipc)}")
+    ipc = whole_number(ipc, 'ipc', words='a whole number of at least 1')
     if not len(labels) or labels.min() < 0:
         got = f'{int(labels.min())} among them' if len(labels) else 'none'
         raise ValueError(f"labels: expected numbers of classes, from 0 up, got {got}")

@@ -25,7 +25,7 @@ from ..models import (
     trained_network,
 )
 from ..sets import DistilledSet
-from ..settings import brief, merge, names_of, setting
+from ..settings import brief, merge, names_of, setting, whole_number
 from .features import VIT, FeatureNet, PretrainSettings, behead, pretrain, pretrained
 
 # %% ../../nbs/flow/pyramid.ipynb #7feb7f9b
@@ -33,8 +33,7 @@ def pyramid_sizes(
     size: int,     # Side of the images
 ) -> list[int]:    # Sides of the levels
     "1, 2, 4, ... and `size`; ValueError for what is no side."
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise ValueError(f"size: expected at least 1, got {brief(size)}")
+    size = whole_number(size, 'size', words='at least 1')
     s = [2**k for k in range(size.bit_length()) if 2**k <= size]
     return s if s[-1] == size else s + [size]
 
@@ -59,9 +58,8 @@ class Pyramid:
         generator: torch.Generator | None = None,  # Of the noise; None: `rng(0, 'pyramid')`
         device: str | torch.device = 'cpu',        # Where the levels are
     ):
-        if num_images < 1:
-            raise ValueError(f"num_images: expected at least 1, got {num_images}")
-        self.n, self.size, self.chans, self.device = num_images, size, chans, device
+        self.n = whole_number(num_images, 'num_images', words='at least 1')
+        self.size, self.chans, self.device = size, chans, device
         self.gen, self.sizes = generator or rng(0, 'pyramid'), pyramid_sizes(size)
         if start not in self.sizes:
             raise ValueError(f"start: expected one of {self.sizes}, got {brief(start)}")

@@ -8,7 +8,7 @@ __all__ = ['zeta_constant', 'OverfitDetector', 'zeta_adaptive']
 # %% ../../nbs/gradient/schedule.ipynb #41d180ae
 import math
 
-from ..settings import brief
+from ..settings import whole_number
 
 # %% ../../nbs/gradient/schedule.ipynb #4deaca4a
 _CONSTANT = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10)}
@@ -19,8 +19,7 @@ def zeta_constant(
     """DC's schedule; between and beyond the published settings the next smaller one.
 
     A `ValueError` for less than one image per class."""
-    if isinstance(ipc, bool) or not isinstance(ipc, int) or ipc < 1:
-        raise ValueError(f"ipc: expected at least 1, got {brief(ipc)}")
+    ipc = whole_number(ipc, 'ipc', words='at least 1')
     return _CONSTANT[max(k for k in _CONSTANT if k <= ipc)]
 
 # %% ../../nbs/gradient/schedule.ipynb #7e487df1

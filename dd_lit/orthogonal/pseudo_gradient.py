@@ -20,7 +20,7 @@ from torch.nn.grad import conv2d_input, conv2d_weight
 from ..core import counted, in_full, own_modes, progress, rng
 from ..data import ImageData
 from ..models import borrowed, device_of
-from ..settings import brief
+from ..settings import as_python, brief
 from ..teachers import measured
 from .polar import _f64, orthogonalize
 
@@ -28,6 +28,7 @@ from .polar import _f64, orthogonalize
 _Two = int | Sequence[int]      # one number for both directions, or two
 
 def _pair2(v: _Two, name: str) -> tuple[int, int]:
+    v = as_python(v)
     v = (v, v) if isinstance(v, int) else tuple(v)
     if len(v) != 2:
         raise ValueError(f"{name}: expected one or two numbers, got {v}")

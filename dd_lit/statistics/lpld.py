@@ -34,7 +34,7 @@ from ..labels.soft import LabelSource
 from ..method import register
 from ..models import borrowed, device_of
 from ..sets import DistilledSet
-from ..settings import brief, setting
+from ..settings import as_python, brief, setting
 from ..teachers import cache_folder, measured
 from .bn_matching import StatMatcher, bn_layers, bn_stats
 from .sre2l import SRe2L, SRe2LSettings
@@ -225,6 +225,7 @@ def _chosen(source: LabelSource, prune: float, seed: int) -> tuple[list[list[int
     "epoch -> which of its batches are kept, and how many batches an epoch has."
     per = sum(1 for _ in source.batches(0))
     every = source.epochs*per
+    prune = as_python(prune)
     share = isinstance(prune, (int, float)) and not isinstance(prune, bool) and 0 <= prune < 1
     n = int(round((1 - prune)*every, 6)) if share else 0    # .1 of 1000 is 100, not 99.99...
     if n < 1:

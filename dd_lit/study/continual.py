@@ -20,7 +20,7 @@ from ..labels.soft import LiveLabels
 from ..models import create_model
 from ..ondisk import taken
 from ..sets import DistilledSet
-from ..settings import Settings, brief, setting, sort_out
+from ..settings import Settings, setting, sort_out, whole_number
 from ..train import Training, accuracy, check_rates, fit
 
 # %% ../../nbs/study/continual.ipynb #51a1d190
@@ -31,9 +31,8 @@ def class_groups(
     seed: int = 0,     # Decides the order
 ) -> list[list[int]]:  # A group: its classes, as numbers
     "A random order of the classes, cut into `steps` groups as equal as possible."
-    if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= num_classes:
-        raise ValueError(f"steps: expected 1 to {num_classes}, the number of classes, "
-                         f"got {brief(steps)}")
+    words = f"1 to {num_classes}, the number of classes"
+    steps = whole_number(steps, 'steps', high=num_classes, words=words)
     order = torch.randperm(num_classes, generator=rng(seed, 'order'))
     return [g.tolist() for g in order.tensor_split(steps)]
 

@@ -17,6 +17,7 @@ from ..compare import score_name
 from ..core import (
     atomic_write,
     default_device,
+    drawable,
     ink_on,
     maybe_path,
     own_modes,
@@ -128,7 +129,7 @@ def heat_map(
     wide, high = len(r['targets']), len(r['sources'])
     m = torch.tensor([[float('nan') if v is None else v for v in row] for row in r['mean']])
     fig, ax = plt.subplots(figsize=(min(8.3, 1.6 + .95*wide), 1.1 + .5*high), layout='constrained')
-    im = ax.imshow(m, cmap='viridis', aspect='auto', vmin=0, vmax=100)
+    im = ax.imshow(m.numpy(), cmap='viridis', aspect='auto', vmin=0, vmax=100)
     for i, row in enumerate(r['mean']):
         for j, v in enumerate(row):
             text = 'diverged' if v is None else f"{v:.1f}\n±{r['std'][i][j]:.1f}"
@@ -136,8 +137,8 @@ def heat_map(
             ax.text(j, i, text, va='center', ha='center', fontsize=9, color=ink)
     long = max(map(len, r['targets'])) > 11
     how: dict[str, Any] = dict(rotation=20, ha='right') if long else {}
-    ax.set_xticks(range(wide), r['targets'], fontsize=9, **how)
-    ax.set_yticks(range(high), r['sources'], fontsize=9)
+    ax.set_xticks(range(wide), drawable(r['targets']), fontsize=9, **how)
+    ax.set_yticks(range(high), drawable(r['sources']), fontsize=9)
     ax.set(xlabel='trained', ylabel='distilled with')
     told = f"{r['method']} on {r['data']}, {r['ipc']} per class: test accuracy (%)"
     ax.set_title(title or told, fontsize=10)

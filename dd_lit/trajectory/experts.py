@@ -32,7 +32,7 @@ from ..evaluate import mean_std, protocol_settings
 from ..models import as_network, create_model, network_key
 from ..parallel import share, wait, world
 from ..sets import safe_name
-from ..settings import Settings, brief, merge, parse, setting
+from ..settings import Settings, merge, parse, setting, whole_number
 from ..teachers import cache_file, cached, drop_state, training_digest
 from ..train import accuracy, fit, without_rates
 
@@ -253,8 +253,7 @@ def train_experts(
     """Train several experts, or fetch those that are there. ValueError as from `train_expert`, and
     for none."""
     cache = maybe_path(cache, 'cache')
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise ValueError(f"n: expected at least 1 expert, got {brief(n)}")
+    n = whole_number(n, 'n', words='at least 1 expert')
     data, device, net = load_data(data), default_device(device), as_network(network)
     shape = data.num_classes, data.in_chans, data.size
     def made(i):
