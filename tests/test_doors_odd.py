@@ -147,7 +147,7 @@ def test_numbers_of_numpy_and_torch_are_numbers(name, quick):
         assert '\n' not in str(e.value)
 
 
-NOT_GIVEN = {'_called', '_words', '_kind', '_is_a', '_number', '_goes_on', '_state_in', '__call__', '_little',
+NOT_GIVEN = {'_called', '_words', '_kind', '_number', '_goes_on', '_state_in', '__call__', '_little', '_class_of',
              '_check_strength'}      # of what a file or a setting holds, which are Python's own
 
 
