@@ -548,9 +548,9 @@ def _named_rows(found: list[tuple[_Item, Cell, Row]]) -> list[Row]:
     names = {}
     for item in items:
         same = [i for i in items if i.name == item.name]
-        by_folder = len({i.typed for i in same}) == len(same)
         number = [id(i) for i in same].index(id(item)) + 1
-        which = item.typed if by_folder else f'#{number}'
+        ways = [[Path(i.typed).name for i in same], [i.typed for i in same]]
+        which = next((w[number - 1] for w in ways if len(set(w)) == len(w)), f'#{number}')
         apart = len(same) > 1 and which
         names[id(item)] = f'{item.name} ({which})' if apart else item.name
     return [replace(r, name=names[id(i)]) for i, _, r in found]

@@ -267,7 +267,9 @@ def test_sets_of_one_name_are_told_apart(tmp_path):
     how = dict(model='mlp', repeats=1, epochs=1, device='cpu')
     names = lambda *items: [r.name for r in compare(items, DATA, **how)]
     assert names(a, b) == ['random (#1)', 'random (#2)']
-    assert names(tmp_path/'a', tmp_path/'b') == [f'random ({tmp_path/k})' for k in 'ab']
-    assert names(tmp_path/'a', 'random') == [f"random ({tmp_path/'a'})", 'random']
+    assert names(tmp_path/'a', tmp_path/'b') == ['random (a)', 'random (b)']
+    assert names(tmp_path/'a', 'random') == ['random (a)', 'random']
+    b.save(tmp_path/'other'/'a')
+    assert names(tmp_path/'a', tmp_path/'other'/'a') == [f'random ({tmp_path/k})' for k in ('a', 'other/a')]
     assert names(tmp_path/'a', tmp_path/'a') == ['random (#1)', 'random (#2)']
     assert names(a) == ['random']
