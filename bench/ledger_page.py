@@ -44,8 +44,10 @@ def believe(rows: list[dict]) -> str:
         found = {w: [f"{r['text']} ({r['strength']})" for r in first if r['verdict'] == w] for w in DECIDED}
         said = ' '.join(f'{DECIDED[w]}: {_few(t)}.' for w, t in found.items() if t)
         words = [r['verdict'] for r in mine]
-        rest = ', '.join(f'{n} {w}' for w in VERDICTS if w not in DECIDED and (n := words.count(w)))
-        lines.append(f"- **{name}.** {said or 'Nothing yet.'} Else, of {len(mine)}: {rest or 'none'}.")
+        rest = {w: words.count(w) for w in ('undecided', 'mixed')}
+        rest['untested'] = sum(w not in (*DECIDED, *rest) for w in words)       # no run, or none that counts
+        open_ = ', '.join(f'{n} {w}' for w, n in rest.items() if n)
+        lines.append(f"- **{name}.** {said or 'Nothing yet.'} Of {len(mine)}: {open_ or 'none open'}.")
     return '\n'.join(lines)
 
 

@@ -398,7 +398,7 @@ class Evaluate(OnSets):
             raise ValueError(f"out: expected a file for the score, {self.out!r} is a folder")
         if path.suffix.lower() != '.json' or path.name.lower() in ('meta.json', 'history.json'):
             raise ValueError("out: expected a name of its own that ends in .json, "
-                             f"got {self.out!r}")
+                             f"got {brief(self.out)}")
         try:
             try_writing(path.parent)
         except OSError as e:
@@ -507,7 +507,7 @@ class Evaluate(OnSets):
         safe = safe_name(f'scores_{data.name}_{row.model}_{row.loss}_{self.protocol}', 120)
         return beside(self.folder)/f'{safe}_seed{self.seed}_{asked}.json'
 
-# %% ../nbs/15_cli.ipynb #c1bb024b
+# %% ../nbs/15_cli.ipynb #a4d1c005
 def _put_aside(out: Path, name: str, asked: str) -> None:
     "The files of another question make room, and are kept."
     from dd_lit.core import read_record
@@ -522,6 +522,7 @@ def _put_aside(out: Path, name: str, asked: str) -> None:
         path.rename(out/f'{name}-{n}{path.suffix}')
     print(f"the comparison that was there is kept as {out/name}-{n}")
 
+# %% ../nbs/15_cli.ipynb #c1bb024b
 class Compare(OnSets):
     "Score sets or methods alike, over losses, optimisers and networks: a table and a picture."
     items: list = word('distilled sets (folders, files, DATA/METHOD/ipcN), or names of methods')
@@ -581,7 +582,8 @@ class Show(Command):
     def run(self) -> None:
         from dd_lit.sets import DistilledSet
         if self.out and Path(self.out).suffix.lower() != '.png':
-            raise ValueError(f"out: expected a name that ends in .png, got {self.out!r}")
+            raise ValueError("out: expected a name that ends in .png, "
+                             f"got {brief(self.out)}")
         ds = DistilledSet.load(self.folder)
         path = Path(self.out) if self.out else beside(self.folder)/'grid.png'
         ds.show(self.per_class, path=path)

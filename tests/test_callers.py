@@ -249,8 +249,8 @@ def test_labels_that_nobody_would_look_at(words, own):
         evaluate(chosen(), DATA, **SHORT | own)
 
 @pytest.mark.parametrize('words, own', [
-    ('lr_imge: ', dict(lr_imge=1.)), ("name: .* 'nett'", dict(targets=('mlp', 'nett'))),
-    ("name: .* 'nett'", dict(sources=('mlp', 'nett'))), ('wide: ', dict(targets=(('mlp', dict(wide=3)),))),
+    ('lr_imge: ', dict(lr_imge=1.)), ("model: .* 'nett'", dict(targets=('mlp', 'nett'))),
+    ("model: .* 'nett'", dict(sources=('mlp', 'nett'))), ('wide: ', dict(targets=(('mlp', dict(wide=3)),))),
     ('epoch: evaluate_kw has no such setting', dict(evaluate_kw=dict(epoch=3))),
     ('lr: expected', dict(evaluate_kw=dict(lr=-1.)))])
 def test_a_matrix_is_wrong_at_once(words, own, monkeypatch):

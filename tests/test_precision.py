@@ -13,7 +13,7 @@ from dd_lit.core import PRECISIONS, chosen_precision, has_bfloat16, has_tiles, i
 from dd_lit.data import load_data
 from dd_lit.distill import distill
 from dd_lit.labels.soft import LabelSettings, LiveLabels, relabel
-from dd_lit.method import get_method, list_methods
+from dd_lit.method import OneStep, get_method, list_methods
 from dd_lit.models import create_model
 from dd_lit.reproduce import in_precision, load_recipes
 from dd_lit.settings import Settings, names_of, parse
@@ -24,7 +24,9 @@ sys.path.insert(0, str(ROOT/'bench'))
 from precision import HALF_A_POINT, costs
 
 DIGITS = load_data('digits')
-ASK = [m for m in list_methods() if 'precision' in names_of(get_method(m).settings)]
+CHOOSE = [m for m in list_methods() if issubclass(get_method(m).settings, OneStep)]   # they train in it, ask nobody
+HAVE = [m for m in list_methods() if 'precision' in names_of(get_method(m).settings)]
+ASK = [m for m in HAVE if m not in CHOOSE]
 
 
 @pytest.fixture(scope='module')
@@ -76,6 +78,16 @@ def test_what_moves_weights_asks_in_it_too(teacher):
 def test_auto_is_stored_as_what_it_chose(method, teacher):
     made = get_method(method)(DIGITS, 1, seed=0, precision='auto', teachers=teacher, device='cpu')
     assert made.cfg.precision == chosen_precision('auto', 'cpu') in PRECISIONS[:2]
+
+
+@pytest.mark.parametrize('method', ['herding', 'k_center', 'forgetting'])
+def test_choosers_train_in_it(method):
+    "And store what 'auto' chose; the network that comes as it is has none."
+    made = get_method(method)(DIGITS, 1, precision='auto', width=4, epochs=1, device='cpu')
+    assert method in CHOOSE and made.cfg.precision == chosen_precision('auto', 'cpu') in PRECISIONS[:2]
+    seen = [get_method('herding')(DIGITS, 1, precision=p, width=4, epochs=1, device='cpu')._features()
+            for p in PRECISIONS[:2]]
+    assert not torch.equal(*seen) and torch.allclose(*seen, atol=.2)
 
 
 @pytest.mark.parametrize(('able', 'chosen'), [
@@ -152,13 +164,13 @@ def test_reproduce_reaches_all_that_have_a_precision():
     [get_method(m) for m in list_methods()]
     mine = [c for c in all_settings() if c.__module__.startswith('dd_lit') and c.__module__ != 'dd_lit.cli']
     known = {c for c in mine if 'precision' in names_of(c)}
-    reached = {get_method(m).settings for m in ASK} | {Squeeze, LabelSettings, Training}
+    reached = {get_method(m).settings for m in HAVE} | {Squeeze, LabelSettings, Training}
     assert {c for c in known if not any(issubclass(r, c) or issubclass(c, r) for r in reached)} == set()
     for r in (r for r in load_recipes().values() if not r.lacks):
         made = in_precision(r, 'bfloat16')
         assert (made.name, made.evaluate, made.sets, made.on) == (r.name, r.evaluate, r.sets, r.on)
         assert in_precision(r, 'float32') == r
-        assert (made.settings.get('precision') == 'bfloat16') == (r.method in ASK)
+        assert (made.settings.get('precision') == 'bfloat16') == (r.method in HAVE)
         if r.method != 'whole':
             parse(get_method(r.method).settings, made.settings)
         if r.relabel:
