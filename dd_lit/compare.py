@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
+# %% ../nbs/12_compare.ipynb #a4d1c007
 from .core import (
     as_path,
     atomic_write,

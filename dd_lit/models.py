@@ -37,6 +37,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parameter import UninitializedParameter
 from torchvision.models.resnet import BasicBlock, ResNet
 
+# %% ../nbs/04_models.ipynb #a4d1c006
 from .core import (
     Written,
     as_numbers,
