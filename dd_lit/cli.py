@@ -552,16 +552,18 @@ class Compare(OnSets):
         with sole_writer(out):
             rows = compare(self.items, d, self.ipc, made, not self.fresh, **how, **grid,
                            teacher=self.teachers(d), **training)
-            asked = self.digest()
+            asked = self.digest([r.set for r in rows])
             _put_aside(out, 'compare', asked)
             report(rows, out, 'compare', asked=asked)
 
-    def digest(self) -> str:
-        "Of what was asked: the same question has the same answer."
-        from dd_lit.core import short_digest
+    def digest(self,
+        sets: 'list[DistilledSet]', # Of the rows
+    ) -> str:                       # Short
+        "Of what was asked, and of what: the same question has the same answer."
+        from dd_lit.core import digest, short_digest
         same = 'out', 'fresh', 'download'
-        return short_digest(sorted((k, repr(v)) for k, v in self.to_dict().items()
-                                   if k not in same))
+        said = sorted((k, repr(v)) for k, v in self.to_dict().items() if k not in same)
+        return short_digest(said, [digest(dict(images=s.images)) for s in sets])
 
     def asked(self) -> tuple[dict[str, Any], dict[str, Any]]:
         "(networks, losses, optimisers and labels; training), as `compare` takes them."

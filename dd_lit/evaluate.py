@@ -89,7 +89,6 @@ def protocol_settings(
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {brief(protocol)}")
     sort_out(overrides, Training, of='training')
-    check_rates(overrides)
     own = _special(protocol, getattr(data, 'name', data), net)
     # without the augmentation, not its epochs either
     if protocol == 'dc' and 'augment' in overrides and not overrides['augment']:

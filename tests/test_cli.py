@@ -387,7 +387,8 @@ def test_no_set_and_no_table_is_written_over(call, tmp_path):
     assert table('compare') == first and not list((tmp_path/'cmp').glob('compare-*'))
     p = call('compare', 'r', *few, '--out', 'cmp', check=0)
     assert table('compare-1') == first != table('compare') and 'is kept as' in p.stdout
-    call('compare', 'a', *few, '--out', 'cmp', check=0)
+    call('distill', 'random', '--out', 'r', '--seed', 1, '--fresh', check=0)
+    call('compare', 'r', *few, '--out', 'cmp', check=0)                    # the same words, another set
     assert {p.name for p in (tmp_path/'cmp').glob('compare*')} == {
         f'compare{n}.{e}' for n in ('', '-1', '-2') for e in ('json', 'md', 'png')}
 
