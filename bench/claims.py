@@ -303,6 +303,18 @@ def short(text, says, better, worse) -> Claim:
     return Claim('gift', 'Table 7', text, says, _GIFT, 'label_tables', both(*plainly(better, worse)))
 
 
+OF_TABLE_6 = dict(ce=('cross-entropy with hard labels', 26.6), kl=('KL at T = 20', 47.5), mse=('MSE', 47.6),
+                  soft_ce=('soft cross-entropy', 40.8), kl_ce=('KL + CE', 48.2), mse_ce=('MSE + CE', 47.4),
+                  soft_ce_ce=('soft CE + CE', 39.7))
+
+
+def six(better: str, name: str, reaches: float, where: str) -> list[Claim]:
+    "A loss beats each of Table 6; that the cosine alone beats KL is a claim of Table 7."
+    asked = {k: v for k, v in OF_TABLE_6.items() if (better, k) != ('cosine', 'kl')}
+    return [losses('Table 6', f'{name} beats {words}', f"{reaches} | {has}{where if k == 'ce' else ''}", better, k)
+            for k, (words, has) in asked.items()]
+
+
 def under(optimiser: str) -> Check:
     "GIFT beats KL under this optimiser."
     return kept(lambda place: place.endswith(f', {optimiser}'),
@@ -317,21 +329,8 @@ def collapsed(optimiser: str) -> Check:
 LOSSES = [
     # What Table 6 prints for GIFT at CIFAR-100 is what Tables 7 and 13 print for the cosine without refinement: 49.5.
     # The full loss has 50.6 there, so both are asked
-    losses('Table 6', 'GIFT beats cross-entropy with hard labels',
-           '50.6 | 26.6 (CIFAR-100, RDED, IPC 10; 50.6 from Table 1)', 'gift', 'ce'),
-    losses('Table 6', 'GIFT beats KL at T = 20', '50.6 | 47.5', 'gift', 'kl'),
-    losses('Table 6', 'GIFT beats MSE', '50.6 | 47.6', 'gift', 'mse'),
-    losses('Table 6', 'GIFT beats soft cross-entropy', '50.6 | 40.8', 'gift', 'soft_ce'),
-    losses('Table 6', 'GIFT beats KL + CE', '50.6 | 48.2', 'gift', 'kl_ce'),
-    losses('Table 6', 'GIFT beats MSE + CE', '50.6 | 47.4', 'gift', 'mse_ce'),
-    losses('Table 6', 'GIFT beats soft CE + CE', '50.6 | 39.7', 'gift', 'soft_ce_ce'),
-    losses('Table 6', 'the cosine loss alone beats cross-entropy with hard labels',
-           '49.5 | 26.6 (as printed)', 'cosine', 'ce'),
-    losses('Table 6', 'the cosine loss alone beats MSE', '49.5 | 47.6', 'cosine', 'mse'),
-    losses('Table 6', 'the cosine loss alone beats soft cross-entropy', '49.5 | 40.8', 'cosine', 'soft_ce'),
-    losses('Table 6', 'the cosine loss alone beats KL + CE', '49.5 | 48.2', 'cosine', 'kl_ce'),
-    losses('Table 6', 'the cosine loss alone beats MSE + CE', '49.5 | 47.4', 'cosine', 'mse_ce'),
-    losses('Table 6', 'the cosine loss alone beats soft CE + CE', '49.5 | 39.7', 'cosine', 'soft_ce_ce'),
+    *six('gift', 'GIFT', 50.6, ' (CIFAR-100, RDED, IPC 10; 50.6 from Table 1)'),
+    *six('cosine', 'the cosine loss alone', 49.5, ' (as printed)'),
     losses('Table 3', 'GIFT beats KD', '50.6 | 43.2', 'gift', 'kd', _KD),
     losses('Table 3', 'GIFT beats WSLD', '50.6 | 38.6', 'gift', 'wsld', _KD),
     losses('Table 3', 'GIFT beats DKD', '50.6 | 49.0', 'gift', 'dkd', _KD),

@@ -46,11 +46,8 @@ class Steps:
         torch.autograd.grad(self.label(), self.x)
 
     def pseudo(self, svd: bool):
-        m = DirectionMatcher(self.net, self.targets, svd=svd, ema=False)
-        try:
+        with DirectionMatcher(self.net, self.targets, svd=svd, ema=False) as m:
             torch.autograd.grad(self.label() + .05*m.loss(), self.x)
-        finally:
-            m.close()
 
     def true(self, svd: bool):
         for w in self.weights:

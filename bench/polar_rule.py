@@ -118,14 +118,10 @@ def ranks() -> list[dict]:
 def distance(net, targets: dict, images) -> tuple[float, dict]:
     """Sum over the layers after ten views of the mosaics, the same for every set of images; and how many of their
     directions each rule loses."""
-    m = DirectionMatcher(net, targets)
-    try:
-        with torch.no_grad():
-            for v in range(VIEWS):
-                net(patch_crop(images, rng(v)))
-                terms = m.terms()
-    finally:
-        m.close()
+    with torch.no_grad(), DirectionMatcher(net, targets) as m:
+        for v in range(VIEWS):
+            net(patch_crop(images, rng(v)))
+            terms = m.terms()
     means = m.mean.mean.values()
     spectra = [torch.linalg.svdvals(G) for G in means]
     there = sum(int((s > s[0]*1e-12).sum()) for s in spectra)

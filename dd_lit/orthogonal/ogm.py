@@ -32,7 +32,8 @@ from .pseudo_gradient import PseudoReader, RunningMean, readable, real_direction
 class DirectionMatcher:
     """Distance of the layers' directions from the real ones: what `gamma` weighs in eq-ogm.
 
-    Call `loss()` after each forward pass, `reset()` before each round of batches."""
+    It listens inside a `with` block: call `loss()` there after each forward pass, and `reset()`
+    before each round of batches."""
     def __init__(self,
         model: nn.Module,            # A trained network, frozen
         targets: Mapping[str, Tensor], # From `real_directions`, for the same `svd`
@@ -60,8 +61,13 @@ class DirectionMatcher:
         "Sum of `terms()`."
         return reduce(add, self.terms().values())
     def close(self) -> None:
-        "Remove the hooks."
+        "Remove the hooks; the running mean stays."
         self.reader.close()
+    def __enter__(self):
+        self.reader.__enter__()
+        return self
+    def __exit__(self, *a):
+        self.close()
     def state_dict(self) -> dict:
         "The running mean."
         return self.mean.state_dict()

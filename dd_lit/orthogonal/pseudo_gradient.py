@@ -223,7 +223,8 @@ def _how(m: nn.Module) -> dict:
 class PseudoReader:
     """Hooks on convolutions and linear layers: their pseudo-gradients after a forward pass.
 
-    A context manager. A `ValueError` if there is no such layer, or none of a name in `layers`."""
+    It listens inside a `with` block; run the network and read there. A `ValueError` if there is no
+    such layer, or none of a name in `layers`."""
     def __init__(self,
         model: nn.Module,                    # A network
         layers: Iterable[str] | None = None, # Names; None: every 2-D convolution and linear layer
@@ -241,8 +242,7 @@ class PseudoReader:
             raise ValueError("model: expected 2-D convolutions or linear layers, "
                              f"{type(model).__name__} has none")
         self.seen: dict[str, tuple[Tensor, int]] = {}   # sums, and of how many samples
-        self.hooks = [m.register_forward_hook(self._catch(n)) for n, m in self.layers.items()]
-        self.hooks.append(model.register_forward_pre_hook(self._forget))
+        self.model, self.hooks = model, []
     def _forget(self, *a) -> None:
         self.seen = {}
     def _catch(self, name: str) -> Callable:
@@ -258,17 +258,23 @@ class PseudoReader:
         return hook
     def read(self) -> dict[str, Tensor]: # name -> float64 [c_out, ...], see `pseudo_gradient`
         "Pseudo-gradients of the last forward pass; a `ValueError` if there was none."
+        if not self.hooks:
+            raise ValueError("PseudoReader: it is closed; run the network and read inside a `with` "
+                             "block")
         if not self.seen:
             raise ValueError("PseudoReader: no forward pass since the last call; "
                              "run the network first")
         s, self.seen = self.seen, {}
         return {k: G/n for k, (G, n) in s.items()}
     def close(self) -> None:
-        "Remove the hooks."
+        "Remove the hooks; the network is as it was."
         for h in self.hooks:
             h.remove()
         self.hooks, self.seen = [], {}
     def __enter__(self):
+        self.close()
+        self.hooks = [m.register_forward_hook(self._catch(n)) for n, m in self.layers.items()]
+        self.hooks.append(self.model.register_forward_pre_hook(self._forget))
         return self
     def __exit__(self, *a):
         self.close()
