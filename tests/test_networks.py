@@ -128,12 +128,15 @@ def test_lent_networks_come_back(method, data):
     net.head.weight.grad = torch.ones_like(net.head.weight)
     net.conv.register_forward_hook(lambda *a: None)
     hooks = lambda m: (m._forward_hooks, m._forward_pre_hooks, m._backward_hooks)
+    listening = lambda net: [len(h) for m in net.modules() for h in hooks(m)]
     told = lambda: (weights_digest(net), [m.training for m in net.modules()],
                     [(p.requires_grad, None if p.grad is None else p.grad.tolist()) for p in net.parameters()],
-                    [len(h) for m in net.modules() for h in hooks(m)])
+                    listening(net))
     before, during = told(), []
     kw = dict(pool=30) if method == 'ogm' else {}
     distiller = get_method(method)(data, 1, device='cpu', iters=2, teachers=net, **kw)
-    run(distiller, on_step=lambda o: during.append(told()))
+    copies = []                     # nothing listens between two steps, so whoever labels meanwhile pays for no hook
+    run(distiller, on_step=lambda o: (during.append(told()), copies.append(listening(o.nets['Noisy']))))
     assert told() == before and during == [before]*2
     assert distiller.nets['Noisy'] is not net
+    assert copies == [listening(net)]*2
