@@ -15,12 +15,12 @@ from harness import RESULTS, made_with
 from timing import in_turn, medians, rounded, saved_bytes, step
 
 BASE = dict(width=16, squeeze_epochs=6, squeeze_augment='crop', crop=.5, flip=False)
-ONE = BASE | dict(backbones=('resnet18',), dd=False, conv=False, alpha=0., drop=0.)
+ONE = BASE | dict(backbones=('resnet18',), dd=False, conv=False, alpha=0.)
 ALL = ONE | dict(alpha=.4, dd=True, conv=True, drop=.4)
 SRE2L, COMMITTEE = 'SRe2L (reordered loop)', 'all, three backbones in turn'
 ROWS = {
     SRE2L: ONE, '+ SDS memory': ONE | dict(alpha=.4), '+ DD': ONE | dict(dd=True),
-    '+ conv statistics, beta_dr 0': ONE | dict(conv=True),
+    '+ conv statistics, beta_dr 0': ONE | dict(conv=True, drop=0.),
     '+ conv statistics, beta_dr 0.4': ONE | dict(conv=True, drop=.4),
     'all, beta_dr 0.4': ALL,
     COMMITTEE: ALL | dict(backbones=THREE, pick='round_robin')}

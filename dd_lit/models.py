@@ -1589,9 +1589,10 @@ def embed(
 ) -> tuple[Tensor, Tensor]:      # (features [N,D], logits [N,num_classes]) on the CPU
     "Features (the input of the last linear layer) and logits of `x`."
     feats = []
-    def keep(module, inputs):
-        feats.append(inputs[0].detach().flatten(1).cpu())
-    hook = last_linear(model).register_forward_pre_hook(keep)
+    def keep(module, args, kw):
+        given = args[0] if args else next(iter(kw.values()))
+        feats.append(given.detach().flatten(1).cpu())
+    hook = last_linear(model).register_forward_pre_hook(keep, with_kwargs=True)
     try:
         out = predict(model, x, **kw)
     finally:

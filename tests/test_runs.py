@@ -470,7 +470,7 @@ def test_watchers_change_nothing(name, tmp_path, monkeypatch):
     net = create_model('resnet18', 10, 1, 16, seed=1, width=8).eval()
     few = dict(width=8, batch_real=10)
     own = dict(dc=few, dm=few, mtt=QUICK['mtt'], datm=QUICK['datm'], sfm=dict(backbone=net),
-               sre2l=dict(backbones='resnet18', teachers=dict(mine=net), init='real'))[name]
+               sre2l=dict(teachers=dict(mine=net), init='real'))[name]
     def made(**kw):
         return distill(name, data, 1, device='cpu', iters=4, hold_out=.2, **own, **kw)
     def spoil(seen):

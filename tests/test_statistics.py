@@ -177,3 +177,25 @@ def test_weights_move_no_further_than_rho(steps, rho, seed):
     far = torch.stack([(moved[n] - p).square().sum() for n, p in before.items()]).sum().sqrt()
     assert far <= rho*(1 + 1e-9) and (steps > 1 or far >= rho*(1 - 1e-6))
     assert all(torch.equal(before[n], p) and p.grad is None for n, p in net.named_parameters())
+
+
+def test_what_is_given_by_name_is_heard():
+    "Hooks note the first argument of a layer, by position or by name."
+    from dd_lit.distribution.dm import last_features
+    from dd_lit.models import embed
+    from dd_lit.statistics.bn_matching import BNMatcher
+
+    class Named(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.head = torch.nn.BatchNorm2d(1), torch.nn.Linear(64, 3)
+
+        def forward(self, x):
+            return self.head(input=self.norm(input=x).flatten(1))
+
+    net, x = Named().eval(), torch.rand(4, 1, 8, 8, generator=rng(0))
+    entered = net.norm(x).flatten(1)
+    assert torch.equal(last_features(net, x), entered) and torch.equal(embed(net, x)[0], entered)
+    with BNMatcher(net) as b:
+        net(x)
+        assert list(b.terms()) == ['norm']

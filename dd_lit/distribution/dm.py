@@ -31,7 +31,9 @@ def last_features(
     """What the last linear layer of `model` is given, flattened. ValueError for a network that has
     none, or does not ask it."""
     given: list[Tensor] = []
-    hook = last_linear(model).register_forward_pre_hook(lambda m, inputs: given.append(inputs[0]))
+    def keep(module, args, kw):
+        given.append(args[0] if args else next(iter(kw.values())))
+    hook = last_linear(model).register_forward_pre_hook(keep, with_kwargs=True)
     try:
         model(x)
     finally:

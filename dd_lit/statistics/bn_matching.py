@@ -56,10 +56,11 @@ class StatMatcher:
         self.seen: dict[str, tuple[Tensor, ...]] = {}   # of the last forward pass
         self.hooks: list = []
     def _catch(self, name: str) -> Callable:
-        def hook(module: nn.Module, args: tuple):
+        def hook(module: nn.Module, args: tuple, kw: dict):
             if name in self.active:
+                entered = args[0] if args else next(iter(kw.values()))
                 # at once: it may be overwritten later
-                self.seen[name] = self.measure(in_full(args[0]))
+                self.seen[name] = self.measure(in_full(entered))
         return hook
     def _remember(self, name: str, stats: tuple[Tensor, ...]) -> list[Tensor]:
         "The memory of a layer after this batch (Eq. 13); it begins with the first one."
@@ -98,7 +99,8 @@ class StatMatcher:
         self.hooks, self.seen = [], {}
     def __enter__(self):
         self.close()
-        self.hooks = [m.register_forward_pre_hook(self._catch(n)) for n, m in self.watched.items()]
+        self.hooks = [m.register_forward_pre_hook(self._catch(n), with_kwargs=True)
+                      for n, m in self.watched.items()]
         return self
     def __exit__(self, *a):
         self.close()
@@ -149,7 +151,7 @@ def pooled_stats(
     return middle, var.mean(dims) + between
 
 # %% ../../nbs/statistics/bn_matching.ipynb #5967820f
-_BN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_BN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 def bn_stats(
     x: Tensor # Input of a batch norm, [B,C,...]
@@ -178,7 +180,7 @@ class BNMatcher(StatMatcher):
     def __init__(self,
         model: nn.Module,        # A trained network with batch norm, in evaluation mode
         alpha: float = 0.,       # Memory of past batches, in [0,1)
-        first_weight: float = 1., # Weight of the first batch norm (SRe2L's release: 10)
+        first_weight: float = 1., # Weight of the first batch norm passed (SRe2L's release: 10)
         var_weight: float = 1.   # Weight of the variances beside the means (DWA: 11 or 2)
     ):
         layers = bn_layers(model)
@@ -186,8 +188,12 @@ class BNMatcher(StatMatcher):
             raise ValueError("model: expected batch normalisation with running statistics, "
                              f"{type(model).__name__} has none")
         targets = {n: _running(m) for n, m in layers.items()}
-        super().__init__(layers, targets, bn_stats, alpha, {next(iter(layers)): first_weight})
-        self.of_statistic = 1., var_weight
+        super().__init__(layers, targets, bn_stats, alpha)
+        self.of_statistic, self.first_weight = (1., var_weight), first_weight
+    def terms(self) -> dict[str, Tensor]: # name -> scalar
+        "As `StatMatcher` gives them, the first batch norm that images pass with its weight."
+        self.weights = {n: self.first_weight for n in list(self.seen)[:1]}
+        return super().terms()
     def loss(self) -> Tensor: # Scalar
         "The loss after a forward pass in evaluation mode; a `ValueError` in training mode."
         if any(m.training for m in self.watched.values()):

@@ -45,13 +45,20 @@ class CDASettings(SRe2LSettings):
     curriculum: str = setting(
         'cosine', 'how the smallest share falls from 1 to `crop`', among=CURRICULA)
     milestone: float = setting(
-        1., "share of the steps after which it is there; with 1, 'step' never steps", above=0,
+        1., "share of the steps after which it is there; 'step' needs less than 1", above=0,
         high=1)
+    def check(self) -> None:
+        if self.curriculum == 'step' and self.milestone == 1:
+            raise ValueError("milestone: expected less than 1 with curriculum='step', which would "
+                             "never step, got 1")
 
 @register('cda')
 class CDA(SRe2L):
     "SRe2L with a curriculum of crops: the whole image first (Yin and Shen 2024)."
     settings = CDASettings
+    def unseen(self) -> list[tuple[str, str]]: # Why, and the setting's name
+        whole = [('crop=1', k) for k in ('curriculum', 'milestone')]
+        return super().unseen() + (whole if self.cfg.crop == 1 else [])
     def smallest_crop(self) -> float:
         c = self.cfg
         return crop_floor(self.k, c.iters, c.crop, c.curriculum, c.milestone)

@@ -63,6 +63,10 @@ class DWASettings(SRe2LSettings):
 class DWA(SRe2L):
     "SRe2L by a network that is moved away from each batch's first images (Du et al. 2024)."
     settings = DWASettings
+    def unseen(self) -> list[tuple[str, str]]: # Why, and the setting's name
+        out, c = super().unseen(), self.cfg
+        out += [] if c.bn_weight else [('bn_weight=0', 'var_weight')]
+        return out + ([] if c.rho else [('rho=0', 'ascents')])
     def setup(self) -> None:
         super().setup()
         batches = range(len(self.index))
@@ -75,17 +79,20 @@ class DWA(SRe2L):
         c, y = self.cfg, self.labels[self.index[j]].to(self.device)
         x = self.augment(self.parts[j].detach(), rng(self.seed, 'adjust', name, j))
         with local_seed(self.seed, 'adjust', name, j), autocast(c.precision, self.device):
-            return ascend(self.nets[name], x, y, c.ascents, c.rho)
+            w = ascend(self.nets[name], x, y, c.ascents, c.rho)
+        return {n: p.cpu() for n, p in w.items()}        # a device may not have room for all
     def answer(self,
         name: str, # The network that is asked
         j: int,    # Which batch
         x: Tensor, # What it sees [n,c,H,W]
     ) -> Tensor:   # Logits [n,classes]
-        return torch.func.functional_call(self.nets[name], self.moved[name][j], (x,))
+        w = {n: p.to(self.device) for n, p in self.moved[name][j].items()}
+        return torch.func.functional_call(self.nets[name], w, (x,))
     def matchers(self,
         name: str,       # Of the network
         net: nn.Module,  # The network
     ) -> dict[str, Any]: # 'bn' -> what listens
         c = self.cfg
-        own = BNMatcher(net, c.alpha, c.first_weight, c.var_weight)
-        return dict(bn=own) if c.bn_weight else {}
+        if not c.bn_weight:                       # the network may have no batch norm
+            return {}
+        return dict(bn=BNMatcher(net, c.alpha, c.first_weight, c.var_weight))

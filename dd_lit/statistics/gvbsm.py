@@ -51,12 +51,27 @@ class GVBSMSettings(SRe2LSettings):
         if not (self.bn or self.conv):
             raise ValueError("bn, conv: expected at least one of them; "
                              "without statistics there is nothing to match")
+        if self.dd and self.loop == 'original':
+            raise ValueError("dd: expected False with loop='original', where a batch has one "
+                             "image of each class and L_DD is zero, got True")
 
 # %% ../../nbs/statistics/gvbsm.ipynb #ef52ade2
 @register('gvbsm')
 class GVBSM(SRe2L):
     "Generalized various backbone and statistical matching (Shao et al. 2024)."
     settings = GVBSMSettings
+    def unseen(self) -> list[tuple[str, str]]: # Why, and the setting's name
+        c, out = self.cfg, [o for o in super().unseen() if o[1] != 'alpha']
+        if not (c.bn and c.bn_weight or c.conv and c.conv_weight):
+            out += [('no statistics', 'alpha')]
+        if not c.bn:
+            out += [('bn=False', k) for k in ('bn_weight', 'first_weight')]
+        if not c.conv:
+            out += [('conv=False', k) for k in ('conv_weight', 'drop', 'patch')]
+        if not c.dd or self.ipc == 1:              # of one image L_DD is zero
+            why = 'ipc=1' if c.dd else 'dd=False'
+            out += [(why, k) for k in ('dd_weight', 'dd_tau', 'dd_unit')]
+        return out
     def matched(self,
         layers: Mapping[str, nn.Module], # Name -> layer, those that images pass
         net: nn.Module,                  # The network

@@ -246,11 +246,14 @@ def prune_labels(
     path: str | Path | None = None # Folder to keep them in
 ) -> PrunedLabels:                 # All in memory, with a folder, too
     """Keep a few batches of labels (LPLD); the teachers are asked about these only. All are written
-    at the end: an interrupted run leaves nothing in `path`, and begins anew. ValueError for a share
-    that leaves none, and for other images."""
+    at the end: an interrupted run leaves nothing in `path`, and begins anew. Logits are kept in 16
+    bits. ValueError for a share that leaves none, for other images, for labels of a few classes."""
     path = maybe_path(path, 'path')
     x = images.images if isinstance(images, DistilledSet) else images
     source.check(x, 1)
+    if (top := source.settings.get('topk')) is not None:
+        raise ValueError(f"source: expected whole logits, these labels hold the {top} largest "
+                         "of each view; make them with topk=None")
     with nullcontext() if path is None else sole_writer(path, name='path'):
         out = _pruned(x, source, prune, seed)
         if path is not None:
@@ -269,6 +272,8 @@ def _pruned(x, source, prune, seed) -> PrunedLabels:
                 kept.append(b | dict(logits=z))
     settings = source.settings | dict(prune=prune, per_epoch=per, prune_seed=seed)
     settings.pop('seen', None)                         # of the first views that were there before
+    if 'dtype' in settings:
+        settings['dtype'] = 'float16'                  # what is kept, whatever was stored
     out = PrunedLabels(source.images_digest, settings, _packed(kept))
     out.settings['seen'] = out.seen(x)
     return out

@@ -26,7 +26,7 @@ from ..method import Method, StartSettings, register, start_images, with_start
 from ..models import check_answers, laid_out, predict
 from ..parallel import shared_map, world
 from ..sets import DistilledSet
-from ..settings import brief, merge, setting
+from ..settings import brief, merge, names_of, setting
 from ..teachers import (
     IMAGENET_NORM,
     Backbones,
@@ -58,7 +58,8 @@ def _one_of_each(of: list[Tensor], most_classes: int) -> list[Tensor]:
         raise ValueError("labels: the original loop needs as many images of every class, "
                          f"got {least} to {most}; use loop='reorder'")
     each = (torch.cat([i[j:j + 1] for i in of]) for j in range(most))
-    return [part for batch in each for part in batch.split(most_classes)]
+    parts = math.ceil(len(of)/most_classes)                  # as equal as they can be
+    return [part for batch in each for part in batch.tensor_split(parts)]
 
 def class_batches(
     labels: Tensor, # int64 [N]
@@ -93,7 +94,7 @@ class SRe2LSettings(StartSettings):
     teachers: Any = setting(
         None, "trained networks to ask instead, one or several: modules, NAME:weights=FILE, "
         "my_module:function, see `Network`; 'torchvision': its weights of `backbones`; none is "
-        "trained then, and the settings of training and width are not used")
+        "trained then, and settings of training and width are an error")
     pick: str = setting(
         'uniform', 'one of them per batch and step', among=('uniform', 'round_robin'))
     squeeze_epochs: int | None = setting(
@@ -171,6 +172,9 @@ class SRe2L(Method):
             own |= dict(squeeze_epochs=how.passes(len(self.data.train_x)))
         elif not (isinstance(t, str) and t == 'torchvision'):
             own |= dict(teachers=committee(t, self.data).models)
+        for why, k in self.unseen():
+            if (given := getattr(self.cfg, k)) != getattr(type(self.cfg)(), k):
+                raise ValueError(f"{k}: expected nothing with {why}, got {brief(given)}")
         self.cfg = merge(c, own)
 
     def setup(self) -> None:
@@ -259,6 +263,18 @@ class SRe2L(Method):
         return {n: teacher_accuracy(m, n, self.data) for n, m in self.nets.models.items()}
 
     # What a subclass may change
+    def unseen(self) -> list[tuple[str, str]]: # Why, and the setting's name
+        "Settings that would change nothing in this run; another value than the usual is an error."
+        c, out = self.cfg, []
+        if not c.bn_weight:
+            out += [('bn_weight=0', k) for k in ('alpha', 'first_weight')]
+        if c.teachers is not None:
+            names = [n for n in names_of(type(c)) if n.startswith('squeeze_')]
+            out += [('teachers', k) for k in (*names, 'width')]
+            if c.teachers != 'torchvision':
+                out += [('teachers', 'backbones')]
+        return out
+
     def usable(self,
         name: str,                       # Of the network
         layers: Mapping[str, nn.Module], # Name -> layer, those that images pass
@@ -345,7 +361,7 @@ class SRe2L(Method):
         gen: torch.Generator, # Of what is drawn in this step
     ) -> tuple[str, Tensor]:  # The network's name, the view [n,c,H,W]
         "The network to ask about batch `j`, and what it sees."
-        name = self.nets.pick(self.k*len(self.index) + j, gen, self.cfg.pick)
+        name = self.nets.pick(self.k + j, gen, self.cfg.pick)      # another one in every step
         self.before(name, gen)
         return name, self.augment(self.parts[j], gen)
 
@@ -406,10 +422,9 @@ class SRe2L(Method):
                 self.images[i.to(self.device)] = part
             log.append(parts)
         log = torch.stack(log).cpu()
-        mean, seen = log.double().nansum(0)/len(log), (~log.isnan()).any(0)
-        named = zip(self.TERMS, mean.tolist(), seen.tolist(), strict=True)
-        self.log = {k: v for k, v, there in named if there}
-        return mean.sum().item()
+        named = zip(self.TERMS, log.double().nanmean(0).tolist(), strict=True)
+        self.log = {k: v for k, v in named if not math.isnan(v)}   # of the batches that have it
+        return (log.double().nansum(0)/len(log)).sum().item()
 
     # What is recorded and saved
     def built(self) -> dict[str, dict]:
