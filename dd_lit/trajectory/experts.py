@@ -8,7 +8,10 @@ __all__ = ['flat_weights', 'named_weights', 'GSAM', 'ExpertSettings', 'Trajector
 
 # %% ../../nbs/trajectory/experts.ipynb #imports1
 import copy
+import errno
+import shutil
 from collections.abc import Callable, Iterable
+from functools import cache as once
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +32,11 @@ from ..core import (
 )
 from ..data import ImageData, digest_of_test, fingerprint, load_data
 from ..evaluate import mean_std, protocol_settings
-from ..models import as_network, create_model, network_key
+from ..models import Network, as_network, create_model, network_key
 from ..parallel import share, wait, world
 from ..sets import safe_name
 from ..settings import Settings, merge, parse, setting, whole_number
-from ..teachers import cache_file, cached, drop_state, training_digest
+from ..teachers import cache_file, cached, drop_state, from_start, training_digest
 from ..train import accuracy, fit, without_rates
 
 # %% ../../nbs/trajectory/experts.ipynb #veccode1
@@ -125,6 +128,7 @@ class ExpertSettings(Settings):
 
 class Trajectory(nn.Module):
     "A network, and the weights that it had: what the cache keeps of an expert."
+    only_kept = True                            # no forward pass writes the path, see `fit`
     def __init__(self,
         net: nn.Module, # A network
         epochs: int     # How many there will be
@@ -158,7 +162,7 @@ def _training(c: ExpertSettings) -> tuple[dict[str, Any], dict[str, Any]]:
 # %% ../../nbs/trajectory/experts.ipynb #expcode2
 @own_modes()
 def train_expert(
-    network: Any,                    # For `create_model`
+    network: Any,                    # For `create_model`, without weights
     data: ImageData,                 # The real images and their classes
     seed: int = 0,                   # Weights, order, augmentation, dropout
     device: str | torch.device | None = None, # Default: the GPU if there is one; not in the key
@@ -166,34 +170,62 @@ def train_expert(
     **settings: Any                  # See `ExpertSettings`
 ) -> tuple[Path, float]:             # Its file (`path` float32 [epochs+1,P]); its test accuracy (%)
     """Train a network on the real data and keep every epoch's weights, unless this very training
-    has been done before. ValueError for settings that are not there."""
-    cache, device = maybe_path(cache, 'cache'), default_device(device)
-    c = parse(ExpertSettings, settings, 'train_expert')
-    n, shape, s = as_network(network), (data.num_classes, data.in_chans, data.size), seed
-    c = c.settled(data)
-    start = create_model(n, *shape, seed_of(s, 'expert'), data.norm).to(device)
-    aug = DSA(c.augment) if c.augment else None
-    plain, more = _training(c)
-    how: dict[str, Any] = dict(epochs=c.epochs, lr=c.lr, batch_size=c.batch_size, **plain)
+    has been done before. ValueError for settings that are not there, and for a network that brings
+    weights; OSError if the file cannot be kept."""
+    n, c = _to_follow(network), parse(ExpertSettings, settings, 'train_expert').settled(data)
+    return _expert(n, data, seed, default_device(device), maybe_path(cache, 'cache'), c)
+
+def _expert(n: Network, data: ImageData, s: int, device, cache, c: ExpertSettings,
+            first: Callable[[], object] = lambda: None) -> tuple[Path, float]:
+    "As `train_expert`; before a training `first` is called."
+    aug, plain = DSA(c.augment) if c.augment else None, _training(c)[0]
+    how = _steps(c)
     def test(walk) -> float:
         with local_seed(s, 'expert', 'test'):
             return accuracy(walk.net, data.test_x, data.test_y, normalize=data.normalize)[0]
     def train(walk) -> float:
+        first()
         with local_seed(s, 'expert', 'fit'):
             fit(walk, data.train_x, data.train_y, normalize=data.normalize, augment=aug, seed=s,
                 on_epoch=walk.note, desc=f'expert {n.name}', checkpoint=part,
-                **without_rates(how))
+                **without_rates(how | plain))
         return test(walk)
-    what = dict(name=network_key(n, *shape, data.norm), data=fingerprint(data), seed=s,
-                augment=c.augment, recipe=training_digest(aug, **plain),
-                expert=how | dict(opt=_PLAIN['opt']) | more)
-    walk, tested = Trajectory(start, c.epochs), digest_of_test(data)
+    walk, what = _begun(n, data, s, device, c)
     place = what, f'{data.name}_{safe_name(n.name)}_expert', cache
     file = cache_file(walk, *place)
     part = file.with_suffix('.part')         # holds the path so far, too
-    acc = cached(walk, train, *place, tested, test)[1]
+    acc = cached(walk, train, *place, digest_of_test(data), test, file_only=True)[1]
     drop_state(part, file)
     return file, acc
+
+def _to_follow(network: Any) -> Network:
+    "A network that begins elsewhere with every seed, or a ValueError."
+    n = as_network(network)
+    if n.weights is not None:
+        raise ValueError(f"model: {n.name} comes with weights, from which all experts would begin; "
+                         "give the network without them")
+    return n
+
+def _shape(data: ImageData) -> tuple[int, int, Any]:
+    return data.num_classes, data.in_chans, data.size
+
+def _made(n: Network, data: ImageData, s: int, device) -> nn.Module:
+    "The network of an expert before its training."
+    return create_model(n, *_shape(data), seed_of(s, 'expert'), data.norm).to(device)
+
+def _steps(c: ExpertSettings) -> dict[str, Any]:
+    return dict(epochs=c.epochs, lr=c.lr, batch_size=c.batch_size)
+
+def _begun(n: Network, data: ImageData, s: int, device,
+           c: ExpertSettings) -> tuple[Trajectory, dict]:
+    "An expert before its training, and all that decides what becomes of it."
+    plain, more = _training(c)
+    recipe = training_digest(DSA(c.augment) if c.augment else None, **plain)
+    walk = Trajectory(_made(n, data, s, device), c.epochs)
+    what = dict(name=network_key(n, *_shape(data), data.norm), data=fingerprint(data), seed=s,
+                augment=c.augment, recipe=recipe,
+                expert=_steps(c) | plain | dict(opt=_PLAIN['opt']) | more)
+    return walk, from_start(walk, what)
 
 # %% ../../nbs/trajectory/experts.ipynb #allcode1
 class Experts:
@@ -202,8 +234,11 @@ class Experts:
         files: list[Path],       # One for each expert
         accuracies: list[float], # Of each on the test images, percent
         net: nn.Module,          # A network of their kind
+        made: Callable[[int], nn.Module] | None = None, # Expert `i` before it was trained; None:
+                                 # a copy of `net`
     ):
         self.files, self.accuracies, self.net = files, accuracies, net
+        self._made, self._rest = made, {}
         self.epochs: int = self._asked(0, lambda f: f.get_slice('path').get_shape()[0]) - 1
 
     def __len__(self) -> int:
@@ -222,6 +257,20 @@ class Experts:
         except (OSError, safetensors.SafetensorError) as e:
             raise ValueError(f"experts: {str(self.files[i])!r} cannot be read any more ({e}); "
                              "the same command makes it again") from None
+    def made(self,
+        i: int # Which expert
+    ) -> nn.Module:
+        "An expert before it was trained."
+        return copy.deepcopy(self.net) if self._made is None else self._made(i)
+    def unlearned(self,
+        i: int # Which expert
+    ) -> dict[str, Tensor]: # By name: parameters that want no gradient, and buffers
+        "What an expert began with beside its path; a student who follows it needs the same."
+        if i not in self._rest:
+            net = self.made(i)
+            own = {k: p.detach() for k, p in net.named_parameters() if not p.requires_grad}
+            self._rest[i] = own | dict(net.named_buffers())
+        return self._rest[i]
     @own_modes()
     def weights(self,
         i: int, # Which expert
@@ -235,14 +284,30 @@ class Experts:
         i: int # Which expert
     ) -> nn.Module:
         "An expert as it ended, its buffers too: in evaluation mode, frozen."
-        net, head = copy.deepcopy(self.net), 'net.'
+        net, head = self.made(i), 'net.'
         own = self._asked(i, lambda f: {k: f.get_tensor(k) for k in f.keys() if k != 'path'})
         net.load_state_dict({k.removeprefix(head): v for k, v in own.items()})
         return net.eval().requires_grad_(False)
 
+def _check_room(n: Network, data: ImageData, seeds: list[int], device, cache,
+                c: ExpertSettings) -> None:
+    "Before one of them is trained: is there room for all whose files are missing?"
+    need, missing, folder = 0, 0, Path()
+    for s in seeds:
+        walk, what = _begun(n, data, s, device, c)
+        file = cache_file(walk, what, f'{data.name}_{safe_name(n.name)}_expert', cache)
+        if not file.is_file():
+            need += sum(v.nbytes for v in walk.state_dict().values())
+            missing, folder = missing + 1, file.parent
+    free = shutil.disk_usage(folder).free
+    if need > free:
+        raise OSError(errno.ENOSPC, f"cache: {counted(missing, 'expert')} of "
+                      f"{counted(c.epochs, 'epoch')} need {need/1e6:,.0f} MB, "
+                      f"{free/1e6:,.0f} MB are free", str(folder))
+
 @own_modes()
 def train_experts(
-    network: Any,                    # For `create_model`
+    network: Any,                    # For `create_model`, without weights
     data: str | Path | ImageData,    # Or its name or path for `load_data`
     n: int = 100,                    # How many
     seed: int = 0,                   # Of all of them; expert `i` is from (seed, i)
@@ -251,20 +316,23 @@ def train_experts(
     **settings: Any                  # See `ExpertSettings`
 ) -> Experts:
     """Train several experts, or fetch those that are there. ValueError as from `train_expert`, and
-    for none."""
-    cache = maybe_path(cache, 'cache')
+    for none; OSError if the disk has no room for those that are to be trained."""
+    cache, net = maybe_path(cache, 'cache'), _to_follow(network)
     n = whole_number(n, 'n', words='at least 1 expert')
-    data, device, net = load_data(data), default_device(device), as_network(network)
-    shape = data.num_classes, data.in_chans, data.size
-    def made(i):
-        return train_expert(net, data, seed_of(seed, 'experts', i), device, cache, **settings)
+    data, device = load_data(data), default_device(device)
+    c = parse(ExpertSettings, settings, 'train_experts').settled(data)
+    seeds = [seed_of(seed, 'experts', i) for i in range(n)]
+    room = once(lambda: _check_room(net, data, seeds, device, cache, c))
+    def found(i):
+        return _expert(net, data, seeds[i], device, cache, c, room)
     if world()[1] > 1:
         for i in share(range(n)):              # each its own, then all of them from the cache
-            made(i)
+            found(i)
         wait()
-    found = [made(i) for i in progress(range(n), 'experts')]
-    kind = create_model(net, *shape, 0, data.norm).to(device)
-    experts = Experts([f for f, _ in found], [a for _, a in found], kind)
+    files, accuracies = zip(*(found(i) for i in progress(range(n), 'experts')), strict=True)
+    kind = create_model(net, *_shape(data), 0, data.norm).to(device)
+    experts = Experts(list(files), list(accuracies), kind,
+                      lambda i: _made(net, data, seeds[i], device))
     say('{} {}: {:.1f} ± {:.1f} % of the test images of {} after {}'.format(
         counted(n, 'expert'), net.name, *mean_std(experts.accuracies), data.name,
         counted(experts.epochs, 'epoch')))
