@@ -25,7 +25,13 @@ from ..sets import DistilledSet
 from ..settings import merge, setting
 from ..train import cut
 from ..whiten import check_untrained, whitened
-from .experts import Experts, ExpertSettings, named_weights, train_experts
+from .experts import (
+    Experts,
+    ExpertSettings,
+    named_weights,
+    to_follow,
+    train_experts,
+)
 
 # %% ../../nbs/trajectory/mtt.ipynb #losscode
 _StudentLoss = Callable[[int, Tensor], Tensor]     # (number of the step, weights [P]) -> a number
@@ -144,6 +150,7 @@ class MTTSettings(StartSettings):
                              f"got {self.expert_epochs}")
         if self.whiten:
             check_untrained(as_network(self.model))
+        to_follow(self.model)
 
 # %% ../../nbs/trajectory/mtt.ipynb #mttcode1
 @register('mtt')
