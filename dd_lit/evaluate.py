@@ -63,9 +63,9 @@ PROTOCOLS = dict(
 _DIGITS = ('mnist', 'svhn', 'digits')     # their classes do not survive a mirror; see `_family`
 _BATCH_OF_GIFT = ((10, 10), (500, 50), (20000, 100), (math.inf, 200))   # sets up to, images a step
 
-def _family(data: str) -> str:
+def _family(data: str | None) -> str:
     "The first word of a dataset's name: 'digits, three' and 'mnist_small' are digits, too."
-    return re.split(r'[\W_]', data.lower())[0]
+    return re.split(r'[\W_]', (data or '').lower())[0]
 
 def _special(protocol, data, net) -> dict:
     "What a protocol does differently on this dataset (a name) or with this network."

@@ -60,7 +60,8 @@ def kw(tmp_path):
 
 def test_a_student_has_what_its_expert_was_given(kw):
     "Parameters that are not trained, and buffers, are those of the expert that is followed."
-    m = MTT(THREE, 1, model=Frozen, **{k: v for k, v in kw.items() if k != 'width'} | dict(expert_lr=.1, expert_epochs=8))
+    own = {k: v for k, v in kw.items() if k != 'width'} | dict(expert_lr=.1, expert_epochs=8)
+    m = MTT(THREE, 1, model=Frozen, **own)
     m.setup()
     x = THREE.normalize(THREE.test_x)
     firsts = []
