@@ -127,6 +127,7 @@ class DATMSettings(_MTT):
 
 # %% ../../nbs/trajectory/datm.ipynb #datmcod1
 _PATIENCE = 100     # iterations that may pass at the beginning before one moves something
+_LARGEST = torch.finfo(torch.float32).max
 
 @register('datm')
 class DATM(MTT):
@@ -180,12 +181,16 @@ class DATM(MTT):
 
     def step(self) -> float:
         """As MTT's. The loss of a student who overflows is written down as the largest number.
-        ValueError if none of the first iterations moves anything."""
-        loss = super().step()
-        moved = self.log['moved'] or any(o.get('moved') for o in self.history)
-        if not moved and self.k + 1 >= min(self.cfg.iters, _PATIENCE):
-            raise ValueError(f"student_lr: none of the first {counted(self.k + 1, 'iteration')} "
+        ValueError if none of the first hundred iterations moves anything, or all students of a
+        shorter run overflow."""
+        loss, done = super().step(), self.k + 1
+        loss = loss if math.isfinite(loss) else _LARGEST
+        if self.log['moved'] or any(o.get('moved') for o in self.history):
+            return loss
+        lost = min([loss, *(o['loss'] for o in self.history)]) >= _LARGEST
+        if done >= _PATIENCE or done == self.cfg.iters and lost:
+            raise ValueError(f"student_lr: none of the first {counted(done, 'iteration')} "
                              "moved anything, the student of each ended farther away than "
-                             f"skip_above ({self.cfg.skip_above}) allows; a smaller student_lr "
-                             "or more expert_epochs may help")
-        return loss if math.isfinite(loss) else torch.finfo(torch.float32).max
+                             f"skip_above ({self.cfg.skip_above}) allows; a smaller student_lr, "
+                             "more expert_epochs or a larger skip_above may help")
+        return loss
