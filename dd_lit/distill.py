@@ -134,7 +134,8 @@ def _found(method: Method, who: dict, out: Path) -> DistilledSet | dict | None:
         raise ValueError(f"out: the set in {str(out)!r} has no state.pt, from which it could go on "
                          f"({d}); choose another folder, or resume=False (--fresh) to replace it")
     c = load_checkpoint(path)
-    if _differs(method.decisive(c['identity']), there) or not _same(method, c['state'].get('images'), done.images):
+    another = _differs(method.decisive(c['identity']), there)
+    if another or not _same(method, c['state'].get('images'), done.images):
         raise ValueError(f"out: state.pt in {str(out)!r} is not that of the set beside it; "
                          "choose another folder, or resume=False (--fresh) to replace it")
     return _state_in(method, who, path, c)

@@ -289,7 +289,7 @@ def _epoch(model, batches: _Batches, loss, optim, precision='float32') -> float:
     return total
 
 def _written(model: nn.Module) -> list[Tensor]:
-    "The buffers that a forward pass may write; those of a module that says `only_kept` it does not."
+    "The buffers that a forward pass may write: not those of a module that says `only_kept`."
     apart = [m for m in model.modules() if getattr(m, 'only_kept', False)]
     kept = {id(b) for m in apart for b in m.buffers(recurse=False)}
     return [b for b in model.buffers() if id(b) not in kept]

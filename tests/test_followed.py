@@ -18,7 +18,7 @@ from dd_lit.models import as_network, create_model
 from dd_lit.teachers import cached, from_start, squeeze
 from dd_lit.train import cut, fit
 from dd_lit.trajectory.datm import DATM, class_logits
-from dd_lit.trajectory.experts import Trajectory, named_weights, train_expert, train_experts
+from dd_lit.trajectory.experts import Trajectory, named_weights, to_follow, train_expert, train_experts
 from dd_lit.trajectory.mtt import MTT
 from dd_lit.whiten import whitened
 
@@ -88,7 +88,9 @@ def test_experts_begin_apart(tmp_path, kw):
     file = tmp_path/'w.safetensors'
     safetensors.torch.save_file(create_model('mlp', 3, 1, 16, seed=3, width=8).state_dict(), file)
     own = dict(model=f'mlp:width=8,weights={file},input_norm=data')
-    for make in (lambda: MTT(THREE, 1, **{k: v for k, v in kw.items() if k != 'width'} | own),
+    assert to_follow('mlp').name == 'mlp'
+    for make in (lambda: to_follow(own['model']),
+                 lambda: MTT(THREE, 1, **{k: v for k, v in kw.items() if k != 'width'} | own),
                  lambda: train_experts(own['model'], THREE, 2, cache=kw['cache']),
                  lambda: train_expert(own['model'], THREE, cache=kw['cache'])):
         with pytest.raises(ValueError, match='model: mlp comes with weights'):
