@@ -63,6 +63,7 @@ class ImageData:
     classes: list[str]
     name: str
     space = ''                    # what `normalize` does beyond `norm`; see `Whitened`
+    spread = 1.                   # of the pixels as networks see them: noise is drawn with it
 
     @own_modes()
     def __init__(self,

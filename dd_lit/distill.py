@@ -44,12 +44,13 @@ from .core import (
     try_writing,
 )
 from .data import ImageData, fingerprint, load_data
-from .evaluate import matched, train_and_test
+from .evaluate import made_whitened, matched, train_and_test
 from .method import Method, get_method
 from .ondisk import taken
 from .parallel import first, wait
 from .sets import DistilledSet, one_line
 from .settings import as_python, brief, check_function, whole_number
+from .whiten import whitened
 
 # %% ../nbs/11_distill.ipynb #6cc369a7
 _FLAGS = dict(held_out=' (--hold-out, --validate-every)',
@@ -122,7 +123,7 @@ def _found(method: Method, who: dict, out: Path) -> DistilledSet | dict | None:
     if not (out/'data.safetensors').exists():
         return None
     done, path = DistilledSet.load(out), out/'state.pt'
-    there = {k: done.meta.get(k) for k in who}
+    there = method.decisive({k: done.meta.get(k) for k in who})
     d = _differs(there, who)
     if d is None:
         return done
@@ -133,14 +134,15 @@ def _found(method: Method, who: dict, out: Path) -> DistilledSet | dict | None:
         raise ValueError(f"out: the set in {str(out)!r} has no state.pt, from which it could go on "
                          f"({d}); choose another folder, or resume=False (--fresh) to replace it")
     c = load_checkpoint(path)
-    if _differs(c['identity'], there) or not _same(method, c['state'].get('images'), done.images):
+    another = _differs(method.decisive(c['identity']), there)
+    if another or not _same(method, c['state'].get('images'), done.images):
         raise ValueError(f"out: state.pt in {str(out)!r} is not that of the set beside it; "
                          "choose another folder, or resume=False (--fresh) to replace it")
     return _state_in(method, who, path, c)
 
 def _state_in(method: Method, who: dict, path: Path, c: dict) -> dict:
     "The state in a checkpoint of this run; ValueError if it is another's, or is none."
-    there, state = c['identity'], c['state']
+    there, state = method.decisive(c['identity']), c['state']
     d, k, history = _differs(there, who), state.get('k'), state.get('history')
     if d and not _goes_on(method, there, who, k):
         if type(k) is int and k > method.cfg.iters:
@@ -457,7 +459,7 @@ def snapshot(
     "The images as they are now, without soft labels: copies, and the method is not asked."
     d, images, labels = method.data, method.images.detach(), method.labels.detach()
     meta = dict(method=method.name, data=d.name, ipc=method.ipc, seed=method.seed,
-                iterations=method.k)
+                config=method.config(), iterations=method.k)
     images = method.leave(images.cpu().clone())
     return DistilledSet(images, labels.cpu().clone(), d.norm, list(d.classes),
                         patches=method.patches, meta=meta)
@@ -540,8 +542,9 @@ def validate(
     device: str | torch.device = 'cpu', # Where it runs
 ) -> float:          # Percent
     """What a narrow ConvNet, trained on the set for some 300 steps, gets right of at most 5000 of
-    the held-out images; a quick look, not a score."""
+    the held-out images; a quick look, not a score. Whitened, if the set was made so."""
     ds, side, n = matched(ds, held), max(ds.images.shape[-2:]), len(held.test_x)
+    held = whitened(held) if made_whitened(ds) else held
     if n > 5000:
         held = copy.copy(held)
         i = torch.randperm(n, generator=rng(seed, 'validate'))[:5000].sort().values

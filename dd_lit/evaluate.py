@@ -10,6 +10,7 @@ __all__ = ['PROTOCOLS', 'RECIPE_VERSION', 'FULL_PASSES', 'protocol_settings', 'l
 
 # %% ../nbs/08_evaluate.ipynb #23ee89f0
 import math
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -59,17 +60,21 @@ PROTOCOLS = dict(
               schedule='multistep', augment='gift'),
     mtt=_SGD | dict(epochs=1000, augment=_DSA))       # at the learning rate that the set brings
 
-_DIGITS = ('mnist', 'svhn', 'digits')     # their classes do not survive a mirror
+_DIGITS = ('mnist', 'svhn', 'digits')     # their classes do not survive a mirror; see `_family`
 _BATCH_OF_GIFT = ((10, 10), (500, 50), (20000, 100), (math.inf, 200))   # sets up to, images a step
+
+def _family(data: str | None) -> str:
+    "The first word of a dataset's name: 'digits, three' and 'mnist_small' are digits, too."
+    return re.split(r'[\W_]', (data or '').lower())[0]
 
 def _special(protocol, data, net) -> dict:
     "What a protocol does differently on this dataset (a name) or with this network."
     kinds = [] if net is None else [type(m) for m in net.modules()]
     if protocol == 'dc' and any(issubclass(k, _BatchNorm) for k in kinds):
         return dict(augment='dc_crop_noise', epochs=1000)
-    if protocol == 'dc' and data == 'mnist':
+    if protocol == 'dc' and _family(data) == 'mnist':
         return dict(augment='dc_crop_scale_rotate', epochs=1000)
-    if protocol in ('dsa', 'mtt') and data in _DIGITS:
+    if protocol in ('dsa', 'mtt') and _family(data) in _DIGITS:
         return dict(augment=_DSA.replace('_flip', ''))
     transformer = ('VisionTransformer', 'SwinTransformer')
     if protocol == 'gift' and any(n in k.__name__ for k in kinds for n in transformer):

@@ -99,6 +99,8 @@ class Method:
     # Why there must be two classes or more; '' if one will do
     one_class = ''
     NETWORKS: tuple[str, ...] = ()              # Settings that hold networks
+    # Settings that decide nothing of what is made: no part of what a run is
+    ASIDE: tuple[str, ...] = ('cache', 'download', 'recompute')
 
     @own_modes()
     def __init__(self,
@@ -157,13 +159,24 @@ class Method:
     # What is saved
     def identity(self) -> dict:
         "What must agree for a checkpoint to be this run's."
-        own = self.NETWORKS
-        config = {k: self.told(v) if k in own else plain(v) for k, v in self.cfg.to_dict().items()}
         # of data of which a share is held out, the run knows the rest; a set belongs to the whole
         whole, share = getattr(self.data, 'whole', self.data), getattr(self.data, 'held_out', None)
         who = dict(method=self.name, ipc=self.ipc, seed=self.seed, data=self.data.name,
-                   data_fingerprint=fingerprint(whole), held_out=share, config=config)
+                   data_fingerprint=fingerprint(whole), held_out=share, config=self.config())
         return who | (dict(what_it_does=self.what_it_does) if self.what_it_does else {})
+    def config(self) -> dict:
+        "The settings as a record keeps them, without those that decide nothing."
+        own, aside = self.NETWORKS, self.ASIDE
+        return {k: self.told(v) if k in own else plain(v) for k, v in self.cfg.to_dict().items()
+                if k not in aside}
+    def decisive(self,
+        there: dict, # An identity, of this library or of an older one
+    ) -> dict:       # The same without settings that decide nothing
+        "What is to be compared: identities used to hold `ASIDE`, too."
+        config = there.get('config')
+        if not isinstance(config, dict):
+            return there
+        return there | dict(config={k: v for k, v in config.items() if k not in self.ASIDE})
     def told(self,
         given: Any, # A setting's value
     ) -> Any:

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['FIVE', 'FOUR', 'IMAGENET_NORM', 'MEASURED', 'takes_width', 'untrained', 'training_digest', 'drop_state',
-           'cache_folder', 'cache_file', 'cached', 'chance', 'near_chance', 'measured', 'Squeeze', 'squeeze',
-           'Backbones', 'by_label', 'squeeze_all', 'committee', 'measure_teacher', 'teacher_accuracy', 'about_teacher',
-           'as_teacher', 'as_teachers', 'imagenet_backbones']
+           'cache_folder', 'from_start', 'cache_file', 'cached', 'chance', 'near_chance', 'measured', 'Squeeze',
+           'squeeze', 'Backbones', 'by_label', 'squeeze_all', 'committee', 'measure_teacher', 'teacher_accuracy',
+           'about_teacher', 'as_teacher', 'as_teachers', 'imagenet_backbones']
 
 # %% ../nbs/09_teachers.ipynb #7c7c931a
 import hashlib
@@ -109,27 +109,35 @@ def _short(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 # %% ../nbs/09_teachers.ipynb #5da56def
-def _kept(path: Path, model: nn.Module) -> dict | None:
-    "Put a file's weights into `model`; what is written beside them, or None if there is no file."
-    start = {k: v.clone() for k, v in model.state_dict().items()}
+def _kept(path: Path, model: nn.Module, tested: str | None = None) -> dict | None:
+    """Put a file's weights into `model`; what is written beside them, or None if there is no file.
+    Of a file that was `tested` so only the names and shapes of its weights are read."""
+    like = model.state_dict()
     try:
         with safetensors.safe_open(path, framework='pt') as f:
-            weights, meta = {k: f.get_tensor(k) for k in f.keys()}, f.metadata() or {}
-        about = dict(accuracy=float(meta['test_accuracy']), tested=meta.get('tested'))
-        model.load_state_dict(weights)
+            meta = f.metadata() or {}
+            about = dict(accuracy=float(meta['test_accuracy']), tested=meta.get('tested'))
+            there = {k: f.get_slice(k).get_shape() for k in f.keys()}
+            if there != {k: list(v.shape) for k, v in like.items()}:
+                raise ValueError("it holds weights of other names or shapes")
+            if tested is None or tested != about['tested']:
+                model.load_state_dict({k: f.get_tensor(k) for k in there})
         return about
     except FileNotFoundError:
         return None
     except Exception as e:
         warnings.warn(f"{path} is damaged ({e}); training it again", stacklevel=3)
-        model.load_state_dict(start)
         return None
 
-def _keep(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None:
-    "Write a file for the next time; a disk that is full is a warning: what was made is there."
+def _keep(path: Path, tensors: dict[str, Tensor], about: dict[str, str],
+          file_only: bool = False) -> None:
+    """Write a file for the next time; a disk that is full is a warning: what was made is there. An
+    OSError where the file is all that was wanted."""
     try:
         atomic_write(path, safetensors.torch.save(tensors, metadata=about))
     except OSError as e:
+        if file_only:
+            raise OSError(e.errno, f'cache: cannot be kept, {e.strerror or e}', str(path)) from None
         warnings.warn(f"cache: {str(path)!r} is not kept ({e.strerror or e})", stacklevel=3)
 
 def drop_state(
@@ -154,6 +162,13 @@ def cache_folder(
     "Where a method keeps what it will need again."
     return cache_dir() if cache in (None, '') else as_path(cache, 'cache')
 
+def from_start(
+    model: nn.Module, # Freshly made
+    what: dict,       # What else decides its weights, JSON-ready
+) -> dict:            # The same with `start`; it is as it was, if it has one
+    "What decides the weights of a training, the first ones by digest: read once, asked often."
+    return what if 'start' in what else what | dict(start=weights_digest(model))
+
 def cache_file(
     model: nn.Module,                # Freshly made; its weights are part of the key
     what: dict,                      # What else decides the weights, JSON-ready
@@ -162,7 +177,7 @@ def cache_file(
 ) -> Path:
     "Where `cached` keeps the weights of this training: another `what`, another file."
     folder = cache_folder(cache)
-    key = json.dumps(what | dict(start=weights_digest(model)), sort_keys=True)
+    key = json.dumps(from_start(model, what), sort_keys=True)
     name = f'{stem.replace(":", "_")}_{_short(key.encode())}.safetensors'
     return folder/name
 
@@ -174,12 +189,14 @@ def cached(
     cache: str | Path | None = None,       # Folder; None: `cache_dir()`
     tested: str | None = None,             # What the accuracy was measured on, as text ...
     test: Callable[[nn.Module], float] | None = None, # ... if the file's is another, this measures
+    file_only: bool = False,               # Is the file all that is wanted? It is not read whole
 ) -> tuple[nn.Module, float]:              # The model, its accuracy
     """Train a network, or fetch its weights if this very training has been done before. Another
     `what`, another file; a damaged file is announced and made again. A disk that is full at the end
-    is a warning: the network is there."""
-    path, what = cache_file(model, what, stem, cache), what | dict(start=weights_digest(model))
-    about = _kept(path, model)
+    is a warning: the network is there; an OSError if the file is all that is wanted."""
+    what = from_start(model, what)
+    path = cache_file(model, what, stem, cache)
+    about = _kept(path, model, tested if file_only else None)
     if about is not None:
         if test is not None and about['tested'] != tested:
             return model, test(model)
@@ -188,7 +205,7 @@ def cached(
     acc = train(model)
     weights = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
     about = dict(test_accuracy=repr(acc), tested=str(tested), what=json.dumps(what))
-    _keep(path, weights, about)
+    _keep(path, weights, about, file_only)
     return model, acc
 
 # %% ../nbs/09_teachers.ipynb #nearchan1

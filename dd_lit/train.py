@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['OPTIMIZERS', 'SCHEDULES', 'RATES', 'accuracy', 'topk_accuracy', 'make_optimizer', 'lr_factor',
-           'unused_rates', 'without_rates', 'check_rates', 'Training', 'settled', 'fit']
+           'unused_rates', 'without_rates', 'check_rates', 'Training', 'settled', 'cut', 'fit']
 
 # %% ../nbs/07_train.ipynb #8953987f
 import inspect
@@ -211,9 +211,24 @@ def _labels_for(x, y, soft, soft_kind, loss, augment, epochs) -> Any:
                          f"got {list(soft.shape)}")
     return check_soft(soft, len(soft), soft.shape[1], soft_kind).to(x.device)
 
-def _batches(x, y, soft, batch_size, normalize, augment, gen: Generator) -> _Batches:
+_BN = nn.modules.batchnorm._BatchNorm
+
+def cut(
+    order: Tensor,    # Indices [n]
+    batch_size: int,  # How many to a batch
+    model: nn.Module, # Who will see them, in training
+) -> list[Tensor]:    # Together `order`
+    """An order cut to batches. Batch norm cannot train on one image: where there is such a layer, a
+    remainder of one joins the batch before it."""
+    parts = list(order.split(batch_size))
+    alone = batch_size > 1 and len(parts) > 1 and len(parts[-1]) == 1
+    if alone and any(isinstance(m, _BN) and m.training for m in model.modules()):
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
+
+def _batches(model, x, y, soft, batch_size, normalize, augment, gen: Generator) -> _Batches:
     "One epoch, in an order drawn from `gen`: images as the network sees them, and their labels."
-    for i in torch.randperm(len(x), generator=gen).split(batch_size):
+    for i in cut(torch.randperm(len(x), generator=gen), batch_size, model):
         i = i.to(x.device)
         xb = x[i] if normalize is None else normalize(x[i])
         xb = xb if augment is None else _augmented(augment, xb, gen)
@@ -249,6 +264,7 @@ def _check_loss(l: Any) -> None:
 def _epoch(model, batches: _Batches, loss, optim, precision='float32') -> float:
     "Train on the batches; returns the sum of the losses of all images."
     total, twice = 0., _asks_again(optim)
+    seen = _written(model) if twice else []
     def answer(xb, tb, yb) -> Tensor:
         with autocast(precision, xb.device):
             out = model(laid_out(model, xb, precision))
@@ -261,9 +277,9 @@ def _epoch(model, batches: _Batches, loss, optim, precision='float32') -> float:
         l.backward()
         return l
     def again(*batch) -> Tensor:                 # running statistics have seen this batch
-        before = [b.clone() for b in model.buffers()]
+        before = [b.clone() for b in seen]
         l = answer(*batch)
-        for b, v in zip(model.buffers(), before, strict=True):
+        for b, v in zip(seen, before, strict=True):
             b.copy_(v)
         return l
     for batch in batches:
@@ -271,6 +287,12 @@ def _epoch(model, batches: _Batches, loss, optim, precision='float32') -> float:
         optim.step(partial(again, *batch)) if twice else optim.step()
         total += l.item()*len(batch[0])
     return total
+
+def _written(model: nn.Module) -> list[Tensor]:
+    "The buffers that a forward pass may write: not those of a module that says `only_kept`."
+    apart = [m for m in model.modules() if getattr(m, 'only_kept', False)]
+    kept = {id(b) for m in apart for b in m.buffers(recurse=False)}
+    return [b for b in model.buffers() if id(b) not in kept]
 
 def _asks_again(optim: torch.optim.Optimizer) -> bool:
     "Must its step be given a function that computes loss and gradient again, elsewhere?"
@@ -399,7 +421,7 @@ def fit(
     model.train()
     for e in epochs if desc is None else progress(epochs, desc, t.epochs, initial=len(history)):
         own = (soft.epoch(e, x, y) if hasattr(soft, 'epoch')
-               else _batches(x, y, soft, t.batch_size, normalize, aug, gen))
+               else _batches(model, x, y, soft, t.batch_size, normalize, aug, gen))
         with local_seed(seed, 'fit', e):       # dropout can only draw from the global generators
             total = _epoch(model, own, lossf, optim, t.precision)
         history.append(_finite(total/len(x), e, t))

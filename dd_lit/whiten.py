@@ -65,6 +65,9 @@ class Whitening:
     ):
         maps = mean, *zca_map(cov, eps)
         self.eps, self.maps = eps, [v.float() for v in maps]
+        # of whitened pixels: W cov W = 1 - eps W^2, and the trace of that is the sum of variances
+        kept = 1 - eps*maps[1].square().sum()/len(mean)
+        self.spread = kept.clamp_min(0).sqrt().item()
 
     def _here(self, x: Tensor) -> list[Tensor]:
         "Mean and maps where the images are; they stay there until others come."
@@ -99,7 +102,7 @@ class Whitened(ImageData):
         vars(self).update(vars(data))
         self.whitening = whitening
         self.whole = getattr(data, 'whole', data)        # whose set it is that comes of it
-        self.space = f'zca {whitening.eps}'
+        self.space, self.spread = f'zca {whitening.eps}', whitening.spread
     def normalize(self,
         x: Tensor # uint8 [N,C,H,W], or bytes as floats
     ) -> Tensor:  # float32 [N,C,H,W], whitened

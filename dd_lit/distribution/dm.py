@@ -83,7 +83,10 @@ def mean_step(
     loss, grads = images.new_zeros(()), []
     with borrowed(model, train=True, grad=False):
         apart = not has_batchnorm(model)
-        want = _real_means(model, real, drawn, seed, slice_size, apart)
+        def like(k):
+            with local_seed(seed, 'shape'):
+                return [last_features(model, images[:1])[0]]
+        want = _real_means(model, real, drawn, seed, slice_size, like if apart else None)
         together = max(1, _at_once(images, 32)//ipc) if apart else C
         for k in range(0, C, together):
             s = images[k*ipc:(k + together)*ipc].detach().requires_grad_()
@@ -96,15 +99,15 @@ def mean_step(
     return loss, torch.cat(grads)
 
 @torch.no_grad()
-def _real_means(model, real, drawn, seed, slice_size, apart: bool) -> Tensor:
-    "[C,D]: the classes apart, each in one process; or all of them in one pass."
+def _real_means(model, real, drawn, seed, slice_size, like) -> Tensor:
+    """[C,D]: the classes apart, each in one process, if there is `like`, which says what a mean
+    looks like to those who wait for it; or all of them in one pass."""
     def moved(k):
         return DSA.apply(real(k), drawn[k])
     def one(k):
         with local_seed(seed, 'real', k):
             return [real_mean(model, moved(k), slice_size)]
-    if apart:
-        like = [last_linear(model).weight[0]]
+    if like:
         return torch.stack([z for z, in shared_map(one, len(drawn), like)])
     with local_seed(seed, 'real'):
         return class_means(model, [moved(k) for k in range(len(drawn))])

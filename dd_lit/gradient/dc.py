@@ -296,7 +296,7 @@ def real_start(
     # equal images have equal gradients and would stay equal for ever: a tenth of the pixels'
     # spread sets copies apart
     if copies.any():
-        x[copies] += .1*torch.randn(x[copies].shape, generator=gen)
+        x[copies] += .1*data.spread*torch.randn(x[copies].shape, generator=gen)
     return x
 
 def first_images(
@@ -310,7 +310,7 @@ def first_images(
         return start_images(init, d, method.ipc)
     if init == 'real':
         return real_start(d, method.ipc, gen)
-    return torch.randn(d.num_classes*method.ipc, *d.train_x.shape[1:], generator=gen)
+    return d.spread*torch.randn(d.num_classes*method.ipc, *d.train_x.shape[1:], generator=gen)
 
 def as_built(
     c: Any,            # Settings with model, width and norm

@@ -23,8 +23,15 @@ from ..method import Method, StartSettings, register, with_start
 from ..models import as_network, differentiable_twice
 from ..sets import DistilledSet
 from ..settings import merge, setting
+from ..train import cut
 from ..whiten import check_untrained, whitened
-from .experts import Experts, ExpertSettings, named_weights, train_experts
+from .experts import (
+    Experts,
+    ExpertSettings,
+    named_weights,
+    to_follow,
+    train_experts,
+)
 
 # %% ../../nbs/trajectory/mtt.ipynb #losscode
 _StudentLoss = Callable[[int, Tensor], Tensor]     # (number of the step, weights [P]) -> a number
@@ -143,6 +150,7 @@ class MTTSettings(StartSettings):
                              f"got {self.expert_epochs}")
         if self.whiten:
             check_untrained(as_network(self.model))
+        to_follow(self.model)
 
 # %% ../../nbs/trajectory/mtt.ipynb #mttcode1
 @register('mtt')
@@ -172,7 +180,7 @@ class MTT(Method):
         return first_images(self, gen)
 
     def leaves(self) -> list[Tensor]:
-        "What is learned beside the student's learning rate: one optimiser for each, in order."
+        "What is learned beside the student's learning rate; `setup` makes an optimiser of each."
         return [self.images]
 
     def start_epoch(self,
@@ -218,19 +226,20 @@ class MTT(Method):
         n, pieces = len(self.images), []
         while len(pieces) < self.cfg.steps:
             order = torch.randperm(n, generator=gen)
-            pieces += order.to(self.device).split(self.cfg.batch_size or n)
+            pieces += cut(order.to(self.device), self.cfg.batch_size or n, self.net)
         return pieces[:self.cfg.steps]
 
     def student_loss(self,
         pieces: Sequence[Tensor], # Indices of each step's images
+        expert: int = 0,          # Who is followed: what is not learned is as he began
     ) -> _StudentLoss:
         "Of each step, on its images under its own augmentation; asked again, it answers the same."
-        buffers = dict(self.net.named_buffers())
+        rest = self.experts.unlearned(expert)
         def loss(n: int, theta: Tensor) -> Tensor:
             i, gen = pieces[n], rng(self.seed, 'view', self.k, n)
             x = self.images[i] if self.aug is None else self.aug(self.images[i], gen)
             # what a step writes into buffers is thrown away
-            own = {k: v.clone() for k, v in buffers.items()} | named_weights(theta, self.net)
+            own = {k: v.clone() for k, v in rest.items()} | named_weights(theta, self.net)
             with local_seed(self.seed, 'network', self.k, n):
                 return self.label_loss(functional_call(self.net, own, (x,)), i)
         return loss
@@ -240,7 +249,7 @@ class MTT(Method):
         c, gen = self.cfg, rng(self.seed, 'step', self.k)
         i, e = int(torch.randint(c.experts, (), generator=gen)), self.start_epoch(gen)
         start, target = (self.experts.weights(i, k).to(self.device) for k in (e, e + c.span))
-        loss, leaves = self.student_loss(self.batches(gen)), [*self.leaves(), self.lr]
+        loss, leaves = self.student_loss(self.batches(gen), i), [*self.leaves(), self.lr]
         match = match_trajectory if c.recompute else unrolled_match
         out, grads = match(loss, start, target, self.lr, c.steps, leaves[:-1])
         self.log = dict(expert=i, epoch=e, lr=self.lr.item())
