@@ -123,8 +123,9 @@ def teach(
     seed: int = 0,              # Of all that is drawn
     **views: Any         # Of `LabelSettings`, where they differ: crop, flip, mix, ..., topk
 ) -> SoftLabels:
-    """The teachers' labels for every view of `ds` that a training with the settings `cfg` will show.
-    ValueError for an augmentation that is a function: labels are kept with what decides them."""
+    """The teachers' labels for every view of `ds` that a training with the settings `cfg` will
+    show. ValueError for an augmentation that is a function: labels are kept with what decides
+    them."""
     own: dict[str, Any] = dict(seed=seed, factor=ds.patches)
     if cfg['augment'] is not None:         # a function: `relabel` refuses it
         own |= dict(augment=cfg['augment'], crop=1., flip=False, mix=False)

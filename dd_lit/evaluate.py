@@ -491,8 +491,8 @@ def _check_shown(e: Evaluation, soft: Any, augment: Any) -> None:
         return
     theirs = getattr(soft, 'settings', {}).get('augment')
     if augment != theirs:
-        raise ValueError(f"augment: expected {theirs!r} with hard=False, the labels bring their own "
-                         f"views, got {brief(augment)}; leave it out, or label anew")
+        raise ValueError(f"augment: expected {theirs!r} with hard=False, the labels bring their "
+                         f"own views, got {brief(augment)}; leave it out, or label anew")
 
 @own_modes()
 def evaluate(

@@ -195,8 +195,8 @@ def _check_views(soft, t: Training, normalize, said: dict) -> None:
         raise ValueError("augment: these labels bring their own views; give it to `relabel` "
                          "or `LiveLabels`")
     if normalize is not None:
-        raise ValueError("normalize: expected None with labels that bring their own views, of images "
-                         "in model space")
+        raise ValueError("normalize: expected None with labels that bring their own views, of "
+                         "images in model space")
     theirs = getattr(soft, 'settings', {}).get('batch_size', t.batch_size)
     if said.get('batch_size', theirs) != theirs:
         raise ValueError(f"batch_size: the labels come in batches of {theirs}, "

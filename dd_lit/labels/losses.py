@@ -132,10 +132,10 @@ def get_loss(
 
     kl has T (temperature, 20) and scale (multiply by T squared), the mixed ones gamma (weight of
     ce, 0.1). Finite logits up to 1e30 give a finite value and a finite gradient: half precision is
-    compared in float32, and what overflows in float32 (the square of 1e30) in float64. A logit of -inf is a
-    class that the teacher excludes (probability 0, and 0 log 0 = 0). ValueError for a name or a
-    setting that is not there, labels that do not fit, and -inf where a loss compares the logits
-    themselves."""
+    compared in float32, and what overflows in float32 (the square of 1e30) in float64. A logit of
+    -inf is a class that the teacher excludes (probability 0, and 0 log 0 = 0). ValueError for a
+    name or a setting that is not there, a weight out of range, labels that do not fit, and -inf
+    where a loss compares the logits themselves."""
     if not isinstance(name, str) or name not in LOSSES:
         raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {brief(name)}")
     parse(_class_of(name), kw, f'loss {name!r}')
