@@ -123,9 +123,11 @@ def teach(
     seed: int = 0,              # Of all that is drawn
     **views: Any         # Of `LabelSettings`, where they differ: crop, flip, mix, ..., topk
 ) -> SoftLabels:
-    "The teachers' labels for every view of `ds` that a training with the settings `cfg` will show."
+    """The teachers' labels for every view of `ds` that a training with the settings `cfg` will
+    show. ValueError for an augmentation that is a function: labels are kept with what decides
+    them."""
     own: dict[str, Any] = dict(seed=seed, factor=ds.patches)
-    if isinstance(cfg['augment'], str):
+    if cfg['augment'] is not None:         # a function: `relabel` refuses it
         own |= dict(augment=cfg['augment'], crop=1., flip=False, mix=False)
     shown = dict(epochs=cfg['epochs'], batch_size=cfg['batch_size'])
     return relabel(ds.images, teachers, **shown | own | views)
@@ -644,10 +646,14 @@ def _check_asked(hard: Any, cells: list[Cell], teachers: list, grid: Grid) -> No
     if grid.label_kw and not teachers:
         raise ValueError("label_kw: expected a teacher as well, whose labels are they?")
 
-def _check_training(training: dict, protocol: str, cells: list[Cell], data: ImageData) -> None:
-    "Settings of a training that its optimiser would not look at."
+def _check_training(training: dict, protocol: str, cells: list[Cell], data: ImageData,
+                    teachers: list) -> None:
+    "Settings of a training that its optimiser, or a teacher of its views, would not look at."
     for c in cells:
-        protocol_settings(protocol, len(data.train_y), data, **c.of(training))
+        own = c.of(training)
+        protocol_settings(protocol, len(data.train_y), data, **own)
+        if teachers and c.is_soft:
+            parse(LabelSettings, dict(augment=own.get('augment')), 'compare')
 
 def _brought(item: _Item, cells: list[Cell], teachers: list) -> None:
     "Is there somebody to label the set, if a loss wants soft labels?"
@@ -703,7 +709,7 @@ def compare(
     asked = _asked(teacher)
     _check_asked(hard, places, asked, grid)
     _check_known(grid.full, how, places)
-    _check_training(training, how.get('protocol', 'dc'), places, data)
+    _check_training(training, how.get('protocol', 'dc'), places, data, asked)
     there = _there(items, data, places, asked)
     teachers = _taught(asked, data, how.get('seed', 0), device)
     scorer = Scorer(data, teachers, how, training, grid.label_kw, out, resume, device)

@@ -56,11 +56,12 @@ _SGD = dict(opt='sgd', lr=.01, momentum=.9, weight_decay=5e-4, batch_size=256, s
 PROTOCOLS = dict(
     dc=_SGD | dict(epochs=300, augment=None),
     dsa=_SGD | dict(epochs=1000, augment=_DSA),
-    gift=dict(opt='adamw', lr=.001, weight_decay=1e-4, epochs=1000, batch_size=None,
+    gift=dict(opt='adamw', lr=.001, weight_decay=1e-4, epochs=1000, batch_size=None,   # by the set
               schedule='multistep', augment='gift'),
     mtt=_SGD | dict(epochs=1000, augment=_DSA))       # at the learning rate that the set brings
 
 _DIGITS = ('mnist', 'svhn', 'digits')     # their classes do not survive a mirror; see `_family`
+_IMAGENET = ('imagenet', 'imagenet1k')
 _BATCH_OF_GIFT = ((10, 10), (500, 50), (20000, 100), (math.inf, 200))   # sets up to, images a step
 
 def _family(data: str | None) -> str:
@@ -77,8 +78,10 @@ def _special(protocol, data, net) -> dict:
     if protocol in ('dsa', 'mtt') and _family(data) in _DIGITS:
         return dict(augment=_DSA.replace('_flip', ''))
     transformer = ('VisionTransformer', 'SwinTransformer')
-    if protocol == 'gift' and any(n in k.__name__ for k in kinds for n in transformer):
-        return dict(lr=1e-4)
+    if protocol == 'gift':
+        large = any(n in k.__name__ for k in kinds for n in transformer)
+        passes = dict(epochs=300) if _family(data) in _IMAGENET else {}
+        return passes | (dict(lr=1e-4) if large else {})
     return {}
 
 def protocol_settings(
@@ -336,7 +339,8 @@ class Evaluation(Settings):
     loss: str | Callable = setting(
         'ce', 'or a function (student_logits, teacher_logits, hard)', among=LOSSES,
         takes=('student', 'teacher', 'hard'))
-    seed: int = setting(0, 'network r has weights and order from (seed, r)')
+    seed: int = setting(0, 'network r has weights and order from (seed, r); labels of views bring '
+                           'their order and views, the same for all networks')
     hard: bool | str = setting(
         True, 'if the loss is soft: also train on hard labels (twice the time), for HLR; '
         "'only': on nothing else", among=('only',))
@@ -487,6 +491,15 @@ def _soft_for(ds, soft, soft_kind, loss) -> Any:
         return ds.soft if soft is None else soft
     return check_soft(soft, len(ds), ds.num_classes, soft_kind)
 
+def _check_shown(e: Evaluation, soft: Any, augment: Any) -> None:
+    "ValueError for an augmentation that nobody would see: the labels have views of their own."
+    if not hasattr(soft, 'epoch') or e.hard or augment is None:
+        return
+    theirs = getattr(soft, 'settings', {}).get('augment')
+    if augment != theirs:
+        raise ValueError(f"augment: expected {theirs!r} with hard=False, the labels bring their "
+                         f"own views, got {brief(augment)}; leave it out, or label anew")
+
 @own_modes()
 def evaluate(
     distilled: DistilledSet | str | Path,    # Or the folder of one
@@ -509,6 +522,7 @@ def evaluate(
     if e.hard == 'only' and soft is not None:
         raise ValueError("soft: expected None with hard='only', which looks at no soft labels")
     soft = _soft_for(ds, soft, soft_kind, e.loss)
+    _check_shown(e, soft, training.get('augment'))
     model_kw, hard_loss = dict(e.model_kw or {}), e.loss in HARD_LOSSES
     n = as_network(model, **model_kw)
     if hasattr(soft, 'epoch'):
@@ -541,8 +555,9 @@ def full_recipe(
     **overrides: Any              # Settings of `Training` that differ from the protocol's
 ) -> dict[str, Any]:              # Arguments of `full_accuracy`
     """The recipe of a set for the full data. Epochs: the recipe's, or what gives `FULL_PASSES`
-    passes and as many steps as the recipe has epochs, whichever is less. ValueError as from
-    `protocol_settings`."""
+    passes and as many steps as the recipe has epochs, whichever is less. Batch size ('gift') and
+    learning rate ('mtt') are those of data of this size that learnt none, if they are not said.
+    ValueError as from `protocol_settings`."""
     n = len(data.train_y)
     cfg = protocol_settings(protocol, n, data, net, **overrides)
     enough = max(FULL_PASSES, math.ceil(cfg['epochs']/math.ceil(n/cfg['batch_size'])))

@@ -189,7 +189,20 @@ def settled(
 
 _Batches = Iterator[tuple[Tensor, Tensor | None, Tensor]]    # (images, soft labels, hard labels)
 
-def _labels_for(x, y, soft, soft_kind, loss, augment, epochs) -> Any:
+def _check_views(soft, t: Training, normalize, said: dict) -> None:
+    "ValueError for what is said beside labels that bring their own batches of views."
+    if t.augment not in (None, ''):
+        raise ValueError("augment: these labels bring their own views; give it to `relabel` "
+                         "or `LiveLabels`")
+    if normalize is not None:
+        raise ValueError("normalize: expected None with labels that bring their own views, of "
+                         "images in model space")
+    theirs = getattr(soft, 'settings', {}).get('batch_size', t.batch_size)
+    if said.get('batch_size', theirs) != theirs:
+        raise ValueError(f"batch_size: the labels come in batches of {theirs}, "
+                         f"got {t.batch_size}; leave it out, or label anew")
+
+def _labels_for(x, y, soft, soft_kind, loss, t: Training, normalize, said: dict) -> Any:
     """Check the labels against images and loss; rows of soft labels come back as logits where the
     images are."""
     if soft is None and isinstance(loss, str) and loss not in HARD_LOSSES:
@@ -200,10 +213,8 @@ def _labels_for(x, y, soft, soft_kind, loss, augment, epochs) -> Any:
     if soft is None:
         return None
     if hasattr(soft, 'epoch'):
-        if augment is not None:
-            raise ValueError("augment: these labels bring their own views; give it to `relabel` "
-                             "or `LiveLabels`")
-        soft.check(x, epochs)
+        _check_views(soft, t, normalize, said)
+        soft.check(x, t.epochs)
         return soft
     soft = as_numbers(soft, 'soft')
     if soft.ndim != 2 or len(soft) != len(x):
@@ -412,7 +423,7 @@ def fit(
     lossf = _functions(loss, on_epoch)
     aug, device = make_augment(t.augment), device_of(model)
     x, y = check_images(x, normalize).to(device), as_numbers(y, 'y').to(device)
-    soft = _labels_for(x, y, soft, soft_kind, loss, aug, t.epochs)
+    soft = _labels_for(x, y, soft, soft_kind, loss, t, normalize, training)
     optim, gen = _optimizer(model, t), rng(seed, 'fit')
     who = path and _who(model, x, y, soft, loss, normalize, seed, t)
     state = _State(path, who, model, optim, gen)

@@ -186,7 +186,8 @@ def test_stored_views_are_the_live_ones(n, size, epochs, alpha, mix, seed):
     "Whatever is mixed, and however many images a batch has: the same views, labels of just these, the same classes."
     from dd_lit.labels.soft import LiveLabels, relabel
     x, y, t = images(n), torch.arange(n) % 3, tiny('instance').eval()
-    how = dict(epochs=epochs, batch_size=size, crop=.5, mix=mix, mixup_alpha=alpha, seed=seed)
+    how = dict(epochs=epochs, batch_size=size, crop=.5, mix=mix, seed=seed)
+    how |= dict(mixup_alpha=alpha) if mix == 'mixup' else {}
     live, stored = LiveLabels(x, t, **how), relabel(x, t, dtype=torch.float32, chunk=2, **how)
     for e in range(epochs):
         for (v, z, h), (w, q, k) in zip(live.epoch(e, x, y), stored.epoch(e, x, y), strict=True):

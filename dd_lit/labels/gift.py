@@ -13,8 +13,12 @@ from torch import Tensor
 from ..settings import brief
 
 # %% ../../nbs/labels/gift.ipynb #c0e72111
+def _is_whole(y: Tensor) -> bool:
+    "Whole numbers, of whatever size? Yes and no are none."
+    return not (y.is_floating_point() or y.is_complex() or y.dtype == torch.bool)
+
 def smooth_labels(
-    y: Tensor,         # int64 [N]
+    y: Tensor,         # Whole numbers [N]
     num_classes: int,  # C, at least 2
     alpha: float = .1, # Share that goes to the other classes
 ) -> Tensor:           # float32 [N,C]
@@ -24,13 +28,13 @@ def smooth_labels(
         raise ValueError(f"alpha: expected a share in [0, 1), got {alpha}")
     if num_classes < 2:
         raise ValueError(f"num_classes: expected at least 2, got {num_classes}")
-    if y.ndim != 1 or y.is_floating_point():
+    if y.ndim != 1 or not _is_whole(y):
         raise ValueError(f"y: expected whole numbers [N], got {y.dtype} {list(y.shape)}")
     if len(y) and not 0 <= int(y.min()) <= int(y.max()) < num_classes:
         raise ValueError(f"y: expected classes 0 to {num_classes - 1}, "
                          f"got {int(y.min())} to {int(y.max())}")
     other = alpha/(num_classes - 1)
-    return F.one_hot(y, num_classes).float()*(1 - alpha - other) + other
+    return F.one_hot(y.long(), num_classes).float()*(1 - alpha - other) + other
 
 # %% ../../nbs/labels/gift.ipynb #b9dde352
 def _wide(x):

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..settings import Settings, brief, parse, setting
-from .gift import _length, _wide, cosine_loss, gift_loss, refine_labels
+from .gift import _is_whole, _length, _wide, cosine_loss, gift_loss, refine_labels
 from .kd import _kl_rows, dkd_loss, kd_loss, nkd_loss, wsld_loss
 
 # %% ../../nbs/labels/losses.ipynb #7d7c9422
@@ -32,7 +32,9 @@ def _mixed(soft, s, t, hard, gamma=.1, **kw):
     return soft(s, t, hard, **kw) + gamma*_ce(s, t, hard)
 
 def _refine_kl(s, t, hard, T=20., scale=False, gamma=.1, alpha=.1):
-    "KL to refined labels of the teacher's length: GIFT's refinement without its cosine."
+    """KL to refined labels of the teacher's length: GIFT's refinement without its cosine. A cosine
+    forgets the length of what is refined (about 1), KL does not: at T = 20 logits of length 1 say
+    nothing but 'all alike'. GIFT's ablation is silent about it."""
     r = refine_labels(t, hard, gamma, alpha)
     return _kl(s, r*(_length(t)/r.norm(dim=1, keepdim=True).clamp_min(1e-12)), hard, T, scale)
 
@@ -49,6 +51,14 @@ def list_losses() -> list[str]: # Names that `get_loss` knows
     "Losses by name."
     return list(LOSSES)
 
+_WEIGHT, _SHARE, _LESS = dict(low=0), dict(low=0, high=1), dict(low=0, below=1)
+_REFINED = dict(gamma=_SHARE, alpha=_LESS)
+# A weight below zero, and a share above one, would turn a loss round
+_BOUNDS: dict[str, dict[str, dict]] = dict(
+    gift=_REFINED, refine_kl=_REFINED, kd=dict(alpha=_SHARE), wsld=dict(alpha=_WEIGHT),
+    dkd=dict(alpha=_WEIGHT, beta=_WEIGHT), nkd=dict(gamma=_WEIGHT),
+    soft_ce_ce=dict(gamma=_WEIGHT), kl_ce=dict(gamma=_WEIGHT), mse_ce=dict(gamma=_WEIGHT))
+
 @cache
 def _class_of(name: str) -> type[Settings]:
     "The settings of a loss as a class, made from its function: numbers, switches, words."
@@ -57,6 +67,7 @@ def _class_of(name: str) -> type[Settings]:
     found = [p for g in each for p in inspect.signature(g).parameters.values()]
     own = {p.name: p.default for p in found if isinstance(p.default, int | float | str)}
     checks: dict[str, dict] = dict(T=dict(above=0), form=dict(among=('paper', 'release')))
+    checks |= _BOUNDS.get(name, {})
     made: dict[str, Any] = {k: setting(v, '', **checks.get(k, {})) for k, v in own.items()}
     made['__annotations__'] = {k: type(v) for k, v in own.items()}
     return type(f'{name}_settings', (Settings,), made)
@@ -94,7 +105,7 @@ def _check_hard(name: str, s: Tensor, hard: Tensor | None) -> None:
         if name in _NEED_HARD:
             raise ValueError(f"hard: loss {name!r} needs the true classes, got None")
         return
-    if hard.shape != s.shape[:1] or hard.is_floating_point():
+    if hard.shape != s.shape[:1] or not _is_whole(hard):
         raise ValueError(f"hard: expected whole numbers [{len(s)}], one class per row, "
                          f"got {hard.dtype} {list(hard.shape)}")
     low, high = (int(hard.min()), int(hard.max())) if len(hard) else (0, 0)
@@ -120,11 +131,11 @@ def get_loss(
     `check_soft` makes them of probabilities.
 
     kl has T (temperature, 20) and scale (multiply by T squared), the mixed ones gamma (weight of
-    ce, 0.1). Finite logits give a finite value and a finite gradient: half precision is compared in
-    float32, and what overflows in float32 (the square of 1e30) in float64. A logit of -inf is a
-    class that the teacher excludes (probability 0, and 0 log 0 = 0). ValueError for a name or a
-    setting that is not there, labels that do not fit, and -inf where a loss compares the logits
-    themselves."""
+    ce, 0.1). Finite logits up to 1e30 give a finite value and a finite gradient: half precision is
+    compared in float32, and what overflows in float32 (the square of 1e30) in float64. A logit of
+    -inf is a class that the teacher excludes (probability 0, and 0 log 0 = 0). ValueError for a
+    name or a setting that is not there, a weight out of range, labels that do not fit, and -inf
+    where a loss compares the logits themselves."""
     if not isinstance(name, str) or name not in LOSSES:
         raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {brief(name)}")
     parse(_class_of(name), kw, f'loss {name!r}')
@@ -135,6 +146,7 @@ def get_loss(
         if name not in HARD_LOSSES:
             _check_teacher(name, s, t)
         _check_hard(name, s, hard)
+        hard = hard if hard is None else hard.long()      # torch wants int64
         l = f(wide(s), wide(t), hard)
         if l.isfinite() or s.dtype == torch.float64 or not s.isfinite().all():
             return l      # a student that diverged stays NaN

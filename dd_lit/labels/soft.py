@@ -209,8 +209,11 @@ class ViewSettings(Settings):
                                     among=('logits', 'probabilities'))
 
     def check(self) -> None:
-        "An unknown operation is an error now, not in training."
+        "An unknown operation is an error now, not in training; so is a share that nobody draws."
         make_augment(self.augment)
+        if self.mix != 'mixup' and self.mixup_alpha != type(self).mixup_alpha:
+            raise ValueError("mixup_alpha: expected nothing without mix='mixup', "
+                             f"got {self.mixup_alpha}")
 
     def record(self) -> dict:
         "All of them that decide the labels, as they are stored."
@@ -534,7 +537,8 @@ def _write(path, live, x, chunk, keep, settings):
 # %% ../../nbs/labels/soft.ipynb #8224349e
 class LabelSettings(ViewSettings):
     "Which views of the images, how the teachers are asked, and how their answers are kept."
-    topk: int | None = setting(None, 'keep so many logits; None: all', low=1)
+    topk: int | None = setting(None, 'keep so many logits, for losses at temperature 1; None: all',
+                               low=1)
     dtype: torch.dtype = setting(torch.float16, 'how logits are kept')
     chunk: int = setting(50, 'epochs per file', low=1)
 

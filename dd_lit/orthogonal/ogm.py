@@ -21,7 +21,7 @@ from ..coreset.rded import RDED
 from ..method import register
 from ..models import device_of
 from ..sets import DistilledSet
-from ..settings import brief, merge, setting
+from ..settings import merge, setting
 from ..statistics.bn_matching import BNMatcher
 from ..statistics.sre2l import SRe2L, SRe2LSettings
 from ..teachers import cache_folder
@@ -123,16 +123,16 @@ class OGM(SRe2L):
         **kw   # As `Method` takes them, and settings
     ):
         super().__init__(*args, **kw)
+        self.cfg = merge(self.cfg, dict(patch=self.inside))        # for the record
+    @property
+    def inside(self) -> bool:
+        "Do crops stay inside patches?"
         c = self.cfg
-        if c.patch is None:                # what will be done, for the record
-            of_set = isinstance(c.init, DistilledSet) and c.init.patches > 1
-            self.cfg = c = merge(c, dict(patch=of_set or c.init == 'rded'))
-        usual = type(c)()
-        unseen = [('patch=True', k) for k in ('crop_factor', 'jitter') if c.patch]
-        unseen += [('bn_weight=0', k) for k in ('alpha', 'first_weight') if not c.bn_weight]
-        for how, k in unseen:
-            if (given := getattr(c, k)) != getattr(usual, k):
-                raise ValueError(f"{k}: expected nothing with {how}, got {brief(given)}")
+        of_set = isinstance(c.init, DistilledSet) and c.init.patches > 1
+        return (of_set or c.init == 'rded') if c.patch is None else c.patch
+    def unseen(self) -> list[tuple[str, str]]: # Why, and the setting's name
+        crops = [('patch=True', k) for k in ('crop_factor', 'jitter')]
+        return super().unseen() + (crops if self.inside else [])
     def setup(self) -> None:
         self.layers: dict[str, list[str]] = {}
         if self.cfg.init != 'rded':
