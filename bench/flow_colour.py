@@ -5,8 +5,9 @@
 
 The sets of CIFAR-10 that come with the package, ten images per class, random ones beside them. SFM and LGM asked a
 trained ResNet-20; a head is trained on the features of it, and of a ResNet-56, which had no part in the making. The
-golden classifier, which is inherited, is a head on the ResNet-20's features of all 50,000 images. Both networks have
-seen all of CIFAR-10 with its labels, where the paper's have seen neither: so heads on them begin high.
+golden classifier, which is inherited, is a head on the ResNet-20's features of 45,000 images (the other 5,000 say when
+its training ends). Both networks have seen all of CIFAR-10 with its labels, where the paper's have seen neither: so
+heads on them begin high.
 """
 import sys
 import time

@@ -14,7 +14,7 @@ from torchvision.ops import StochasticDepth
 import dd_lit.flow.features as F_
 from dd_lit.core import rng
 from dd_lit.data import ImageData, load_data
-from dd_lit.distill import distill, run
+from dd_lit.distill import _differs, distill, run
 from dd_lit.flow.features import FeatureNet, features, pretrain
 from dd_lit.flow.inherit import (
     INHERIT_MODES,
@@ -171,3 +171,36 @@ def test_a_network_of_the_caller_is_not_moved(method):
 def test_features_find_the_device_of_a_network_without_buffers():
     z = features(nn.Linear(3, 2), torch.randn(5, 3, generator=rng(0)))
     assert z.shape == (5, 2) and not z.requires_grad
+
+
+def test_the_size_inside_a_network_by_name(monkeypatch):
+    "It reaches `pretrained`, and a run that does not say it is the run it was before there was this setting."
+    data, asked = few(), []
+    def fake(name, data, download, size=None, device=None):
+        asked.append(size)
+        return FeatureNet(nn.Flatten(), data.norm, name=name)
+    monkeypatch.setattr('dd_lit.flow.pyramid.pretrained', fake)
+    for size in (None, 28):
+        m = get_method('sfm')(data, 1, iters=1, backbone='dinov2', net_size=size)
+        m.setup()
+        who = m.identity()
+        before = who | dict(config={k: v for k, v in who['config'].items() if k != 'net_size'})
+        assert (_differs(before, who) is None) == (size is None)
+    assert asked == [None, 28]
+
+
+@pytest.mark.parametrize('given', [dict(alpha=.9), dict(download=True), dict(net_size=28)], ids=lambda d: [*d][0])
+def test_a_setting_that_nothing_would_use(given):
+    "Is refused by its name: what a set says of its making is what ran."
+    m = get_method('sfm')(few(), 1, iters=1, backbone=nn.Flatten(), **given)
+    with pytest.raises(ValueError, match=f'^{[*given][0]}: only '):
+        m.setup()
+
+
+def test_a_class_with_one_image_is_learnt():
+    "It is not held out, whatever the seed."
+    y = torch.tensor([0]*40 + [1]*40 + [2])
+    z = 3.*F.one_hot(y, 3) + .1*torch.randn(81, 3, generator=rng(0))
+    for seed in range(12):
+        golden = train_golden(z, y, 3, seed=seed, epochs=150, lr=.1)
+        assert golden(z[-1:]).argmax().item() == 2, seed

@@ -50,7 +50,7 @@ def two_views(
     gen: torch.Generator,                 # Where the random numbers come from
     crop: tuple[float, float] = (.3, 1.), # Share of the area, from and to
     flip: bool = False,                   # Mirror half of them?
-    jitter: float = .4,                   # Strength of random contrast, brightness and saturation
+    jitter: float = .4, # Strength of random contrast and saturation; brightness moves by its square
 ) -> tuple[Tensor, Tensor]:               # Two different views of each image
     "Random crops, perhaps mirrored, in random light."
     def one_each():
@@ -206,8 +206,8 @@ def pretrained(
     device: str | torch.device | None = None, # None: the GPU, if there is one
 ) -> FeatureNet:
     """CLIP, DINO-v2, EVA-02, MoCo-v3 or any timm network as a frozen feature extractor with the
-    right size and normalisation. ImportError without timm; ValueError for an unknown name, and if
-    the weights are not here."""
+    right size and normalisation. ImportError without timm; ValueError for an unknown name, a size
+    that the network does not take, and if the weights are not here."""
     try:
         import timm
         from timm.data.config import resolve_data_config
@@ -224,11 +224,15 @@ def pretrained(
         if weights:
             file = torch.load(_moco_file(download), weights_only=True, map_location='cpu')
             net.load_state_dict(moco_weights(file))
-        return FeatureNet(net, data.norm, IMAGENET_NORM, size or 224, name).to(device)
-    net = _from_timm(timm, kind, name, weights, download, kw)
-    c = resolve_data_config({}, model=net)
-    norm = tuple(c['mean']), tuple(c['std'])
-    return FeatureNet(net, data.norm, norm, size or c['input_size'][-1], name).to(device)
+        norm, side = IMAGENET_NORM, 224
+    else:
+        net = _from_timm(timm, kind, name, weights, download, kw)
+        c = resolve_data_config({}, model=net)
+        norm, side = (tuple(c['mean']), tuple(c['std'])), c['input_size'][-1]
+    f = FeatureNet(net, data.norm, norm, size or side, name).to(device)
+    if size:
+        ask_blank(f, data.in_chans, data.size, name, 'size')
+    return f
 
 # %% ../../nbs/flow/features.ipynb #938281e1
 @own_modes()
@@ -248,7 +252,7 @@ def head_accuracy(
     if z.ndim != 2 or t.ndim != 2 or t.shape[1] != z.shape[1]:
         raise ValueError(f"t: expected features as wide as z, [N,D] both, got {list(z.shape)} and "
                          f"{list(t.shape)}")
-    mean, std = z.mean(0), z.std(0) + 1e-6
+    mean, std = z.mean(0), z.std(0) + 1e-6 if len(z) > 1 else torch.ones_like(z[0])
     z, t = (z - mean)/std, (t - mean)/std
     head = nn.Linear(z.shape[1], int(max(y.max(), t_y.max())) + 1)
     nn.init.zeros_(head.weight)
@@ -282,7 +286,8 @@ class PretrainSettings(Settings):
     width: int | None = setting(None, 'channels of ConvNets and ResNet-18; None: their own', low=1)
     crop: float = setting(.3, 'smallest share of the area in a view', above=0, high=1)
     flip: bool = setting(False, 'mirror half of the views')
-    jitter: float = setting(.4, 'strength of random contrast, brightness and saturation', low=0)
+    jitter: float = setting(.4, 'strength of random contrast and saturation; brightness moves by '
+                            'up to its square, in model space', low=0)
     tau: float = setting(.2, 'temperature of the loss', above=0)
 
 def _headless(n, data, seed, width):
@@ -298,8 +303,12 @@ def _headless(n, data, seed, width):
 def behead(
     net: nn.Module, # Changed in place
 ) -> tuple[nn.Module, int]: # (the network, the number of its features)
-    "Take the last linear layer away: what it was given is what the network answers."
+    """Take the last linear layer away: what it was given is what the network answers. ValueError
+    for a network without one, and for a linear layer alone."""
     head = last_linear(net)
+    if head is net:
+        raise ValueError("net: expected a network with a linear layer at its end, got that layer "
+                         "alone")
     parent, _, leaf = next(n for n, m in net.named_modules() if m is head).rpartition('.')
     setattr(net.get_submodule(parent) if parent else net, leaf, nn.Identity())
     return net, head.in_features

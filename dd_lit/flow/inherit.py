@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..augment import crop_resize, draw_boxes
-from ..core import counted, local_seed, own_modes, progress, rng, seed_of
+from ..core import check_labels, counted, local_seed, own_modes, progress, rng, seed_of
 from ..data import ImageData, load_data
 from ..evaluate import Scores, matched
 from ..models import borrowed, device_of, weights_digest
@@ -31,26 +31,37 @@ class GoldenSettings(Settings):
     patience: int = setting(20, 'epochs without improvement before it ends', low=1)
     batch_size: int = setting(256, 'images in a batch', low=1)
     lr: float = setting(.001, 'learning rate of Adam, per 256 images', above=0)
-    held_out: float = setting(.1, 'share of the images that patience looks at', low=0, below=1)
+    held_out: float = setting(.1, 'share of the images that patience looks at; they are not '
+                              'trained on', low=0, below=1)
 
 def _linear(d_in, d_out, seed, *name):
     with local_seed(seed, *name):
         return nn.Linear(d_in, d_out)
 
 def _check_features(z, y, num_classes):
+    "The labels where the features are."
     if z.ndim != 2 or len(z) != len(y):
         raise ValueError(f"z, y: expected [N,D] and N labels, got {list(z.shape)} and {len(y)}")
+    y = check_labels(y, len(z), num_classes, 'y')
     if not z.isfinite().all():
         bad = int((~z.isfinite()).any(1).sum())
         raise ValueError(f"z: features of {counted(bad, 'image')} are not finite")
     n = torch.bincount(y, minlength=num_classes)
     if (n == 0).any():
         raise ValueError(f"y: class {(n == 0).nonzero()[0].item()} has no images")
+    return y.to(z.device)
+
+def _held_out(y, share, g):
+    "Which images to train on and which to watch; some of every class are trained on."
+    order, k = torch.randperm(len(y), generator=g), int(len(y)*share)
+    train, watched = order[k:], order[:k]
+    known = torch.isin(y.cpu()[watched], y.cpu()[train])
+    train, watched = torch.cat([train, watched[~known]]), watched[known]
+    return train, watched if len(watched) else train
 
 def _fit_head(head, z, y, s, g):
     "Train in place until patience ends, go back to the best; returns the epochs it took."
-    order, k = torch.randperm(len(z), generator=g), int(len(z)*s.held_out)
-    train, watched = order[k:], order[:k] if k else order
+    train, watched = _held_out(y, s.held_out, g)
     opt = torch.optim.Adam(head.parameters(), s.lr*s.batch_size/256)
     sched = torch.optim.lr_scheduler.CosineAnnealingLR(opt, s.epochs)
     best, kept, since, e = float('inf'), head.state_dict(), 0, 0
@@ -81,11 +92,11 @@ def train_golden(
     seed: int = 0,    # Decides the first weights, the batches and what is held out
     **settings        # Those of `GoldenSettings`
 ) -> nn.Linear:       # `.epochs`: how many it took
-    """The golden classifier: a linear head on all real features (SFM, stage I). ValueError for
-    features that are not finite, a class without images, and a loss that is not finite."""
-    s = parse(GoldenSettings, settings, 'train_golden')
-    z, y = z.detach(), y.to(z.device)
-    _check_features(z, y, num_classes)
+    """The golden classifier: a linear head on real features (SFM, stage I), trained on all but
+    those that are held out to end it: by default on nine tenths. ValueError for features that are
+    not finite, labels that are no class, a class without images, and a loss that is not finite."""
+    s, z = parse(GoldenSettings, settings, 'train_golden'), z.detach()
+    y = _check_features(z, y, num_classes)
     head = _linear(z.shape[1], num_classes, seed, 'golden').to(z.device)
     epochs = _fit_head(head, z, y, s, rng(seed, 'golden'))
     vars(head).update(epochs=epochs)
@@ -106,8 +117,8 @@ class Views:
     ):
         self.x, self.nets, self.seed = images, (eval_net, distill_net), seed
         self.cfg, self.seen = (float(crop), flip, float(noise)), {}
-        self.device = device_of(eval_net)     # where the features are, and the heads on them
-        self.keep = True                      # what was drawn, for the next mode
+        self.device = device_of(eval_net)     # where the features are asked for, with the heads
+        self.keep = True                      # what was drawn, on the CPU, for the next mode
 
     @torch.no_grad()
     def __call__(self, e: int) -> tuple[Tensor, Tensor]: # ([N,D_eval], [N,D_distill])
@@ -115,11 +126,12 @@ class Views:
             e = 0                             # nothing random: one view is all views
             self.keep = True
         if e in self.seen:
-            return self.seen[e]
-        drawn = self.draw(e)
+            ze, zd = self.seen[e]
+            return ze.to(self.device), zd.to(self.device)
+        ze, zd = self.draw(e)
         if self.keep:
-            self.seen[e] = drawn
-        return drawn
+            self.seen[e] = ze.cpu(), zd.cpu()
+        return ze, zd
 
     def draw(self,
         e: int,                 # Number of the epoch
@@ -135,7 +147,8 @@ class Views:
         if noise:
             x = x + noise*torch.randn(x.shape, generator=g).to(x.device)
         def seen_by(net):
-            return net(x.to(device_of(net))).flatten(1).float().to(self.device)
+            z = [net(b.to(device_of(net))).flatten(1).float() for b in x.split(256)]
+            return torch.cat(z).to(self.device)
         with borrowed(*self.nets), local_seed(self.seed, 'networks', e):
             return seen_by(self.nets[0]), seen_by(self.nets[1])
 
@@ -236,13 +249,37 @@ def _accuracy(logits, y):
     return 100*hit[:, 0].float().mean().item(), 100*hit.any(1).float().mean().item()
 
 def _stored(mode, images, dims):
-    "What must be stored, in bytes."
+    "Bytes of the images and of the linear maps that answer on test images; of no network."
     D_e, D_d, C = dims
     def linear(a, b):
         return 4*(a*b + b)
-    own = dict(images=images, projector=linear(D_e, D_d) if mode in _PROJECT else 0,
-               head=linear(D_d, C) if mode in _INHERIT else 0)
+    projects = mode in _PROJECT
+    own = dict(images=images, projector=linear(D_e, D_d) if projects else 0,
+               head=linear(D_d if projects else D_e, C))
     return own | dict(total=sum(own.values()))
+
+def _modes_of(mode):
+    "The modes that were asked for."
+    modes = (mode,) if isinstance(mode, str) else tuple(dict.fromkeys(mode))
+    for m in modes:
+        if m not in INHERIT_MODES:
+            raise ValueError(f"mode: expected one of {', '.join(INHERIT_MODES)}, got {brief(m)}")
+    return modes
+
+def _check_used(s, modes):
+    "ValueError for a setting of 'kd' where nothing is learnt by it."
+    usual = InheritSettings()
+    for k in ('T', 'alpha'):
+        if 'kd' not in modes and getattr(s, k) != getattr(usual, k):
+            raise ValueError(f"{k}: only mode 'kd' takes it, got {brief(getattr(s, k))} with "
+                             f"mode {', '.join(modes)}")
+
+def _whole(distilled):
+    "The set, unless its images are mosaics, which are shown patch by patch elsewhere."
+    n = distilled.patches
+    if n > 1:
+        raise ValueError(f"distilled: expected whole images, got mosaics of {n} x {n}")
+    return distilled
 
 def _add(score, top1, top5, seconds):
     score.top1.append(top1)
@@ -270,16 +307,15 @@ def evaluate_inherit(
     mode: str | Iterable[str] = 'ci',   # ci, normal, kd, jt, st; several share their views
     test_features: Tensor | None = None, # [N,D_eval] if they are known
     **settings                          # Those of `InheritSettings`
-) -> Scores | dict[str, Scores]:        # `.config['bytes']`: what must be stored; several: a dict
+) -> Scores | dict[str, Scores]:        # `.config['bytes']`: of images and linear maps; or a dict
     """Accuracy on the real test set of what `eval_net` learns from a distilled set, in one of five
-    ways (those of SFM's release). ValueError for an unknown mode, other classes, a golden head that
-    is missing or does not fit."""
-    modes = (mode,) if isinstance(mode, str) else tuple(dict.fromkeys(mode))
-    for m in modes:
-        if m not in INHERIT_MODES:
-            raise ValueError(f"mode: expected one of {', '.join(INHERIT_MODES)}, got {brief(m)}")
-    s, data = parse(InheritSettings, settings, 'evaluate_inherit'), load_data(data)
-    distilled = matched(distilled, data)
+    ways (those of SFM's release). It learns from images and their classes: soft labels of the set
+    are not used. ValueError for an unknown mode, other classes, mosaics, `T` or `alpha` without
+    'kd', a golden head that is missing or does not fit."""
+    modes, s = _modes_of(mode), parse(InheritSettings, settings, 'evaluate_inherit')
+    _check_used(s, modes)
+    data = load_data(data)
+    distilled = _whole(matched(distilled, data))
     device, C = device_of(eval_net), distilled.num_classes
     x, y = _model_space(distilled, data), distilled.labels.to(device)
     D_e, D_d = (features(n, x[:1]).shape[1] for n in (eval_net, distill_net))

@@ -66,8 +66,8 @@ class LGMSettings(FeatureSettings):
     "Those of linear gradient matching."
     augs: int = setting(
         10, 'augmented copies of each synthetic image per step, and as many real images', low=1)
-    sigma: float | None = setting(None, 'standard deviation of the random head; None: 1/sqrt(D)',
-                                  above=0)
+    sigma: float | None = setting(None, 'standard deviation of the random head; None: 1/sqrt(D), '
+                                  'which is our choice', above=0)
 
 # %% ../../nbs/flow/linear_gradient.ipynb #246a2162
 @register('lgm')

@@ -117,7 +117,11 @@ class SFM(FeatureMethod):
     settings = SFMSettings
 
     def setup(self) -> None:
-        "And the real class centres."
+        "And the real class centres; ValueError for an `alpha` that the loss would not use."
+        c = self.cfg
+        if c.loss == 'flow' and c.alpha != SFMSettings().alpha:
+            raise ValueError(f"alpha: only loss='decoupled' takes it, got {c.alpha} with "
+                             "loss='flow'")
         super().setup()
         folder = cache_folder(self.cfg.cache)
         self.centers = real_centers(self.net, self.data, cache=folder).to(self.device)
