@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['PRECISIONS', 'check_seed', 'seed_of', 'rng', 'local_seed', 'own_modes', 'default_device', 'counted',
-           'duration', 'progress', 'has_bfloat16', 'has_tiles', 'chosen_precision', 'autocast', 'in_full', 'as_path',
-           'maybe_path', 'atomic_write', 'remove_leftovers', 'read_record', 'seal', 'save_state', 'load_state',
-           'digest', 'filled', 'short_digest', 'of_library', 'of_caller', 'function_text', 'tells_all', 'numbers_text',
-           'class_code', 'Written', 'noted', 'in_turn', 'try_writing', 'sole_writer', 'cache_dir', 'provenance',
-           'as_numbers', 'drawable', 'show_images', 'luminance', 'contrast', 'ink_on', 'save_figure', 'Table',
-           'check_norm', 'check_soft', 'check_classes', 'check_labels', 'callable_module', 'import_here', 'say',
-           'UnderWay', 'PeakMemory', 'kept_memory']
+           'duration', 'progress', 'has_bfloat16', 'has_tiles', 'chosen_precision', 'autocast', 'in_full',
+           'first_input', 'as_path', 'maybe_path', 'atomic_write', 'remove_leftovers', 'read_record', 'seal',
+           'save_state', 'load_state', 'digest', 'filled', 'short_digest', 'of_library', 'of_caller', 'function_text',
+           'tells_all', 'numbers_text', 'class_code', 'Written', 'noted', 'in_turn', 'try_writing', 'sole_writer',
+           'cache_dir', 'provenance', 'as_numbers', 'drawable', 'show_images', 'luminance', 'contrast', 'ink_on',
+           'save_figure', 'Table', 'check_norm', 'check_soft', 'check_classes', 'check_labels', 'callable_module',
+           'import_here', 'say', 'UnderWay', 'PeakMemory', 'kept_memory']
 
 # %% ../nbs/00_core.ipynb #76f2112b
 import contextlib
@@ -352,6 +352,13 @@ def in_full(
 ) -> Tensor:
     "A tensor of 16 bits as float32, any other as it is: for sums, which need the bits."
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+def first_input(
+    args: tuple, # What a hook hears of a layer's call: by position,
+    kw: dict     # and by name
+) -> Any:
+    "What a layer is given first, by position or by name."
+    return args[0] if args else next(iter(kw.values()))
 
 # %% ../nbs/00_core.ipynb #aspathp1
 def as_path(

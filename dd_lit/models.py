@@ -47,6 +47,7 @@ from .core import (
     chosen_precision,
     class_code,
     counted,
+    first_input,
     function_text,
     has_tiles,
     import_here,
@@ -1590,8 +1591,7 @@ def embed(
     "Features (the input of the last linear layer) and logits of `x`."
     feats = []
     def keep(module, args, kw):
-        given = args[0] if args else next(iter(kw.values()))
-        feats.append(given.detach().flatten(1).cpu())
+        feats.append(first_input(args, kw).detach().flatten(1).cpu())
     hook = last_linear(model).register_forward_pre_hook(keep, with_kwargs=True)
     try:
         out = predict(model, x, **kw)

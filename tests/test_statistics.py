@@ -181,8 +181,10 @@ def test_weights_move_no_further_than_rho(steps, rho, seed):
 
 def test_what_is_given_by_name_is_heard():
     "Hooks note the first argument of a layer, by position or by name."
+    from dd_lit.core import first_input
     from dd_lit.distribution.dm import last_features
     from dd_lit.models import embed
+    from dd_lit.orthogonal.pseudo_gradient import PseudoReader
     from dd_lit.statistics.bn_matching import BNMatcher
 
     class Named(torch.nn.Module):
@@ -196,6 +198,7 @@ def test_what_is_given_by_name_is_heard():
     net, x = Named().eval(), torch.rand(4, 1, 8, 8, generator=rng(0))
     entered = net.norm(x).flatten(1)
     assert torch.equal(last_features(net, x), entered) and torch.equal(embed(net, x)[0], entered)
-    with BNMatcher(net) as b:
+    with BNMatcher(net) as b, PseudoReader(net) as r:
         net(x)
-        assert list(b.terms()) == ['norm']
+        assert list(b.terms()) == ['norm'] and list(r.read()) == ['head']
+    assert first_input((1, 2), {}) == first_input((), dict(input=1, other=2)) == 1

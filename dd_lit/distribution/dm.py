@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..augment import DSA
-from ..core import local_seed, own_modes, rng, seed_of
+from ..core import first_input, local_seed, own_modes, rng, seed_of
 from ..gradient.dc import has_batchnorm
 from ..gradient.dsa import SiameseDC
 from ..method import StartSettings, register
@@ -32,7 +32,7 @@ def last_features(
     none, or does not ask it."""
     given: list[Tensor] = []
     def keep(module, args, kw):
-        given.append(args[0] if args else next(iter(kw.values())))
+        given.append(first_input(args, kw))
     hook = last_linear(model).register_forward_pre_hook(keep, with_kwargs=True)
     try:
         model(x)

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from ..core import counted, in_full, own_modes, progress, rng
+from ..core import counted, first_input, in_full, own_modes, progress, rng
 from ..data import ImageData
 from ..models import borrowed, device_of
 from ..settings import as_python, brief
@@ -246,11 +246,11 @@ class PseudoReader:
     def _forget(self, *a) -> None:
         self.seen = {}
     def _catch(self, name: str) -> Callable:
-        def hook(m, args, out):
+        def hook(m, args, kw, out):
             # a copy of the output: an activation in place may overwrite it before the backward
             rough = in_full(out) is not out           # autocast is on: not for these sums
             with torch.autocast(out.device.type, enabled=False) if rough else nullcontext():
-                both = in_full(args[0]), in_full(out.clone())
+                both = in_full(first_input(args, kw)), in_full(out.clone())
                 G = pseudo_gradient(*both, mode=self.mode, **_how(m))
             n = out[..., 0].numel() if isinstance(m, nn.Linear) else out[:, 0].numel()
             old, k = self.seen.get(name, (0., 0))       # a layer used twice has twice the samples
@@ -273,7 +273,8 @@ class PseudoReader:
         self.hooks, self.seen = [], {}
     def __enter__(self):
         self.close()
-        self.hooks = [m.register_forward_hook(self._catch(n)) for n, m in self.layers.items()]
+        self.hooks = [m.register_forward_hook(self._catch(n), with_kwargs=True)
+                      for n, m in self.layers.items()]
         self.hooks.append(self.model.register_forward_pre_hook(self._forget))
         return self
     def __exit__(self, *a):

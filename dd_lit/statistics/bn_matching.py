@@ -13,7 +13,7 @@ from operator import add
 import torch
 from torch import Tensor, nn
 
-from ..core import in_full
+from ..core import first_input, in_full
 
 # %% ../../nbs/statistics/bn_matching.ipynb #3a1e587d
 def sds_distance(
@@ -58,9 +58,8 @@ class StatMatcher:
     def _catch(self, name: str) -> Callable:
         def hook(module: nn.Module, args: tuple, kw: dict):
             if name in self.active:
-                entered = args[0] if args else next(iter(kw.values()))
                 # at once: it may be overwritten later
-                self.seen[name] = self.measure(in_full(entered))
+                self.seen[name] = self.measure(in_full(first_input(args, kw)))
         return hook
     def _remember(self, name: str, stats: tuple[Tensor, ...]) -> list[Tensor]:
         "The memory of a layer after this batch (Eq. 13); it begins with the first one."
