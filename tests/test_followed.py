@@ -18,7 +18,13 @@ from dd_lit.models import as_network, create_model
 from dd_lit.teachers import cached, from_start, squeeze
 from dd_lit.train import cut, fit
 from dd_lit.trajectory.datm import DATM, class_logits
-from dd_lit.trajectory.experts import Trajectory, named_weights, to_follow, train_expert, train_experts
+from dd_lit.trajectory.experts import (
+    Trajectory,
+    named_weights,
+    to_follow,
+    train_expert,
+    train_experts,
+)
 from dd_lit.trajectory.mtt import MTT
 from dd_lit.whiten import whitened
 
