@@ -77,6 +77,8 @@ def _kind(hint) -> type:
 def _read(kind: type) -> Callable:
     "A text as a number, if it is one; what is not is left to the check of the setting."
     def number_or_text(text):
+        if not text:                          # of a variable of the shell that is not set
+            raise argparse.ArgumentTypeError("expected something, got ''")
         try:
             return kind(text)
         except ValueError:
@@ -86,7 +88,7 @@ def _read(kind: type) -> Callable:
 def _argument(f) -> dict:
     "How argparse takes a field."
     default, kind, about = f.default, _kind(f.type), f.metadata
-    shown = '' if default in (None, False) or about.get('word') else f' (default: {default})'
+    shown = '' if default is None or default is False or about.get('word') else f' (default: {default})'
     how = dict(help=(about['doc'] + shown).replace('%', '%%'))
     if about.get('word') is True:
         return how | (dict(nargs='+') if kind is list else {})
@@ -356,6 +358,63 @@ class OnSets(OnData):
         same = dict(repeats=self.repeats, protocol=self.protocol, ddranking=self.ddranking)
         return same | dict(hard='only' if self.hard else True) | self.run_on
 
+    def data_of(self,
+        ds: 'DistilledSet', # The set to score
+    ) -> 'ImageData':
+        "What the set was made from, found again and checked; or what --data says."
+        from dd_lit.data import fingerprint
+        high, wide = ds.images.shape[-2:]
+        side, source = wide if high == wide else None, ds.meta.get('data_source') or {}
+        known = isinstance(source.get('name'), str)
+        there = known and self.data and not self.reading and _same_place(self.data, source['name'])
+        if known and not self.root and (there or not self.data):
+            d = self.found(source, side)                     # read as it was then
+        elif self.data or ds.meta.get('data'):
+            d = self.load(ds.meta.get('data'), side)
+        else:
+            raise ValueError("data: expected a name or a path (--data), the set does not say what "
+                             "it was made from")
+        then = ds.meta.get('data_fingerprint')
+        if then is None or fingerprint(d) == then:
+            return d
+        if self.data:
+            self.other(d)
+            return d
+        said = ([] if self.size is None else ['size']) + list(self.reading)
+        asked = ', '.join('--' + k.replace('_', '-') for k in said)
+        why = f' (as {asked} reads it)' if asked else ''
+        more = '' if asked else ' any more'
+        raise ValueError(f"data: {d.name}{why} is not what the set was made from{more} "
+                         f"(fingerprint {fingerprint(d)}, then {then}); --data PATH says what "
+                         "to test on")
+
+    def found(self,
+        source: dict,     # The set's record of it: name, root, how it was read
+        side: int | None, # Image side in pixels, where --size says none
+    ) -> 'ImageData':
+        "The data where it was when the set was made."
+        from dd_lit.data import load_data
+        root = source.get('root') if isinstance(source.get('root'), str) else None
+        stored = source.get('reading')
+        stored = stored if isinstance(stored, dict) else {}
+        reading = {k: v for k, v in stored.items() if k in _READING} | self.reading
+        try:
+            return load_data(source['name'], root, self.size or side, self.download, **reading)
+        except FileNotFoundError:
+            try:
+                return self.load(source['name'], side)
+            except FileNotFoundError:
+                raise ValueError(f"data: {source['name']!r}, which the set was made from, is not "
+                                 "there; --data PATH says where it is") from None
+
+    def other(self,
+        d: 'ImageData',         # What it is tested on
+        which: str = 'the set', # Which set
+    ) -> None:
+        "Say that a set was made from something else."
+        print(f"note: {which} was made from other training images than those of {d.name} as "
+              "it is read now; some of them may be among the test images", file=sys.stderr)
+
 def json_of(
     o: Any, # Any value
 ) -> str:
@@ -366,6 +425,7 @@ def json_of(
 # %% ../nbs/15_cli.ipynb #2139f93f
 class Evaluate(OnSets):
     "Train networks on a distilled set and test them on real data."
+    interrupted = 'starts anew'
     folder: str = word(_SET)
     data: str | None = setting(None, 'dataset to test on (default: the one it was made from)')
     model: str = setting('convnet3', 'network, NAME or NAME:width=64; `dd_lit list` shows them')
@@ -418,51 +478,6 @@ class Evaluate(OnSets):
                   file=sys.stderr)
             return None
 
-    def data_of(self,
-        ds: 'DistilledSet', # The set to score
-    ) -> 'ImageData':
-        "What the set was made from, found again and checked; or what --data says."
-        from dd_lit.data import fingerprint
-        high, wide = ds.images.shape[-2:]
-        side, source = wide if high == wide else None, ds.meta.get('data_source') or {}
-        known = isinstance(source.get('name'), str)
-        there = known and self.data and not self.reading and _same_place(self.data, source['name'])
-        if known and not self.root and (there or not self.data):
-            d = self.found(source, side)                     # read as it was then
-        else:
-            d = self.load(ds.meta.get('data'), side)
-        then = ds.meta.get('data_fingerprint')
-        if then is None or fingerprint(d) == then:
-            return d
-        if self.data:
-            print(f"note: the set was made from other training images than those of {d.name} as "
-                  "it is read now; some of them may be among the test images", file=sys.stderr)
-            return d
-        asked = ', '.join(f'--{k}' for k in ('size',) if getattr(self, k))
-        why = f' (as {asked} reads it)' if asked else ''
-        raise ValueError(f"data: {d.name}{why} is not what the set was made from any more "
-                         f"(fingerprint {fingerprint(d)}, then {then}); --data PATH says what "
-                         "to test on")
-
-    def found(self,
-        source: dict,     # The set's record of it: name, root, how it was read
-        side: int | None, # Image side in pixels, where --size says none
-    ) -> 'ImageData':
-        "The data where it was when the set was made."
-        from dd_lit.data import load_data
-        root = source.get('root') if isinstance(source.get('root'), str) else None
-        stored = source.get('reading')
-        stored = stored if isinstance(stored, dict) else {}
-        reading = {k: v for k, v in stored.items() if k in _READING} | self.reading
-        try:
-            return load_data(source['name'], root, self.size or side, self.download, **reading)
-        except FileNotFoundError:
-            try:
-                return self.load(source['name'], side)
-            except FileNotFoundError:
-                raise ValueError(f"data: {source['name']!r}, which the set was made from, is not "
-                                 "there; --data PATH says where it is") from None
-
     def asked(self) -> tuple[dict[str, Any], dict[str, Any]]:
         "(network, loss, optimiser and labels; training), as `compare` takes them."
         model, loss = choices([self.model], '--model'), choices([self.loss], '--loss')
@@ -481,16 +496,17 @@ class Evaluate(OnSets):
         if not self.fair and not self.ddranking:
             s.config.pop('no_ior', None)                      # nobody has asked
         path = self.file(data, row)
-        print(f"{ds}\n{row.model}: {s}")
+        try:
+            atomic_write(path, json_of(s.to_dict() | dict(made_with=provenance())))
+            kept, to = f"stored in {path}", sys.stdout
+        except OSError as e:
+            why = e.strerror or e
+            kept, to = f"not stored: {path.parent}: {why}; --out FILE says where", sys.stderr
+        print(f"{ds}\n{row.model}: {s}")             # afterwards: nobody may be reading
         if ds.soft is not None and row.loss == 'ce':
             print("trained on class labels: the set's soft ones are not looked at"
                   + ('' if self.hard else ' (--loss kl does)'))
-        try:
-            atomic_write(path, json_of(s.to_dict() | dict(made_with=provenance())))
-            print(f"stored in {path}")
-        except OSError as e:
-            why = e.strerror or e
-            print(f"not stored: {path.parent}: {why}; --out FILE says where", file=sys.stderr)
+        print(kept, file=to)
 
     def file(self,
         data: 'ImageData', # What the set was tested on
@@ -525,7 +541,10 @@ def _put_aside(out: Path, name: str, asked: str) -> None:
 # %% ../nbs/15_cli.ipynb #c1bb024b
 class Compare(OnSets):
     "Score sets or methods alike, over losses, optimisers and networks: a table and a picture."
+    interrupted = 'goes on: sets and scores that are done stay'
     items: list = word('distilled sets (folders, files, DATA/METHOD/ipcN), or names of methods')
+    data: str | None = setting(
+        None, 'dataset to test on (default: the one the first set was made from, else digits)')
     ipc: int = setting(1, 'images per class, for methods', low=1)
     out: str = setting('runs/compare', 'folder for the table, the picture and sets made here')
     model: list | None = setting(None, 'networks, NAME or NAME:width=64 (default convnet3)')
@@ -545,7 +564,7 @@ class Compare(OnSets):
         grid, training = self.asked()
         cells(Grid(**grid))                                           # what is wrong is wrong now
         check_items(self.items)
-        out, d = Path(self.out), self.load()
+        out, d = Path(self.out), self.tested_on()
         check_writable(out)
         made = out/f'{d.name}_ipc{self.ipc}_seed{self.seed}'
         how = self.scored | dict(fair=self.fair, full=self.full or None)
@@ -555,6 +574,20 @@ class Compare(OnSets):
             asked = self.digest([r.set for r in rows])
             _put_aside(out, 'compare', asked)
             report(rows, out, 'compare', asked=asked)
+
+    def tested_on(self) -> 'ImageData':
+        "What --data says, or what the first set was made from; a note for sets of something else."
+        from dd_lit.data import fingerprint
+        from dd_lit.sets import DistilledSet, is_set
+        sets = {i: DistilledSet.load(i) for i in self.items if is_set(i)}
+        if not sets:
+            return self.load()
+        d = self.data_of(next(iter(sets.values())))
+        own = fingerprint(d)
+        for i, ds in list(sets.items())[1:]:
+            if ds.meta.get('data_fingerprint', own) != own:
+                self.other(d, repr(i))
+        return d
 
     def digest(self,
         sets: 'list[DistilledSet]', # Of the rows

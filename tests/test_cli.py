@@ -414,3 +414,32 @@ def test_nothing_that_a_terminal_obeys(call, tmp_path):
     p = call('distill', 'random', '--plugin', 'bad')
     one_line(p, 'bold')
     assert p.stderr.strip().isprintable()
+
+
+def test_compare_tests_on_what_the_first_set_was_made_from(tmp_path, capsys):
+    "Not on digits, whatever the shape; and it says which of the sets are of something else."
+    from dd_lit.cli import Compare
+    from dd_lit.data import load_data
+    g = torch.Generator().manual_seed(0)
+    for name in ('first', 'second'):
+        folder = tmp_path/f'{name}_images'
+        for part in ('train', 'test'):
+            for i, im in enumerate(torch.randint(0, 256, (12, 16, 16), generator=g).byte()):
+                p = folder/part/'ab'[i % 2]/f'{i:02d}.png'
+                p.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(im.numpy()).save(p)
+        ds = distill('random', load_data(folder), 1, seed=0)
+        ds.meta['data_source'] = dict(name=str(folder))
+        ds.save(tmp_path/name)
+    both = [str(tmp_path/n) for n in ('first', 'second')]
+    assert Compare(items=both).tested_on().name == 'first_images'
+    assert 'was made from other training images than those of first_images' in capsys.readouterr().err
+    assert Compare(items=['random']).tested_on().name == 'digits'
+
+
+@pytest.mark.parametrize('words', [('distill', 'random', '--data', ''), ('distill', 'random', '--out', ''),
+                                   ('evaluate', 'x', '--data', '')])
+def test_an_empty_word_is_no_default(call, words):
+    "A variable of the shell that is not set."
+    p = call(*words, check=2)
+    assert f"{words[2]}: expected something, got ''" in p.stderr

@@ -126,7 +126,8 @@ class DATMSettings(_MTT):
                              f"starts ({self.starts}), got {self.opening}")
 
 # %% ../../nbs/trajectory/datm.ipynb #datmcod1
-_PATIENCE = 100     # iterations that may pass at the beginning before one moves something
+# iterations that may pass at the beginning before one moves something; likewise if all overflow
+_PATIENCE, _OVERFLOWS = 100, 3
 _LARGEST = torch.finfo(torch.float32).max
 
 @register('datm')
@@ -181,14 +182,14 @@ class DATM(MTT):
 
     def step(self) -> float:
         """As MTT's. The loss of a student who overflows is written down as the largest number.
-        ValueError if none of the first hundred iterations moves anything, or all students of a
-        shorter run overflow."""
+        ValueError if none of the first hundred iterations moves anything, or the students of the
+        first three overflow."""
         loss, done = super().step(), self.k + 1
         loss = loss if math.isfinite(loss) else _LARGEST
         if self.log['moved'] or any(o.get('moved') for o in self.history):
             return loss
         lost = min([loss, *(o['loss'] for o in self.history)]) >= _LARGEST
-        if done >= _PATIENCE or done == self.cfg.iters and lost:
+        if done >= (_OVERFLOWS if lost else _PATIENCE):
             raise ValueError(f"student_lr: none of the first {counted(done, 'iteration')} "
                              "moved anything, the student of each ended farther away than "
                              f"skip_above ({self.cfg.skip_above}) allows; a smaller student_lr, "
