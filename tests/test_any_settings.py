@@ -157,7 +157,7 @@ def nothing_runs(data, tmp_path_factory):
         assert type(loop.get('resume', True)) is bool and loop.get('checkpoint_seconds', 30.) >= 0, loop
         get_method(method)(d, ipc, **kw)
         return dd_lit.sets.DistilledSet(torch.zeros(4, 1, 8, 8), torch.arange(4), data.norm, data.classes,
-                                        meta=dict(method=method, seconds=0.))
+                                        meta=dict(method=method, seconds=0., data=d.name))
     with pytest.MonkeyPatch.context() as m:
         m.chdir(tmp_path_factory.mktemp('commands'))
         m.setattr(dd_lit.data, 'load_data', lambda *a, **kw: data)

@@ -443,3 +443,9 @@ def test_an_empty_word_is_no_default(call, words):
     "A variable of the shell that is not set."
     p = call(*words, check=2)
     assert f"{words[2]}: expected something, got ''" in p.stderr
+
+
+def test_a_set_that_names_no_data_is_not_tested_on_digits(call, tmp_path):
+    DistilledSet(torch.zeros(10, 1, 16, 16), torch.arange(10), ((0.5,), (0.5,)), list('abcdefghij')).save(tmp_path/'s')
+    for words in (('evaluate', 's'), ('compare', 's', 'random')):
+        one_line(call(*words), 'data: expected a name or a path (--data), the set does not say')
