@@ -88,7 +88,8 @@ def _read(kind: type) -> Callable:
 def _argument(f) -> dict:
     "How argparse takes a field."
     default, kind, about = f.default, _kind(f.type), f.metadata
-    shown = '' if default is None or default is False or about.get('word') else f' (default: {default})'
+    silent = default is None or default is False or about.get('word')
+    shown = '' if silent else f' (default: {default})'
     how = dict(help=(about['doc'] + shown).replace('%', '%%'))
     if about.get('word') is True:
         return how | (dict(nargs='+') if kind is list else {})
