@@ -194,6 +194,7 @@ def cached(
     """Train a network, or fetch its weights if this very training has been done before. Another
     `what`, another file; a damaged file is announced and made again. A disk that is full at the end
     is a warning: the network is there; an OSError if the file is all that is wanted."""
+    cache = cache_folder(cache)
     what = from_start(model, what)
     path = cache_file(model, what, stem, cache)
     about = _kept(path, model, tested if file_only else None)

@@ -172,8 +172,9 @@ def train_expert(
     """Train a network on the real data and keep every epoch's weights, unless this very training
     has been done before. ValueError for settings that are not there, and for a network that brings
     weights; OSError if the file cannot be kept."""
+    cache = maybe_path(cache, 'cache')
     n, c = to_follow(network), parse(ExpertSettings, settings, 'train_expert').settled(data)
-    return _expert(n, data, seed, default_device(device), maybe_path(cache, 'cache'), c)
+    return _expert(n, data, seed, default_device(device), cache, c)
 
 def _expert(n: Network, data: ImageData, s: int, device, cache, c: ExpertSettings,
             first: Callable[[], object] = lambda: None) -> tuple[Path, float]:
