@@ -222,7 +222,10 @@ def _labels_for(x, y, soft, soft_kind, loss, t: Training, normalize, said: dict)
                          f"got {list(soft.shape)}")
     return check_soft(soft, len(soft), soft.shape[1], soft_kind).to(x.device)
 
-_BN = nn.modules.batchnorm._BatchNorm
+def _needs_two(model: nn.Module) -> bool:
+    "Whether batch norm is in training there: of one image it has no deviation."
+    norm = nn.modules.batchnorm._BatchNorm
+    return any(isinstance(m, norm) and m.training for m in model.modules())
 
 def cut(
     order: Tensor,    # Indices [n]
@@ -233,9 +236,25 @@ def cut(
     remainder of one joins the batch before it."""
     parts = list(order.split(batch_size))
     alone = batch_size > 1 and len(parts) > 1 and len(parts[-1]) == 1
-    if alone and any(isinstance(m, _BN) and m.training for m in model.modules()):
+    if alone and _needs_two(model):
         parts[-2:] = [torch.cat(parts[-2:])]
     return parts
+
+def _joined(batches: _Batches, model: nn.Module) -> _Batches:
+    "A label source's batches: its last image, if alone, goes the way that `cut` lets it go."
+    if not _needs_two(model):
+        yield from batches
+        return
+    held = None
+    for b in batches:
+        if held and len(b[0]) == 1 < len(held[0]):
+            held = tuple(torch.cat(both) for both in zip(held, b, strict=True))
+            continue
+        if held:
+            yield held
+        held = b
+    if held:
+        yield held
 
 def _batches(model, x, y, soft, batch_size, normalize, augment, gen: Generator) -> _Batches:
     "One epoch, in an order drawn from `gen`: images as the network sees them, and their labels."
@@ -431,7 +450,7 @@ def fit(
     epochs = _scheduled(optim, t, len(history))
     model.train()
     for e in epochs if desc is None else progress(epochs, desc, t.epochs, initial=len(history)):
-        own = (soft.epoch(e, x, y) if hasattr(soft, 'epoch')
+        own = (_joined(soft.epoch(e, x, y), model) if hasattr(soft, 'epoch')
                else _batches(model, x, y, soft, t.batch_size, normalize, aug, gen))
         with local_seed(seed, 'fit', e):       # dropout can only draw from the global generators
             total = _epoch(model, own, lossf, optim, t.precision)

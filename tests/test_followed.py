@@ -14,6 +14,7 @@ from dd_lit.core import local_seed, rng
 from dd_lit.data import ImageData, load_data
 from dd_lit.distill import distill, run, snapshot, split_off, validate
 from dd_lit.evaluate import protocol_settings
+from dd_lit.labels.soft import LiveLabels
 from dd_lit.models import as_network, create_model
 from dd_lit.teachers import cached, from_start, squeeze
 from dd_lit.train import cut, fit
@@ -257,6 +258,20 @@ def test_nobody_is_alone_before_batch_norm():
     bn.train()
     assert [len(b) for b in cut(order, 7, bn)] == [7, 2] and [len(b) for b in cut(order, 1, bn)] == [1]*9
     assert torch.equal(torch.cat(cut(order, 4, bn)), order)
+
+
+def test_labels_of_views_leave_nobody_alone():
+    "Nine images in batches of four, with a teacher's labels of each view: what plain labels take, these take, too."
+    data = load_data('digits')
+    ds = distill('random', data, 1)
+    kw = dict(num_classes=10, in_chans=1, size=data.size, width=4)
+    x, y = ds.images[:9], ds.labels[:9]
+    live = LiveLabels(x, [create_model('convnet3', **kw)], epochs=2, batch_size=4)
+    for norm, sizes in dict(batch=[4, 5], instance=[4, 4, 1]).items():
+        student, seen = create_model('convnet3', norm=norm, **kw), []
+        student.register_forward_pre_hook(lambda m, a, seen=seen: seen.append(len(a[0])))
+        fit(student, x, y, soft=live, loss='kl', epochs=2)
+        assert seen == 2*sizes
 
 
 def test_a_set_of_any_size_trains_with_batch_norm(kw, tmp_path):

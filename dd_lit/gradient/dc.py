@@ -35,6 +35,7 @@ from ..ondisk import taken
 from ..parallel import shared_map
 from ..sets import DistilledSet
 from ..settings import merge, setting, with_defaults
+from ..train import cut
 from .distance import check_kind
 from .multilevel import MODES, multilevel_loss
 from .schedule import OverfitDetector, zeta_adaptive, zeta_constant
@@ -431,7 +432,7 @@ class DC(Method):
         "Once through the synthetic images."
         x, y = self.images.detach(), self.labels.to(self.device)
         net.train()                                    # norms included, as in the reference
-        for i in torch.randperm(len(x), generator=gen).split(self.cfg.batch_net):
+        for i in cut(torch.randperm(len(x), generator=gen), self.cfg.batch_net, net):
             i = i.to(x.device)
             xb = x[i] if self.aug is None else self.aug(x[i], gen)
             opt.zero_grad()
