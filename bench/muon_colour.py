@@ -4,7 +4,7 @@
     DD_LIT_DATA=... python bench/muon_colour.py --merge    # -> bench/results/muon_colour.json
 
 The sets of `colour.py` (random images and OGM's), its student, random crops. Each optimiser is tried
-at two rates and counts by the better one, seed by seed: the same freedom for all three.
+at two rates and counts at the one that is better in the mean of the other seeds (`scores.choose_rates`).
 """
 import sys
 import time

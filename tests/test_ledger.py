@@ -25,11 +25,24 @@ from checks import Finding, by_recipe, ogm_cost
 from claims import BECAUSE, CLAIMS, REMARK, Claim
 from ledger import TOGETHER, contradictory, decided, ledger
 from ledger_page import ledger_html
-from scores import STRENGTH, load_results
+from scores import STRENGTH, choose_rates, load_results
 from timing import in_turn, medians, saved_bytes, step
 from verdicts import STRENGTHS, WORDS, apart, summary, tally, together, verdict
 
 STORED = load_results(ROOT/'bench'/'results')
+
+
+def test_no_seed_chooses_its_own_rate():
+    "Each seed counts at the rate that is best in the mean of the others, whatever it scored itself."
+    ran = [dict(data='d', row='r', seed=s, optimizers=dict(sgd={'.1': a, '.2': b}))
+           for s, (a, b) in enumerate([(50., 10.), (20., 30.), (20., 31.)])]
+    choose_rates(ran)
+    assert [r['chosen'] for r in ran] == [dict(sgd=v) for v in (10., 20., 20.)]
+    with pytest.raises(ValueError, match='several seeds of r on d, got one'):
+        choose_rates(ran[:1])
+    stored = STORED['muon_colour']['rows']
+    assert {len(r['chosen']) for r in stored} == {3}
+    assert all(r['chosen'][o] in at.values() for r in stored for o, at in r['optimizers'].items())
 
 
 def verdict_of(text):
