@@ -1375,13 +1375,19 @@ class UnderWay:
             self._thread.join()
 
 # %% ../nbs/00_core.ipynb #cd67abb2
-def _resident(field: str) -> int:
-    "Bytes of this process: 'VmRSS' now, 'VmHWM' at most so far; the latter where Linux is not."
+def _status(field: str) -> int | None:
+    "Bytes of this process: 'VmRSS' now, 'VmHWM' at most, 'RssFile' from files; None if not told."
     try:
         rows = Path('/proc/self/status').read_text().splitlines()
         return next(int(l.split()[1])*1024 for l in rows if l.startswith(field))
     except (OSError, StopIteration):
-        pass
+        return None
+
+def _most() -> int:
+    "The most bytes that this process had so far."
+    most = _status('VmHWM')
+    if most is not None:
+        return most
     try:
         import resource  # not on Windows
     except ImportError:
@@ -1391,7 +1397,8 @@ def _resident(field: str) -> int:
 
 class PeakMemory:
     """By how much memory rises from now on: the GPU's if `device` is one, else the process's
-    resident memory. One at a time; the latest counts."""
+    resident memory. Pages of files, such as libraries, that the system took away and that come back
+    are no rise. One at a time; the latest counts."""
     def __init__(self,
         device: str | torch.device = 'cpu', # Of a GPU its own memory, else the process's
     ):
@@ -1405,13 +1412,16 @@ class PeakMemory:
             Path('/proc/self/clear_refs').write_text('5')
         except (OSError, AttributeError, TypeError):
             pass
-        self.base = _resident('VmRSS')
+        now = _status('VmRSS')
+        self.base = _most() if now is None else now
+        self.files = _status('RssFile') or 0
 
     def bytes(self) -> int:
         "The highest rise so far."
-        gpu = self.device.type == 'cuda'
-        high = torch.cuda.max_memory_allocated(self.device) if gpu else _resident('VmHWM')
-        return max(0, high - self.base)
+        if self.device.type == 'cuda':
+            return max(0, torch.cuda.max_memory_allocated(self.device) - self.base)
+        back = max(0, (_status('RssFile') or 0) - self.files)
+        return max(0, _most() - self.base - back)
 
 # %% ../nbs/00_core.ipynb #abb583d1
 _M_TRIM, _M_BLOCK, _M_BLOCKS = -1, -3, -4     # parameters of glibc's `mallopt`
