@@ -44,13 +44,19 @@ def row(file: Path) -> dict:
         top1=top1, made_with=made) | losses(file.parent)
 
 
+def with_substitutes(r: dict) -> dict:
+    "A row, with what its recipe names as substitutes today: some were found out after the run."
+    words = [*dict.fromkeys([*r['substitutes'], *get_recipe(r['name']).substitutes])]
+    return r | dict(substitutes=words, strength='R' if words and r['strength'] == 'S' else r['strength'])
+
+
 def collect(runs: Path) -> list[dict]:
     "All rows: those of the file, and over them those of the folder."
     old = json.loads(FILE.read_text())['rows'] if FILE.exists() else []
     made = [f for f in sorted(runs.glob('*/result*.json')) if name_of(f) in load_recipes()]
     new = [row(f) for f in made]                             # what other benchmarks changed in a recipe is theirs
     rows = {(r['folder'], r['command']): r for r in [*old, *new]}
-    return [rows[k] for k in sorted(rows)]
+    return [with_substitutes(rows[k]) for k in sorted(rows)]
 
 
 if __name__ == '__main__':
