@@ -101,14 +101,15 @@ def real(method: str) -> dict:
     return dict(part='real', images=len(d.train_x), tries=tries) | found
 
 
-def forward() -> dict:
-    "Asking the teacher for labels, and training it: one image forward."
-    d, net = noise(2), network(TEACHER)
+def forward(*names: str) -> dict:
+    "Asking the networks for labels, and training a student: one image forward through each."
+    d, nets = noise(2), [network(n) for n in names]
     x = d.normalize(d.train_x)
     def ask():
         with torch.no_grad():
-            net(x)
-    return dict(method='labels', part='forward', images=len(x)) | cost(ask)
+            for net in nets:
+                net(x)
+    return dict(part='forward', images=len(x)) | cost(ask)
 
 
 def decoding(n: int = 64) -> dict:
@@ -132,7 +133,8 @@ def main():
     ap.add_argument('--out', default=str(RESULTS/'imagenet_cost.json'))
     a = ap.parse_args()
     torch.set_num_threads(1)
-    commit, rows = state_of_code(), [decoding(), forward()]
+    commit, rows = state_of_code(), [decoding(), dict(method='labels') | forward(TEACHER)]
+    rows.append(dict(method='gvbsm') | forward(*FOUR))
     for m in ('rded', 'gvbsm', 'ogm', 'sfm'):
         rows.append(dict(method=m) | real(m))
         print(rows[-1], flush=True)
