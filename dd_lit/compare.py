@@ -687,7 +687,7 @@ def _taught(asked, data, seed, device) -> list[nn.Module]:
 @own_modes()
 def compare(
     items: Any,              # Folders, `DistilledSet`s, or method names
-    data: ImageData | str | Path = 'digits', # Or a name or path for `load_data`
+    data: Any = 'digits',                    # As `load_data` takes it
     ipc: int = 1,            # Images per class, for method names
     out: str | Path | None = None, # Folder for sets and scores; None keeps them in memory
     resume: bool = True,     # Do not make again what is there

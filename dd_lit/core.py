@@ -365,10 +365,13 @@ def as_path(
     given: Any, # Text, a `Path`, or what else Python takes for a path
     name: str,  # Of the argument
 ) -> Path:
-    "What was given, as a path. ValueError that names the argument for what is none, or empty."
+    """What was given, as a path, with `~` for one's home. ValueError that names the argument for
+    what is none, or empty."""
     with contextlib.suppress(TypeError):
         path = Path(given)
         if os.fspath(given):
+            with contextlib.suppress(RuntimeError):      # nobody of that name
+                return path.expanduser()
             return path
     got = ' '.join(repr(given).split())
     got = got if len(got) <= 60 else got[:57] + '...'
@@ -1185,7 +1188,8 @@ def check_norm(
     norm: Any,     # ((mean, ...), (std, ...)), one number per channel, of pixels in [0,1]
     channels: int, # How many there must be
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    "`norm` as floats. ValueError unless it is (mean, std), finite, one per channel and std > 0."
+    """`norm` as floats. ValueError unless it is (mean, std), finite, one per channel, with means in
+    0..1 and std > 0."""
     try:
         mean, std = norm
     except (TypeError, ValueError):
@@ -1196,6 +1200,10 @@ def check_norm(
                          f"channel, got {len(mean)} and {len(std)}")
     if min(std) <= 0:
         raise ValueError(f"norm: expected every std > 0, got {std}")
+    out = [m for m in mean if not 0 <= m <= 1]
+    if out:
+        hint = ' (of bytes? divide both by 255)' if max(out) > 1 else ''
+        raise ValueError(f"norm: expected means of pixels in 0..1, got {brief(out[0])}{hint}")
     return mean, std
 
 # %% ../nbs/00_core.ipynb #43040889

@@ -46,7 +46,16 @@ from .core import (
     show_images,
 )
 from .ondisk import Images, OnDisk, free_memory, remembered, taken
-from .settings import Settings, as_python, brief, merge, parse, setting, whole_number
+from .settings import (
+    Settings,
+    as_python,
+    brief,
+    merge,
+    names_of,
+    parse,
+    setting,
+    whole_number,
+)
 
 # %% ../nbs/02_data.ipynb #6d404562
 Norm = tuple[tuple[float, ...], tuple[float, ...]]    # (means, standard deviations), per channel
@@ -54,7 +63,7 @@ Norm = tuple[tuple[float, ...], tuple[float, ...]]    # (means, standard deviati
 @dataclass(init=False, repr=False, eq=False)
 class ImageData:
     """A labelled image dataset: bytes in memory, or on disk if they are too many, and normalised
-    floats on use."""
+    floats on use. Bytes and labels that are given are kept, not copied."""
     train_x: Any                  # `Images`: a tensor, or an `OnDisk` that decodes on access
     train_y: Tensor
     test_x: Any
@@ -126,7 +135,7 @@ class ImageData:
         "`n` training images and labels at random, see `sample_images`."
         return sample_images(self, n, seed)
     def normalize(self, x: Tensor) -> Tensor: # float32 [N,C,H,W] in model space
-        "Bytes to model space, see `to_model_space`."
+        "Bytes, 0..255, to model space, see `to_model_space`."
         return to_model_space(x, self.norm)
     def enter(self, x: Tensor) -> Tensor: # [N,C,H,W]
         "Images normalised by `norm`, in the space of `normalize`: the same, unless `whitened`."
@@ -168,8 +177,9 @@ def as_bytes(
                          f"NaN or infinity, the first at position {int(bad.nonzero()[0])}")
     lo, hi = x.min().item(), x.max().item()
     if lo < 0 or hi > 1:
-        raise ValueError(f"{name}: floats must be pixels in 0..1, got {lo:.3g}..{hi:.3g} "
-                         "(already normalised? give the pixels, `norm` does the rest)")
+        hint = ('divide them by 255' if 0 <= lo and hi <= 255 else
+                'already normalised? give the pixels, `norm` does the rest')
+        raise ValueError(f"{name}: floats must be pixels in 0..1, got {lo:.3g}..{hi:.3g} ({hint})")
     return (x*255).round().byte().contiguous()
 
 def _stored(x: Any, name: str) -> Images: # [N,C,H,W]
@@ -237,7 +247,7 @@ def _norm_of(x: Images) -> Norm:
     return tuple(mean), tuple(std)
 
 def to_model_space(
-    x: Tensor,  # uint8 [N,C,H,W], or bytes as floats
+    x: Tensor,  # uint8 [N,C,H,W], or floats of 0..255 (not of 0..1)
     norm: Norm, # (mean, std) of pixels in [0,1]
 ) -> Tensor:    # float32 [N,C,H,W]
     "What networks see: `(x/255 - mean)/std`."
@@ -432,7 +442,7 @@ _TORCHVISION = dict(mnist='MNIST', fashion_mnist='FashionMNIST', svhn='SVHN', ci
 
 def _root(root) -> Path:
     "The folder to look in: the argument, or $DD_LIT_DATA, or ./data."
-    given = os.environ.get('DD_LIT_DATA') or 'data' if root in (None, '') else root
+    given = os.environ.get('DD_LIT_DATA') or 'data' if root is None or isinstance(root, str) and not root else root
     return as_path(given, 'root').expanduser()
 
 def _open_torchvision(name: str, root: Path, train: bool, download: bool) -> Any:
@@ -688,6 +698,7 @@ def _with_test(x: Images, y: Tensor, test: _Raw | None, how: Reading, name: str)
     "Training and test images: the given ones, or a share of every class."
     if test is None:
         return _split_off(x, y, how)
+    _heeded(how, ('test_fraction', 'seed'), f'with {name}, which has its own test images')
     alike = merge(how, dict(channels=x.shape[1]))
     return x, y, *_pictures(test, alike, f'reading {name} test')
 
@@ -1157,17 +1168,18 @@ def _check_kind(raw: _Raw, kind: Any) -> None:
     for where, v in zip(raw.where, raw.labels, strict=True):
         if isinstance(v, bool) or not isinstance(v, kind):
             words = {int: 'a whole number', str: 'a text'}.get(kind, 'a whole number or a text')
-            raise ValueError(f"{where}: expected {words} as label, got {brief(v, 60)} "
-                             "(another column: label_column=)")
+            hint = 'int(label) is one' if isinstance(v, bool) else 'another column: label_column='
+            raise ValueError(f"{where}: expected {words} as label, got {brief(v, 60)} ({hint})")
 
 def _all_seen(y: Tensor, names: _Names) -> None:
     "Has every class an image?"
     count = len(names) if names else int(y.max()) + 1
     gone = (torch.bincount(y, minlength=count) == 0).nonzero().flatten().tolist()
     if gone:
+        hint = '' if names else '; labels that are texts may be any'
         which = ', '.join(repr(names[k]) if names else str(k) for k in gone[:3])
         raise ValueError(f"labels: expected every class 0..{count-1} at least once, there is no "
-                         f"image of class {which}{', ...' if len(gone) > 3 else ''}")
+                         f"image of class {which}{', ...' if len(gone) > 3 else ''}{hint}")
 
 def _numbered(train: _Raw, test: _Raw | None, names: _Names) -> tuple[_Raw, _Raw | None, _Names]:
     "The same with labels 0..C-1 where they were texts, and the names of the classes."
@@ -1276,21 +1288,35 @@ def _item(ds: Any, i: int, how: Reading, where: str) -> tuple[Any, Any]:
     try:
         item = ds[i]
     except Exception as e:                      # whatever goes wrong in somebody's code
-        raise ValueError(f"{where}: {type(e).__name__}: {e}") from e
+        of_files = '; skip_damaged is for pictures in files' if how.skip_damaged else ''
+        raise ValueError(f"{where}: {type(e).__name__}: {e}{of_files}") from e
     if isinstance(item, dict):
         img, lab = _columns(list(item), how, where)
         item = item[img], (item[lab] if lab is not None else None)
+    else:
+        _heeded(how, ('image_column', 'label_column'), f'with {where}, which has no columns')
     if not isinstance(item, (tuple, list)) or len(item) != 2:
-        raise ValueError(f"{where}: expected (image, label), got {type(item).__name__}")
+        got = f' of {len(item)}' if isinstance(item, (tuple, list)) else ''
+        raise ValueError(f"{where}: expected (image, label), got {type(item).__name__}{got}")
     image, label = item
     if isinstance(image, dict):
         image = image.get('bytes')
+    if isinstance(image, (str, os.PathLike)):
+        image = _bytes_of(image, where)
     if not isinstance(image, (bytes, Image.Image, np.ndarray, Tensor)):
         raise ValueError(f"{where}: expected a picture (of Pillow, an array, a tensor, or encoded "
-                         f"bytes), got {type(image).__name__}")
+                         f"bytes, or a file's path), got {type(image).__name__}")
     if isinstance(label, (np.ndarray, np.generic, Tensor)) and math.prod(label.shape) == 1:
         label = label.item()
     return image, label
+
+def _bytes_of(path: Any, where: str) -> bytes:
+    "What stands in the file of a picture."
+    try:
+        return Path(path).expanduser().read_bytes()
+    except (OSError, RuntimeError) as e:
+        why = getattr(e, 'strerror', None) or e
+        raise ValueError(f"{where}: cannot read the picture {brief(str(path))}: {why}") from e
 
 class _Item(_Later):
     "A picture in somebody's dataset."
@@ -1313,8 +1339,8 @@ def _items(ds: Any, how: Reading, what: str) -> _Raw | None:
     try:
         n = len(ds)
     except TypeError:
-        raise ValueError(f"{what}: expected a dataset with a length, got "
-                         f"{type(ds).__name__}, which has none") from None
+        raise ValueError(f"{what}: expected a dataset with a length, got {type(ds).__name__}, "
+                         "which has none; list(...) of its items has one") from None
     where = [f'{what} item {i}' for i in range(n)]
     pairs = [_item(ds, 0, how, where[0])] if n else []
     few = _Raw([x for x, _ in pairs], where, [])
@@ -1336,6 +1362,9 @@ def _dataset_names(ds: Any, how: Reading) -> _Names:
     label = how.label_column or next((c for c in _LABELS if c in (features or ())), None)
     own = getattr(features[label], 'names', None) if features and label in features else None
     names = own or getattr(ds, 'classes', None)
+    inside = getattr(ds, 'dataset', None) or next(iter(getattr(ds, 'datasets', ())), None)
+    if names is None and inside is not None:             # Subset, ConcatDataset
+        return _dataset_names(inside, how)
     good = isinstance(names, (list, tuple)) and all(isinstance(n, str) for n in names)
     return list(names) if names and good else None
 
@@ -1488,8 +1517,7 @@ def load_data(
     if not isinstance(download, bool):
         raise ValueError(f"download: expected True or False, got {brief(download)}")
     if isinstance(data, ImageData):
-        _heeded(how, ('size', 'channels', 'test_fraction', 'seed', 'keep'),
-                'with an ImageData, which comes back as it is')
+        _heeded(how, names_of(Reading), 'with an ImageData, which comes back as it is')
         return data
     if not isinstance(data, (str, os.PathLike)):
         return _from_dataset(data, how)
@@ -1504,6 +1532,7 @@ def load_data(
     if key == 'digits' or key in _TORCHVISION:
         _no_column(how, key)
         _heeded(how, ('test_fraction', 'seed'), f'with {key}, which has its own test images')
+        _heeded(how, ('skip_damaged', 'max_pixels'), f'with {key}, which is no pictures in files')
         named = _digits(size) if key == 'digits' else _torchvision(key, root, size, download)
         return _adapted(named, how)
     raise _not_found(name, key, root)

@@ -222,6 +222,14 @@ def _check_made(method: Method, where: str) -> None:
     if not isinstance(y, torch.Tensor) or y.shape != x.shape[:1] or y.dtype != torch.int64:
         raise ValueError(f"{made}self.labels, int64 [{len(x)}], a class for each image, "
                          f"got {_like(y)}")
+    size, count, soft = list(method.data.train_x.shape[1:]), method.data.num_classes, method.soft
+    if list(x.shape[1:]) != size:
+        raise ValueError(f"{made}self.images [N, {str(size)[1:]} as the data's, got {_like(x)}")
+    if len(y) and not 0 <= int(y.min()) <= int(y.max()) < count:
+        raise ValueError(f"{made}self.labels in 0..{count - 1}, got {int(y.min())}..{int(y.max())}")
+    if soft is not None and list(getattr(soft, 'shape', ())) != [len(x), count]:
+        raise ValueError(f"{made}self.soft [{len(x)}, {count}], a row for each image, "
+                         f"got {_like(soft)}")
 
 def _like(v: Any) -> str:
     "A tensor by its kind and shape, anything else as it is."
@@ -243,6 +251,9 @@ def _one_step(method: Method, memory: PeakMemory) -> float:
     method.seconds += dt
     method.peak_bytes = max(method.peak_bytes, memory.bytes())
     more = {k: as_python(v) for k, v in method.log.items()}
+    for k, v in more.items():
+        if not isinstance(v, (int, float, str, list, type(None))):
+            raise ValueError(f"self.log: expected a number or a text as {k!r}, got {brief(v)}")
     method.history.append(dict(iter=method.k, loss=loss, seconds=round(dt, 4), **more))
     return loss
 
@@ -611,7 +622,7 @@ def _check_start(method: Method) -> None:
 @own_modes()
 def distill(
     method: str,                     # A name from `list_methods()`
-    data: str | Path | ImageData = 'digits', # What to distil, or its name or path for `load_data`
+    data: Any = 'digits',                    # What to distil, as `load_data` takes it
     ipc: int = 1,                    # Images per class
     out: str | Path | None = None,   # Folder for checkpoints and the result; None: all in memory
     resume: bool = True,             # Go on from what is in `out`

@@ -355,6 +355,8 @@ class Evaluation(Settings):
 
     def check(self) -> None:
         "Hard labels only, and a loss that looks at others: one of them is a mistake."
+        if self.full and self.full < 1:
+            raise ValueError(f"full: expected percent, got {self.full:g}; {100*self.full:g}?")
         if self.hard == 'only' and self.loss not in HARD_LOSSES:
             hard, loss = ' or '.join(HARD_LOSSES), named(self.loss)[2]
             raise ValueError(f"loss: expected {hard} with hard='only' (--hard), {loss!r} looks at "
@@ -503,7 +505,7 @@ def _check_shown(e: Evaluation, soft: Any, augment: Any) -> None:
 @own_modes()
 def evaluate(
     distilled: DistilledSet | str | Path,    # Or the folder of one
-    data: ImageData | str | Path = 'digits', # Where the test set is: or a name or path, `load_data`
+    data: Any = 'digits',         # Where the test set is, as `load_data` takes it
     model: Any = 'convnet3',      # A network for `create_model`: a name, or one of yours
     soft: Any = None,             # Labels instead of the set's own: a row per image, `LabelSource`
     soft_kind: str | None = None, # 'logits', 'probabilities', or None, see `check_soft`
@@ -567,7 +569,7 @@ def full_recipe(
 # %% ../nbs/08_evaluate.ipynb #4a0eb746
 @own_modes()
 def full_accuracy(
-    data: ImageData | str | Path = 'digits', # Or a name or path for `load_data`
+    data: Any = 'digits',                     # As `load_data` takes it
     model: Any = 'convnet3',      # A network for `create_model`: a name, or one of yours
     seed: int = 0,                            # Of all that is drawn
     device: str | torch.device | None = None, # Default: the GPU if there is one

@@ -104,7 +104,7 @@ class Method:
 
     @own_modes()
     def __init__(self,
-        data: str | Path | ImageData, # What to distil, or its name or path for `load_data`
+        data: Any,                    # What to distil, as `load_data` takes it
         ipc: int = 1,                 # Images per class
         seed: int = 0,                # Every random choice comes from it
         device: str | torch.device | None = None, # Default: the GPU if there is one
@@ -117,7 +117,11 @@ class Method:
         if self.one_class and self.data.num_classes < 2:
             raise ValueError(f"data: expected two classes or more, got 1, {self.one_class}")
         self.ipc, self.seed = check_ipc(ipc, self.data, selecting=False), check_seed(seed)
-        self.cfg: Any = parse(self.settings, settings, self.name or type(self).__name__)
+        who, own = self.name or type(self).__name__, self.settings
+        if not (isinstance(own, type) and issubclass(own, MethodSettings)):
+            raise ValueError(f"settings: expected {who} to have a class of MethodSettings, "
+                             f"got {brief(own)}")
+        self.cfg: Any = parse(own, settings, who)
         self.what_it_does = _code_of(type(self))         # before a step alters what it reads
         self.k, self.seconds, self.history = 0, 0., []   # steps done, their time, a record of each
         self.peak_bytes = 0                              # rise of memory
@@ -131,10 +135,12 @@ class Method:
     # What a method says
     def setup(self) -> None:
         "Make `self.images` and `self.labels` (and optimisers)."
-        raise NotImplementedError
-    def step(self) -> float:
-        "Do iteration `self.k`; return its loss."
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no setup, which makes self.images "
+                                  "and self.labels")
+    def step(self) -> float | torch.Tensor:
+        "Do iteration `self.k`; return its loss, one number."
+        raise NotImplementedError(f"{type(self).__name__} has no step, which improves self.images "
+                                  "and returns a loss")
     def result(self) -> DistilledSet:
         "What has been made so far, with how it was made."
         who = self.identity()

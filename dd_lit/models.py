@@ -756,6 +756,12 @@ def network_settings(
         return _SETTINGS[key]
     return _read(key, _OURS[key]) if key in _OURS else _theirs(key)
 
+def _asked(f) -> list[str]:
+    "What somebody's class or function asks for beside the images' shape: it has no default there."
+    params = () if isinstance(f, nn.Module) else _parameters(f).values()
+    return [p.name for p in params if p.default is p.empty and p.name not in _SHAPE
+            and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL, p.POSITIONAL_ONLY)]
+
 def _open(f) -> bool:
     "Does somebody's function take any keyword? (A module is there already, and takes none.)"
     params = () if isinstance(f, nn.Module) else _parameters(f).values()
@@ -771,7 +777,10 @@ def model_settings(
     maker = None if n.by_name else n.maker()
     if n.name.lower().startswith('timm:') or maker is not None and _open(maker):
         return n.settings
-    return parse(network_settings(n), n.settings, repr(n.name)).to_dict()
+    asked = () if maker is None else _asked(maker)
+    own = {k: v for k, v in n.settings.items() if k in asked}
+    rest = {k: v for k, v in n.settings.items() if k not in own}
+    return parse(network_settings(n), rest, repr(n.name)).to_dict() | own
 
 # %% ../nbs/04_models.ipynb #netweigh1
 def read_weights(
@@ -1036,12 +1045,16 @@ def _pretrained(n: Network, size) -> tuple[nn.Module, tuple]:
 
 def _placed(f, n: Network, shape: tuple) -> tuple[list, dict[str, Any]]:
     """What somebody's class or function is called with: parameters that have one of the three names
-    get what it says; the others that it asks for get the rest, in order."""
+    get what it says; where none has, those that it asks for get the three, in order."""
     params, ours = _parameters(f), dict(zip(_SHAPE, shape, strict=True))
     given = {k: v for k, v in ours.items() if k in params}
     left = [v for k, v in ours.items() if k not in params]
     bare = [p.name for p in params.values() if p.default is p.empty and p.kind not in
             (p.VAR_KEYWORD, p.VAR_POSITIONAL) and p.name not in (*ours, *n.settings)]
+    if given and bare:                                    # which number it wants nobody can know
+        k, names = bare[0], ', '.join(ours)
+        raise ValueError(f"model: {n.name} asks for {k!r} beside {', '.join(given)}; give it, "
+                         f"model_kw=dict({k}=...), or call it one of {names}")
     given |= dict(zip(bare, left, strict=False))
     first = [k for k, p in params.items() if p.kind is p.POSITIONAL_ONLY and k in given]
     return [given.pop(k) for k in first], given
@@ -1054,7 +1067,7 @@ def _called(f, n: Network, *shape) -> nn.Module:
     try:
         net = f(*args, **given, **n.settings)
     except Exception as e:                                # whatever stands in it
-        rule = '; parameters of these names get them by name, other ones the rest in order'
+        rule = '; parameters of these names get them by name, or, if there are none, in order'
         raise ValueError(f"model: {n.name} cannot be called with (num_classes, in_chans, size) = "
                          f"{shape}: {_line(e)}{rule*isinstance(e, TypeError)}") from e
     if not isinstance(net, nn.Module):
@@ -1095,8 +1108,13 @@ def _shaped(net: nn.Module, in_chans: int, size, name: str) -> nn.Module:
 
 def _redrawn(net: nn.Module) -> nn.Module:
     """A copy whose layers have drawn their weights anew: each by its class's `reset_parameters`,
-    the outer ones last. What a network's `__init__` did to them afterwards is not done again."""
-    net = own_copy(net).requires_grad_(True)
+    the outer ones last. What a network's `__init__` did to them afterwards is not done again. If
+    some weights are frozen and others are not, the frozen ones stay as they are."""
+    net = own_copy(net)
+    frozen = {k: p.detach().clone() for k, p in net.named_parameters() if not p.requires_grad}
+    if len(frozen) == len([*net.parameters()]):           # a network that was only asked
+        frozen = {}
+    net.requires_grad_(True)
     every = list(net.named_modules())
     inner = [o for o in every if not list(o[1].children())]
     for name, m in inner + [o for o in reversed(every) if list(o[1].children())]:
@@ -1106,6 +1124,10 @@ def _redrawn(net: nn.Module) -> nn.Module:
         elif list(m.parameters(recurse=False)):
             raise ValueError(f"model: {type(m).__name__} {name!r} cannot draw new weights (it has "
                              "no reset_parameters); give a class or a function that makes it")
+    for k, p in net.named_parameters():
+        if k in frozen:
+            p.data.copy_(frozen[k])
+            p.requires_grad_(False)
     return net
 
 def _made(n: Network, num_classes, in_chans, size) -> nn.Module:
@@ -1558,6 +1580,9 @@ def check_images(
     x = x if isinstance(x, (Tensor, OnDisk)) else as_numbers(x, 'x')
     if len(x.shape) != 4:
         raise ValueError(f"x: expected images [N,C,H,W], got {list(x.shape)}")
+    if normalize is None and isinstance(x, Tensor) and not x.is_floating_point():
+        raise ValueError(f"x: expected floats in model space, got {x.dtype}; "
+                         "normalize=data.normalize makes them of bytes")
     return x
 
 @own_modes()

@@ -210,6 +210,11 @@ class DistilledSet:
     ):                                  # The matplotlib figure
         "Draw the set, see `show_set`."
         return show_set(self, per_class, classes, path, **kw)
+    def as_dataset(self,
+        pixels: bool = False, # Images as pixels in [0,1] instead of in model space
+    ) -> TensorDataset:
+        "For a `DataLoader`: a torch `Dataset` of (image, label), see `as_dataset`."
+        return as_dataset(self, pixels)
     def to_folder(self,
         path: str | Path, # The folder to make
     ) -> Path:            # The folder
@@ -218,7 +223,7 @@ class DistilledSet:
     @classmethod
     def read(cls,
         path: str | Path, # A file or folder
-        data: str | Path | ImageData | None = None, # What was distilled: images, a name or a path
+        data: Any = None,                           # What was distilled, as `load_data` takes it
         **how: Any        # space, norm, soft_kind: what the file does not say
     ) -> 'DistilledSet':
         "Somebody else's set, the first of a file; see `read_sets`."
@@ -251,6 +256,11 @@ def _sealed(about: dict) -> dict:
     text = json.dumps(about, sort_keys=True)
     return about | dict(checksum=hashlib.sha256(text.encode()).hexdigest())
 
+def _looked_at(ds: DistilledSet) -> DistilledSet:
+    "The set, checked once more: whoever has changed it may have left what nobody can read."
+    return DistilledSet(ds.images, ds.labels, ds.norm, ds.classes, ds.soft, 'logits', ds.patches,
+                        ds.meta)
+
 def _written(ds: DistilledSet, images: Tensor, **more: Any) -> tuple[bytes, str]:
     "The file of a set's numbers, which holds its description too, and the description."
     tensors = dict(images=images, labels=ds.labels)
@@ -272,6 +282,7 @@ def save_set(
     path = as_path(path, 'path')
     if path.exists() and not path.is_dir():
         raise ValueError(f"path: expected a folder, {str(path)!r} is a file")
+    ds = _looked_at(ds)
     data, blob = _written(ds, ds.images)
     with in_turn(path):
         atomic_write(path/'data.safetensors', data)
@@ -481,6 +492,7 @@ def pack_set(
     path = as_path(path, 'path')
     if path.suffix.lower() != '.safetensors':
         raise ValueError(f"path: expected a file NAME.safetensors, got {str(path)!r}")
+    ds = _looked_at(ds)
     images, shape = ds.images, {}
     if not exact:
         images = (ds.pixels()*255).round().byte()
@@ -576,7 +588,7 @@ def set_to_folder(
     """Write every image as PNG, `path/CLASS/0000.png`, which any tool reads; `classes.json` lists
     the classes in their order. ValueError if the folder has something in it, or for other than 1
     or 3 channels."""
-    path = _new_folder(path)
+    path, ds = _new_folder(path), _looked_at(ds)
     pictures, names, count = _encoded(ds), _folder_names(ds.classes), [0]*ds.num_classes
     about = dict(classes=ds.classes, folders=names, norm=ds.norm)
     with in_turn(path):
@@ -660,7 +672,7 @@ def export_set(
 ) -> Path:                   # The file or folder
     """Write a set for other programs. ValueError for a form that is not there, for a name that ends
     as one of another form, and for a file that is there."""
-    path = as_path(path, 'path')
+    path, ds = as_path(path, 'path'), _looked_at(ds)
     form = _form(path, form)
     if form == 'folder':
         return set_to_folder(ds, path)
@@ -1132,7 +1144,7 @@ def _ours(path: Path) -> bool:
 @own_modes()
 def read_sets(
     path: str | Path, # .pt, .npz, .safetensors, .parquet; a folder of pictures or arrays; or ours
-    data: str | Path | ImageData | None = None, # What was distilled, or its name for `load_data`;
+    data: Any = None,                           # What was distilled, as `load_data` takes it;
                               # `whitened`, for sets that were made in its whitened space
     space: str | None = None, # What the numbers are: 'pixels' or 'model'; None: as detected
     norm: Any = None,         # Of the model space: (mean, std) or a name; None: file's or data's

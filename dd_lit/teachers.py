@@ -309,7 +309,7 @@ _HINT = 'more epochs (squeeze_epochs, --teacher-epochs) or another learning rate
 @own_modes()
 def squeeze(
     name: Any,                       # A network for `create_model`, without weights
-    data: str | Path | ImageData,    # What to learn, or its name or path for `load_data`
+    data: Any,                       # What to learn, as `load_data` takes it
     seed: int = 0,                   # Weights, order, augmentation, dropout
     device: str | torch.device | None = None, # Default: the GPU if there is one; not in the key
     cache: str | Path | None = None, # Folder for weights; None: `cache_dir()`
@@ -413,7 +413,7 @@ def by_label(
 @own_modes()
 def squeeze_all(
     networks: Any,                   # A network for `create_model` without weights, or several
-    data: str | Path | ImageData,    # What to learn, or its name or path for `load_data`
+    data: Any,                       # What to learn, as `load_data` takes it
     width: int | None = None,        # For those that have a choice; at least one must
     **kw: Any                        # For `squeeze`
 ) -> Backbones:
@@ -479,7 +479,7 @@ def about_teacher(
 @own_modes()
 def as_teacher(
     given: Any,                      # A network for `as_network`; without weights it is trained
-    data: str | Path | ImageData,    # What it will be asked about, or its name or path
+    data: Any,                       # What it will be asked about, as `load_data` takes it
     seed: int = 0,                   # Of a training
     device: str | torch.device | None = None, # Default: the GPU if there is one
     cache: str | Path | None = None, # Folder for weights; None: `cache_dir()`
@@ -504,7 +504,7 @@ def as_teacher(
 @own_modes()
 def as_teachers(
     given: Iterable[tuple[Any, dict]], # (a network, its settings) of each, as for `as_teacher`
-    data: str | Path | ImageData,      # The real images, or where they are
+    data: Any,                         # The real images, as `load_data` takes them
     seed: int = 0,                     # Of all that is drawn
     device: str | torch.device | None = None, # Where it runs
     cache: str | Path | None = None,   # Folder of trained networks; None: the usual one

@@ -28,7 +28,6 @@ from .core import (
     check_labels,
     check_soft,
     chosen_precision,
-    counted,
     digest,
     function_text,
     kept_memory,
@@ -207,9 +206,6 @@ def _labels_for(x, y, soft, soft_kind, loss, t: Training, normalize, said: dict)
     images are."""
     if soft is None and isinstance(loss, str) and loss not in HARD_LOSSES:
         raise ValueError(f"soft: loss {loss!r} needs soft labels, the set has none")
-    if y.ndim == 0 or len(x) != len(y):
-        got = len(y) if y.ndim else 'a single number'
-        raise ValueError(f"y: expected {counted(len(x), 'label')}, one per image, got {got}")
     if soft is None:
         return None
     if hasattr(soft, 'epoch'):
@@ -267,7 +263,7 @@ def _batches(model, x, y, soft, batch_size, normalize, augment, gen: Generator) 
 def _augmented(augment, x: Tensor, gen: Generator) -> Tensor:
     "A batch as somebody's function changes it; ValueError if that makes no batch of it."
     y = augment(x, gen)
-    if not isinstance(y, Tensor) or y.ndim != 4 or len(y) != len(x):
+    if not isinstance(y, Tensor) or y.shape != x.shape:
         got = list(y.shape) if isinstance(y, Tensor) else type(y).__name__
         raise ValueError(f"augment: expected a function that makes images {list(x.shape)} of "
                          f"images {list(x.shape)}, it made {got}")
@@ -280,6 +276,18 @@ def _functions(loss, on_epoch) -> Callable:
     if on_epoch is not None:
         check_function(on_epoch, 'on_epoch', 'epoch', 'model')
     return loss if callable(loss) else get_loss(loss)
+
+def _loss_of(loss: Callable, student: Tensor, teacher: Tensor | None, hard: Tensor) -> Tensor:
+    "The loss of a batch; ValueError for what nobody can follow downhill."
+    try:
+        l = loss(student, teacher, hard)
+    except TypeError as e:
+        if teacher is not None:
+            raise
+        raise ValueError("loss: is called with (student, teacher, hard), and without soft labels "
+                         f"teacher is None: {e}") from e
+    _check_loss(l)
+    return l
 
 def _check_loss(l: Any) -> None:
     "ValueError for what somebody's function gave and nobody can follow downhill."
@@ -301,8 +309,7 @@ def _epoch(model, batches: _Batches, loss, optim, precision='float32') -> float:
         if not isinstance(out, Tensor):
             raise ValueError(f"model: {type(model).__name__} answers {type(out).__name__} in "
                              "training, expected logits, a tensor")
-        l = loss(out.to(xb.dtype), tb, yb)
-        _check_loss(l)
+        l = _loss_of(loss, out.to(xb.dtype), tb, yb)
         optim.zero_grad()
         l.backward()
         return l
@@ -441,7 +448,8 @@ def fit(
     t, path = _checked(training), maybe_path(checkpoint, 'checkpoint')
     lossf = _functions(loss, on_epoch)
     aug, device = make_augment(t.augment), device_of(model)
-    x, y = check_images(x, normalize).to(device), as_numbers(y, 'y').to(device)
+    x = check_images(x, normalize).to(device)
+    y = check_labels(y, len(x), name='y').to(device)
     soft = _labels_for(x, y, soft, soft_kind, loss, t, normalize, training)
     optim, gen = _optimizer(model, t), rng(seed, 'fit')
     who = path and _who(model, x, y, soft, loss, normalize, seed, t)

@@ -354,7 +354,8 @@ SHAPE = dict(num_classes=4, in_chans=1, size=8)
 @example(['size', 'n', 'c'], '', [])
 @settings(max_examples=60, deadline=None)
 def test_a_function_is_called_as_its_parameters_say(names, kind, optional):
-    "Ours by name, wherever they stand; the others that it asks for get the rest in order; what has a default keeps it."
+    """Ours by name, wherever they stand; if there are none, what it asks for gets the three in order; what has a default
+    keeps it. Beside ours nobody can know what another one wants: it is to be given."""
     more = [k for k in optional if k not in names]
     head = [*names, '/'] if kind == '/' and names else ['*', *names] if kind == '*' and names else names
     text = ', '.join([*head, *(f'{k}=None' for k in more)])
@@ -363,8 +364,11 @@ def test_a_function_is_called_as_its_parameters_say(names, kind, optional):
     rest = [v for k, v in SHAPE.items() if k not in [*names, *more]]
     other = [k for k in names if k not in SHAPE]
     want = {k: SHAPE.get(k) for k in [*names, *more]} | dict(zip(other, rest, strict=False))
-    if len(other) > len(rest):
-        with pytest.raises(ValueError, match='cannot be called with .* parameters of these names get them by name'):
+    if other and len(rest) < 3:
+        if kind != '/':                                 # what is given by position only cannot be given by name
+            create_model(found['f'], 4, 1, 8, **dict.fromkeys(other, 5))
+            assert {k: found['said'][k] for k in other} == dict.fromkeys(other, 5)
+        with pytest.raises(ValueError, match=f"asks for '{other[0]}' beside .*; give it, model_kw=dict"):
             create_model(found['f'], 4, 1, 8)
         return
     create_model(found['f'], 4, 1, 8)

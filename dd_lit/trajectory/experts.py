@@ -311,7 +311,7 @@ def _check_room(n: Network, data: ImageData, seeds: list[int], device, cache,
 @own_modes()
 def train_experts(
     network: Any,                    # For `create_model`, without weights
-    data: str | Path | ImageData,    # Or its name or path for `load_data`
+    data: Any,                       # As `load_data` takes it
     n: int = 100,                    # How many
     seed: int = 0,                   # Of all of them; expert `i` is from (seed, i)
     device: str | torch.device | None = None, # Default: the GPU if there is one
