@@ -241,7 +241,7 @@ def _joined(batches: _Batches, model: nn.Module) -> _Batches:
     if not _needs_two(model):
         yield from batches
         return
-    held = None
+    held: Any = None
     for b in batches:
         if held and len(b[0]) == 1 < len(held[0]):
             held = tuple(torch.cat(both) for both in zip(held, b, strict=True))

@@ -354,8 +354,8 @@ SHAPE = dict(num_classes=4, in_chans=1, size=8)
 @example(['size', 'n', 'c'], '', [])
 @settings(max_examples=60, deadline=None)
 def test_a_function_is_called_as_its_parameters_say(names, kind, optional):
-    """Ours by name, wherever they stand; if there are none, what it asks for gets the three in order; what has a default
-    keeps it. Beside ours nobody can know what another one wants: it is to be given."""
+    """Ours by name, wherever they stand; if there are none, what it asks for gets the three in order; what has a
+    default keeps it. Beside ours nobody can know what another one wants: it is to be given."""
     more = [k for k in optional if k not in names]
     head = [*names, '/'] if kind == '/' and names else ['*', *names] if kind == '*' and names else names
     text = ', '.join([*head, *(f'{k}=None' for k in more)])
