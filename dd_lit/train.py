@@ -244,7 +244,8 @@ def _joined(batches: _Batches, model: nn.Module) -> _Batches:
     held: Any = None
     for b in batches:
         if held and len(b[0]) == 1 < len(held[0]):
-            held = tuple(torch.cat(both) for both in zip(held, b, strict=True))
+            both: Any = zip(held, b, strict=True)
+            held = tuple(map(torch.cat, both))
             continue
         if held:
             yield held
