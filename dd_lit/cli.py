@@ -426,7 +426,7 @@ def json_of(
 # %% ../nbs/15_cli.ipynb #2139f93f
 class Evaluate(OnSets):
     "Train networks on a distilled set and test them on real data."
-    interrupted = 'starts anew'
+    interrupted = 'starts anew, but with --fair or --ddranking keeps scores that are done'
     folder: str = word(_SET)
     data: str | None = setting(None, 'dataset to test on (default: the one it was made from)')
     model: str = setting('convnet3', 'network, NAME or NAME:width=64; `dd_lit list` shows them')
@@ -468,7 +468,7 @@ class Evaluate(OnSets):
 
     def kept(self) -> Path | None:
         "Where what takes long is kept; nowhere if that cannot be written to."
-        if not self.ddranking:
+        if not self.ddranking and not self.fair:
             return None
         from dd_lit.core import cache_dir, try_writing
         try:
@@ -559,6 +559,7 @@ class Compare(OnSets):
     def run(self) -> None:
         from dd_lit.compare import Grid, cells, check_items, compare
         from dd_lit.core import sole_writer
+        from dd_lit.data import check_outside
         from dd_lit.distill import check_writable
         from dd_lit.report import report
         _import(self.plugin)
@@ -566,6 +567,7 @@ class Compare(OnSets):
         cells(Grid(**grid))                                           # what is wrong is wrong now
         check_items(self.items)
         out, d = Path(self.out), self.tested_on()
+        check_outside(out, d.folder)
         check_writable(out)
         made = out/f'{d.name}_ipc{self.ipc}_seed{self.seed}'
         how = self.scored | dict(fair=self.fair, full=self.full or None)
@@ -608,6 +610,15 @@ class Compare(OnSets):
         return grid, for_training(self.set, models, names_of(self))
 
 # %% ../nbs/15_cli.ipynb #28bb1414
+def _check_apart(ds: 'DistilledSet', **places: str | None) -> None:
+    "ValueError if one of the places lies inside of the pictures that the set was made from."
+    from dd_lit.data import check_outside
+    source = (ds.meta.get('data_source') or {}).get('name')
+    if isinstance(source, str) and os.path.isabs(source) and os.path.isdir(source):
+        for name, place in places.items():
+            if place:
+                check_outside(Path(place), Path(source), name)
+
 class Show(Command):
     "Draw a distilled set, and print what it is."
     folder: str = word(_SET)
@@ -621,6 +632,7 @@ class Show(Command):
             raise ValueError("out: expected a name that ends in .png, "
                              f"got {brief(self.out)}")
         ds = DistilledSet.load(self.folder)
+        _check_apart(ds, out=self.out, png=self.png)
         path = Path(self.out) if self.out else beside(self.folder)/'grid.png'
         ds.show(self.per_class, path=path)
         if self.png:
@@ -654,6 +666,10 @@ class Import(OnData):
     soft_kind: str | None = setting(None, 'soft labels are logits or probabilities')
 
     def check(self) -> None:
+        for k in ('seed', 'device'):
+            if getattr(self, k) != getattr(type(self), k):
+                raise ValueError(f"{k}: expected nothing, an import reads numbers and draws none, "
+                                 f"got {brief(getattr(self, k))}")
         said = [n for n, given in dict(root=self.root, size=self.size, download=self.download,
                                        **self.reading).items() if given]
         if said and not self.data:
@@ -665,15 +681,17 @@ class Import(OnData):
 
     def run(self) -> None:
         from dd_lit.core import sole_writer
+        from dd_lit.data import check_outside
         from dd_lit.sets import read_sets, safe_name
         data, space = self.load() if self.data else None, self.space
+        name = Path(self.file).resolve()
+        out = Path(self.out) if self.out else Path('runs')/safe_name(name.stem)
+        check_outside(out, data.folder if data else None)
         if space == 'zca' and data is not None:
             from dd_lit.whiten import whitened
             data, space = whitened(data), 'model'
         how: dict[str, Any] = dict(space=space, norm=self.norm, soft_kind=self.soft_kind)
         sets = read_sets(self.file, data, **how)
-        name = Path(self.file).resolve()
-        out = Path(self.out) if self.out else Path('runs')/safe_name(name.stem)
         source = getattr(data, 'source', None)
         with sole_writer(out):
             for k, ds in enumerate(sets):
@@ -697,6 +715,7 @@ class Export(Command):
         from dd_lit.core import counted
         from dd_lit.sets import DistilledSet, export_set
         ds = DistilledSet.load(self.folder)
+        _check_apart(ds, out=self.out)
         path = export_set(ds, self.out, self.form)
         print(f"{ds}\n{counted(ds.num_classes, 'class')}, {counted(len(ds), 'image')} -> {path}")
 
@@ -709,6 +728,7 @@ class Reproduce(Command):
     method: str | None = setting(None, 'list only rows of this method')
     out: str = setting('runs/reproduce', 'folder for sets and scores')
     root: str | None = setting(None, 'where named datasets lie; default $DD_LIT_DATA, else ./data')
+    download: bool = setting(False, 'fetch missing data and weights from the network')
     scale: float = setting(1., 'share of the iterations', above=0, high=1)
     sets: int | None = setting(None, 'sets to distil, if not as many as the paper', low=1)
     networks: int | None = setting(None, 'networks to train on each, if not as many', low=1)
@@ -737,7 +757,7 @@ class Reproduce(Command):
             check_recipe(get_recipe(n))             # a wrong name is wrong now, not after an hour
         how: dict[str, Any] = dict(sets=self.sets, networks=self.networks, device=self.device)
         for n in self.names or []:
-            own = dict(precision=self.precision) | read_pairs(self.set)
+            own = dict(precision=self.precision, download=self.download) | read_pairs(self.set)
             print(line(reproduce(n, self.out, self.root, self.scale, settings=own, **how)))
 
 # %% ../nbs/15_cli.ipynb #69edad95
@@ -831,8 +851,10 @@ class Demo(OnData):
 
     def run(self) -> None:
         from dd_lit.core import sole_writer
+        from dd_lit.data import check_outside
         from dd_lit.distill import check_writable
         t0, d, out = time.perf_counter(), self.load(), Path(self.out)
+        check_outside(out, d.folder)
         check_writable(out)
         with sole_writer(out):
             self.show(d, out, t0)

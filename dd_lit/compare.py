@@ -9,6 +9,7 @@ __all__ = ['check_items', 'random_like', 'teach', 'score_name', 'Grid', 'Cell', 
 # %% ../nbs/12_compare.ipynb #6af3fd77
 import inspect
 import json
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
@@ -32,7 +33,7 @@ from .core import (
     rng,
     short_digest,
 )
-from .data import ImageData, fingerprint, load_data
+from .data import ImageData, check_outside, fingerprint, load_data
 from .distill import distill
 from .evaluate import (
     RECIPE_VERSION,
@@ -53,7 +54,7 @@ from .labels.soft import LabelSettings, SoftLabels, relabel
 from .method import get_method, list_methods, plain
 from .models import as_network, model_settings, named_networks, network_key
 from .parallel import first
-from .sets import DistilledSet, is_set, one_line, safe_name
+from .sets import DistilledSet, is_set, load_set, one_line, safe_name
 from .settings import (
     Settings,
     as_python,
@@ -88,6 +89,8 @@ def check_items(
         raise ValueError("items: expected at least one set, folder or method")
     for o in items:
         if not _known(o):
+            if isinstance(o, (str, Path)) and str(o) and os.path.isdir(o):
+                load_set(o)                            # says what that folder is, or lacks
             raise ValueError("items: expected folders of distilled sets or methods "
                              f"({', '.join(list_methods())}), got {str(o)!r}")
     return items
@@ -702,9 +705,9 @@ def compare(
     settings and names that are not there, and sets that do not fit, before anything is made."""
     out = maybe_path(out, 'out')
     own, how, training = sort_out(settings, Grid, Evaluation, Training, of='compare')
-    items, grid, hard = check_items(items), Grid(**own), how.pop('hard', True)
-    hard = Evaluation(hard=hard).hard
+    items, grid, hard = check_items(items), Grid(**own), Evaluation(hard=how.pop('hard', True)).hard
     places, data = cells(grid), load_data(data)
+    check_outside(out, data.folder)
     _check_settings(items, grid)
     asked = _asked(teacher)
     _check_asked(hard, places, asked, grid)

@@ -903,25 +903,23 @@ _MARKS = itertools.count()
 
 @contextlib.contextmanager
 def sole_writer(
-    folder: Path,            # Made if it is not there
-    what: str | None = None, # What will be in it: who writes the same is let in; None: nobody is
-    name: str = 'out',       # What the argument is called
+    folder: Path,      # Made if it is not there
+    name: str = 'out', # What the argument is called
 ) -> Iterator[None]:
-    """Inside, nobody writes something else to the folder, if they ask as well; of several processes
-    of a launcher the first asks for all. ValueError while somebody does. Where `in_turn` lets
-    everybody in, so does this."""
+    """Inside, nobody else writes to the folder, if they ask as well; of several processes of a
+    launcher the first asks for all. ValueError while somebody does. Windows lets everybody in."""
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{name}: expected a folder, {str(folder)!r} is a file")
     if _fcntl is None or not first():
         yield
         return
-    key = short_digest(os.urandom(8) if what is None else what)[:8]
-    mine = folder/f'.writing-{key}-{_writer()}-{next(_MARKS)}'
+    mine = folder/f'.writing-{_writer()}-{next(_MARKS)}'
     with in_turn(folder):
-        for mark in folder.glob('.writing-*-*-*-*'):
-            _, other, pid, *_ = mark.name.split('-')
-            if _held(mark) and other != key:
-                raise ValueError(f"{name}: another run (process {pid}) is writing to "
+        for mark in folder.glob('.writing-*-*-*'):
+            if _held(mark):
+                pid, here = _made_by(mark)
+                where = '' if here else ' of another machine'
+                raise ValueError(f"{name}: another run (process {pid}{where}) is writing to "
                                  f"{str(folder)!r}; choose another folder, or wait for it")
         f = mine.open('w')
         with contextlib.suppress(OSError):                     # no locks here
@@ -932,6 +930,11 @@ def sole_writer(
         mine.unlink(missing_ok=True)
         f.close()
 
+def _made_by(mark: Path) -> tuple[int, bool]:
+    "(process that has made this mark, is it one of this machine?)"
+    pid, machine = mark.name.split('-')[-3:-1]
+    return int(pid), machine == _writer().partition('-')[2]
+
 def _held(mark: Path) -> bool:
     "Does the process live that has made this mark? If not, the mark goes."
     try:
@@ -939,8 +942,12 @@ def _held(mark: Path) -> bool:
             _fcntl.flock(f, _fcntl.LOCK_SH | _fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:                                # it has just ended, or there are no locks here
+    except FileNotFoundError:                      # it has just ended
         return False
+    except OSError:                                # no locks here: of other machines, for a day
+        pid, here = _made_by(mark)
+        if _alive(pid) if here else time.time() - mark.stat().st_mtime < 86400:
+            return True
     mark.unlink(missing_ok=True)
     return False
 

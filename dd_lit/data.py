@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['Norm', 'ImageData', 'as_bytes', 'measure_norm', 'to_model_space', 'images_of', 'sample_images',
-           'fingerprint', 'digest_of_test', 'check_ipc', 'Reading', 'list_data', 'load_data', 'show_data']
+           'fingerprint', 'digest_of_test', 'check_ipc', 'Reading', 'check_outside', 'list_data', 'load_data',
+           'show_data']
 
 # %% ../nbs/02_data.ipynb #f79c6205
 import contextlib
@@ -73,6 +74,7 @@ class ImageData:
     name: str
     space = ''                    # what `normalize` does beyond `norm`; see `Whitened`
     spread = 1.                   # of the pixels as networks see them: noise is drawn with it
+    folder: Path | None = None    # where the pictures lie, if they were read from a folder
 
     @own_modes()
     def __init__(self,
@@ -836,18 +838,20 @@ def _inside(folder: Path) -> list[Path]:
         raise ValueError(f"{str(folder)!r} cannot be read: {e.strerror}") from None
     return [p for p in every if not p.name.startswith('.') and p.name.casefold() not in _LEAVINGS]
 
-def _walk(folder: Path) -> Iterator[Path]:
-    "All files below a folder, in order, but for distilled sets; in linked folders, too."
-    yield from _below(folder, folder, {folder.resolve()})
+def _walk(folder: Path, sets: list[Path] | None = None) -> Iterator[Path]:
+    "All files below a folder, in order, in linked folders, too; not of distilled sets, listed so."
+    yield from _below(folder, folder, {folder.resolve()}, [] if sets is None else sets)
 
-def _below(folder: Path, root: Path, walked: set[Path]) -> Iterator[Path]:
+def _below(folder: Path, root: Path, walked: set[Path], sets: list[Path]) -> Iterator[Path]:
     "The same of one of them; no folder is walked twice."
     for p in _inside(folder):
-        if p.is_dir():
+        if p.is_dir() and _is_set(p):
+            sets.append(p)
+        elif p.is_dir():
             real = p.resolve()
-            if real not in walked and not _is_set(p) and not (p.is_symlink() and _back(real, root)):
+            if real not in walked and not (p.is_symlink() and _back(real, root)):
                 walked.add(real)
-                yield from _below(p, root, walked)
+                yield from _below(p, root, walked, sets)
         elif p.is_file() or p.is_symlink():      # a link to nowhere is a damaged picture
             yield p
 
@@ -873,14 +877,36 @@ def _tree(path: Path, over: Counter) -> tuple[_Files, list[str]]:
     "Files and class names of a folder of class folders; counts in `over` what is no picture."
     kinds, files, classes = _kinds(), [], []
     over.update(p.suffix.lower() or p.name for p in _inside(path) if p.is_file())
+    sets = [p for p in _inside(path) if p.is_dir() and _is_set(p)]
     for folder in _folders(path):
-        found = list(_walk(folder))
+        found = list(_walk(folder, sets))
         mine = [p for p in found if p.suffix.lower() in kinds]
         over.update(p.suffix.lower() or p.name for p in found if p.suffix.lower() not in kinds)
         if mine or not _only_sets(folder):
             files += [(p, len(classes)) for p in mine]
             classes.append(folder.name)
+    _tell_hidden(sets)
     return files, classes
+
+def _tell_hidden(sets: list[Path]) -> None:
+    "Distilled sets that were passed over, if there are pictures with them, which were so, too."
+    kinds = _kinds()
+    for folder in sets:
+        n = sum(p.suffix.lower() in kinds and p != folder/'grid.png' for p in _walk(folder))
+        if n:
+            _tell(f"{str(folder)!r}: passed over with {counted(n, 'picture')} in it, for it holds "
+                  "a distilled set, or a run; move that elsewhere to read them")
+
+def check_outside(
+    out: Path | None,     # Where something will be written; None: nowhere
+    folder: Path | None,  # Where the pictures lie, see `ImageData`; None: not in a folder
+    name: str = 'out',    # What the argument is called
+) -> None:
+    """ValueError if `out` lies inside the folder of pictures: the next time that is read, what is
+    there would be a class, or hide one."""
+    if out and folder and out.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{name}: {str(out)!r} lies inside of the pictures, {str(folder)!r}, "
+                         "where it would become a class or hide one; choose another place")
 
 # %% ../nbs/02_data.ipynb #ff2caa80
 _TRAIN = 'train|training|trn'
@@ -1500,7 +1526,9 @@ def _read_path(p: Path, key: str, how: Reading) -> ImageData | None:
         _no_column(how, f'the folder {str(p)!r}')
     whole = p if p.name not in ('', '..') else p.resolve()
     own = p.stem if p.is_file() else whole.name
-    return reader(p, how, key if key in list_data() else own, _NORMS.get(key))
+    made = reader(p, how, key if key in list_data() else own, _NORMS.get(key))
+    made.folder = p.resolve() if p.is_dir() else None
+    return made
 
 @own_modes()
 def load_data(

@@ -35,6 +35,7 @@ from .core import (
     maybe_path,
     own_modes,
     progress,
+    provenance,
     remove_leftovers,
     rng,
     save_state,
@@ -43,7 +44,7 @@ from .core import (
     sole_writer,
     try_writing,
 )
-from .data import ImageData, fingerprint, load_data
+from .data import ImageData, check_outside, fingerprint, load_data
 from .evaluate import made_whitened, matched, train_and_test
 from .method import Method, get_method
 from .ondisk import taken
@@ -56,18 +57,23 @@ from .whiten import whitened
 _FLAGS = dict(held_out=' (--hold-out, --validate-every)',
               data_fingerprint=' (the training images, as --data, --size and others read them)')
 
-def _differs(a, b, path='') -> str | None:
-    "First difference between two nested dicts, in words (or None)."
+def _unlike(a, b, path='') -> Iterator[tuple[str, Any, Any]]:
+    "What differs between two nested dicts: (name, there, here)."
     for k in sorted(set(a) | set(b), key=str):
         x, y = a.get(k), b.get(k)
         if isinstance(x, dict) and isinstance(y, dict):
-            d = _differs(x, y, f'{path}{k}.')
-            if d:
-                return d
+            yield from _unlike(x, y, f'{path}{k}.')
         elif type(x) is torch.Tensor or x != y:          # there are no tensors in what a run says
-            flags = _FLAGS.get(f'{path}{k}', '')
-            return f"{path}{k} is {x!r} there and {y!r} here{flags}"
-    return None
+            yield f'{path}{k}', x, y
+
+def _differs(a, b) -> str | None:
+    "The differences, in words (or None): the method's name if that is one, else a few of them."
+    found = list(_unlike(a, b))
+    found = [o for o in found if o[0] != 'what_it_does'] or found      # a digest says least
+    told = [o for o in found if o[0] == 'method'] or found[:5]
+    words = [f"{k} is {brief(x)} there and {brief(y)} here{_FLAGS.get(k, '')}" for k, x, y in told]
+    more = [f'{len(found) - 5} more'] if told == found[:5] and len(found) > 5 else []
+    return '; '.join(words + more) or None
 
 def check_writable(
     path: str | Path # A folder; made if it is not there
@@ -146,7 +152,7 @@ def _state_in(method: Method, who: dict, path: Path, c: dict) -> dict:
     d, k, history = _differs(there, who), state.get('k'), state.get('history')
     if d and not _goes_on(method, there, who, k):
         if type(k) is int and k > method.cfg.iters:
-            d += f', {k} of them are done'
+            d += f"; {counted(k, 'iteration')} of it are done"
         raise ValueError(f"out: {str(path.parent)!r} holds the checkpoint of another run ({d}); "
                          "choose another folder, or resume=False (--fresh) to start anew")
     with _fits(path):
@@ -190,9 +196,11 @@ def _take_up(method: Method, state: dict) -> None:
         method.load_state_dict(state)
 
 def _save_state(who: dict, path: Path, state: dict) -> None:
-    "Write a checkpoint; of several processes, one writes."
+    "Write a checkpoint; of several processes, one writes. It says what was typed, if it was."
     if first():
-        save_state(path, dict(identity=who, state=state))
+        typed = provenance()['command'].replace(' --fresh', '')
+        more = dict(command=typed) if typed.startswith(('dd_lit ', 'python -m dd_lit ')) else {}
+        save_state(path, dict(identity=who, state=state, **more))
 
 def _as_loss(method: Method, given: Any) -> float:
     "What `step` returned, as a number."
@@ -351,6 +359,9 @@ class _Folder:
         if self.kept is None:
             where = '' if self.out else ', for there is no folder (out=)'
             done = '' if self.method.k else ' before its first iteration was done'
+            if hasattr(self.method.cfg, 'cache'):          # its setup may have trained networks
+                return (f'interrupted{done}; no iteration is kept{where}, but networks that it has '
+                        'trained are (DD_LIT_CACHE says where); the same command begins with them')
             return f'interrupted{done}; nothing is kept{where}, the same command starts anew'
         how = '' if resume else ' without --fresh'
         return (f'interrupted; {self.kept} of {self.method.cfg.iters} iterations are kept in '
@@ -431,8 +442,9 @@ def run(
                          f"got {brief(checkpoint_seconds)}")
     folder, alone = _Folder(method, method.identity(), place), nullcontext()
     if folder.out:
+        check_outside(folder.out, method.data.folder)
         check_writable(folder.out)
-        alone = sole_writer(folder.out, repr(folder.who))
+        alone = sole_writer(folder.out)
     try:
         with alone:
             done = folder.look(resume)
@@ -638,8 +650,7 @@ def distill(
     """Distil `data` to `ipc` images per class. ValueError as in `run`, for wrong settings, and for
     `tensorboard` without the package. `validate_every` holds out a tenth of the training images, if
     `hold_out` does not say another share (0: none): the method does not see them."""
-    out = maybe_path(out, 'out')
-    written = maybe_path(tensorboard, 'tensorboard')
+    out, written = maybe_path(out, 'out'), maybe_path(tensorboard, 'tensorboard')
     if callback is not None:
         check_function(callback, 'callback', 'seen')
     cls, board = get_method(method), _Board(written) if written else None
@@ -649,6 +660,7 @@ def distill(
     if share:
         data, held = split_off(load_data(data), share, seed)
     made = cls(data, ipc, seed=seed, device=device, **settings)
+    check_outside(written, made.data.folder, 'tensorboard')
     if share:
         _check_start(made)
     if watched:

@@ -11,8 +11,10 @@ __all__ = ['PROTOCOLS', 'RECIPE_VERSION', 'FULL_PASSES', 'protocol_settings', 'l
 # %% ../nbs/08_evaluate.ipynb #23ee89f0
 import math
 import re
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,6 +23,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from tqdm.std import tqdm
 
 from .augment import make_augment, patch_augment
 from .core import (
@@ -43,7 +46,7 @@ from .models import (
     create_model,
     network_key,
 )
-from .parallel import share, shared_numbers
+from .parallel import first, share, shared_numbers
 from .sets import DistilledSet, with_classes
 from .settings import Settings, as_python, brief, explained, setting, sort_out
 from .train import Training, accuracy, check_rates, fit, settled, without_rates
@@ -502,6 +505,23 @@ def _check_shown(e: Evaluation, soft: Any, augment: Any) -> None:
         raise ValueError(f"augment: expected {theirs!r} with hard=False, the labels bring their "
                          f"own views, got {brief(augment)}; leave it out, or label anew")
 
+@contextmanager
+def _counting(name: str, repeats: int) -> Iterator[Callable[[float], None]]:
+    "A bar, told the top-1 of each network; what ends before the last says what the others reached."
+    done: list[float] = []
+    def tell(top1: float) -> None:
+        done.append(top1)
+        bar.update()
+    with progress(desc=f'evaluating {name}', total=len(share(range(repeats)))) as bar:
+        try:
+            yield tell
+        except BaseException:
+            if done and first():
+                mean, std = mean_std(done)
+                tqdm.write(f"{name}: {len(done)} of {counted(repeats, 'network')} are done: top-1 "
+                           f"{mean:.1f} ± {std:.1f} % (not stored)", file=sys.stderr)
+            raise
+
 @own_modes()
 def evaluate(
     distilled: DistilledSet | str | Path,    # Or the folder of one
@@ -536,9 +556,9 @@ def evaluate(
         run = partial(train_and_test, ds, data, model, s, device, model_kw)
         top1, top5 = run(loss=e.loss, soft=soft, **cfg)
         hard = top1 if hard_loss else run(loss='ce', **plain)[0] if e.hard else math.nan
-        bar.update()
+        tell(top1)
         return top1, top5, hard
-    with progress(desc=f'evaluating {n.name}', total=len(share(range(e.repeats)))) as bar:
+    with _counting(n.name, e.repeats) as tell:
         top1, top5, hard = map(list, zip(*shared_numbers(one, e.repeats, 3), strict=True))
     about = _about(e, ds, data, cfg, soft) | _which(n, ds) | dict(device=str(device))
     hard, seconds = hard if hard_loss or e.hard else [], time.perf_counter() - t0

@@ -37,7 +37,7 @@ from .core import (
     seed_of,
     sole_writer,
 )
-from .data import ImageData, fingerprint, load_data
+from .data import ImageData, check_outside, fingerprint, load_data
 from .distill import distill
 from .evaluate import (
     RECIPE_VERSION,
@@ -281,7 +281,7 @@ def published(
     return f"{o['published']}" + (f" ± {o['deviation']}" if o['deviation'] is not None else '')
 
 def _filtered(**given: str | None) -> list[Recipe]:
-    "Recipes by paper, data or method. ValueError for a word that none has."
+    "Recipes by paper, data or method. ValueError for words that none has, alone or together."
     rows = list(load_recipes().values())
     for k, v in given.items():
         known = list(dict.fromkeys(getattr(r, k) for r in rows))
@@ -289,7 +289,18 @@ def _filtered(**given: str | None) -> list[Recipe]:
             near = difflib.get_close_matches(v, known, 1)
             hint = f'; did you mean {near[0]!r}?' if near else ''
             raise ValueError(f"{k}: expected one of {', '.join(known)}, got {brief(v)}{hint}")
-    return [r for r in rows if all(v is None or getattr(r, k) == v for k, v in given.items())]
+    asked = {k: v for k, v in given.items() if v is not None}
+    def fit(words):
+        return [r for r in rows if all(getattr(r, k) == v for k, v in words.items())]
+    found = fit(asked)
+    for k in () if found else reversed(asked):
+        others = {n: v for n, v in asked.items() if n != k}
+        known = list(dict.fromkeys(getattr(r, k) for r in fit(others)))
+        if known:
+            words = ' and '.join(f'{n} {v}' for n, v in others.items())
+            raise ValueError(f"{k}: no recipe of {words} has {brief(asked[k])}; expected one of "
+                             f"{', '.join(known)}")
+    return found
 
 def listing(
     paper: str | None = None,  # Only rows of this paper, ...
@@ -423,10 +434,10 @@ def check_recipe(
     if r.lacks:
         raise ValueError(f"name: {r.name} cannot be run, dd_lit lacks {', '.join(r.lacks)}")
 
-def _data(r: Recipe, root: str | Path | None) -> ImageData:
+def _data(r: Recipe, root: str | Path | None, download: bool) -> ImageData:
     "The recipe's data; where it is not found, what the recipe needs is said too."
     try:
-        return load_data(r.data, root=root, size=r.size)
+        return load_data(r.data, root, r.size, download)
     except FileNotFoundError as e:
         needs = f"; {r.name} needs {', '.join(r.needs)}" if r.needs else ''
         raise FileNotFoundError(f'{e}{needs}') from None
@@ -441,7 +452,7 @@ def _asked(r: Recipe, scale, settings, **counts) -> None:
             whole_number(v, k, words='at least 1')
     for k in settings:
         if k not in NEUTRAL:
-            known = ', '.join([*NEUTRAL, 'precision'])
+            known = ', '.join([*NEUTRAL, 'precision', 'download'])
             raise ValueError(f"settings: expected some of {known}, which do not change what is "
                              f"meant; {k!r} is the recipe's")
 
@@ -466,8 +477,9 @@ def _scoring(r: Recipe) -> dict[str, Any]:
 class _Run:
     "A recipe at work: its data, its folders, its sets, labels and networks."
     def __init__(self, r: Recipe, data: ImageData, cfg: dict, out: str | Path, device: Any,
-                 precision: str = 'float32'):
+                 precision: str = 'float32', download: bool = False):
         self.r, self.data, self.cfg, self.device = r, data, cfg, device
+        self.download = download
         self.precision = precision                           # of the networks that are scored
         self.folder = self.made_in = _folder(r, data, cfg, out)
         if r.on:
@@ -487,7 +499,7 @@ class _Run:
         if s not in self.known:
             t, kw = dict(self.r.teachers or {}), dict(seed=s, device=self.device)
             if t.pop('weights', None) == 'torchvision':
-                found = list(imagenet_backbones(t['names'], device=self.device))
+                found = list(imagenet_backbones(t['names'], self.download, self.device))
             elif t:
                 found = list(squeeze_all(t.pop('names'), self.data, **t, **kw))
             else:
@@ -607,14 +619,16 @@ def reproduce(
     sets: int | None = None,          # Sets to distil; default: the recipe's
     networks: int | None = None,      # Networks on each; default: the recipe's
     device: str | torch.device | None = None, # Where it runs
-    settings: dict | None = None,     # Of the method, those in `NEUTRAL`; and `precision`, of all
-                                      # that has such a setting, see `in_precision`, and of scoring
+    settings: dict | None = None,     # Of the method, those in `NEUTRAL`; `precision`, of all that
+                                      # has such a setting, see `in_precision`, and of scoring; and
+                                      # `download`: may missing data and weights be fetched?
 ) -> dict[str, Any]:                  # recipe, top1 (a list per set), mean, interval, verdict, ...
     """Run a recipe; resumes, and says how close it came. ValueError for names, counts and settings
     that do not exist, for a recipe that dd_lit cannot run, and while another process runs it."""
     out, root = as_path(out, 'out'), maybe_path(root, 'root')
     r, own = name if isinstance(name, Recipe) else get_recipe(name), dict(settings or {})
     chosen = chosen_precision(own.pop('precision', 'float32'), default_device(device))
+    download = own.pop('download', False)
     _asked(r, scale, own, sets=sets, networks=networks)
     rough = in_precision(r, chosen)
     cfg = _scaled(rough, scale) | own
@@ -622,7 +636,8 @@ def reproduce(
                   networks=as_python(networks) or r.networks)
     if chosen != 'float32':
         ran = replace(ran, evaluate=ran.evaluate | dict(precision=chosen))
-    made = _Run(rough, _data(r, root), cfg, out, device, chosen)
+    made = _Run(rough, _data(r, root, download), cfg, out, device, chosen, download)
+    check_outside(out, made.data.folder)
     with sole_writer(made.folder):
         top1, seconds = made.all(ran.sets, ran.networks)
     mean, lo, hi = spread(top1)

@@ -43,6 +43,7 @@ from .core import (
     digest,
     drawable,
     in_turn,
+    load_state,
     maybe_path,
     own_modes,
     save_figure,
@@ -449,6 +450,19 @@ def _set_of(tensors: dict[str, Tensor], about: dict, where: Path) -> DistilledSe
     except (ValueError, OverflowError) as e:
         raise ValueError(f"{str(where)!r} is damaged: {one_line(e, 300)}") from None
 
+def _check_finished(path: Path) -> None:
+    "ValueError for the folder of a run that is not done: how far it is, and what goes on."
+    try:
+        c = load_state(path/'checkpoint.pt')
+        who, done = c['identity'], c['state']['k']
+        of = f"{who['method']}: {done} of {counted(who['config']['iters'], 'iteration')} are done"
+    except (OSError, ValueError, LookupError, TypeError):
+        return
+    typed = c.get('command')
+    again = f'`{one_line(typed, 300)}`' if typed else 'the same call of distill'
+    raise ValueError(f"path: {str(path)!r} is an unfinished run of {one_line(of, 200)}; {again} "
+                     "goes on from there")
+
 @own_modes()
 def load_set(
     path: str | Path, # A folder of `save_set`, a file of `pack_set`, or a name of `stored_sets`
@@ -461,6 +475,7 @@ def load_set(
         return _set_of(*_numbers(path), path)
     for p in (data, side):
         if not p.is_file():
+            _check_finished(path)
             raise ValueError(f"path: {str(path)!r} is not a distilled set: it has no {p.name}")
     tensors, own = _numbers(data)
     twin = _read_twin(side)
@@ -1054,6 +1069,7 @@ def _from_files(path: Path) -> list[_Found]:
 def _foreign(path: Path) -> list[_Found]:
     "Whatever there is."
     if path.is_dir():
+        _check_finished(path)
         return _from_files(path)
     if not path.is_file():
         raise ValueError(f"path: {str(path)!r} is not a file or a folder")
@@ -1095,6 +1111,9 @@ def _taken(f: _Found, data: ImageData | None, space: str | None, norm: Any,
     told, why = _told_space(x, space, f.space, white=data is not None and bool(data.space))
     x, norm, white = _in_model_space(x, told, norm, f, data)
     labels, soft = _told_labels(f, len(x))
+    if soft is None and soft_kind is not None:
+        raise ValueError("soft_kind: expected None, there are no soft labels (one-hot ones are "
+                         f"hard), got {brief(soft_kind)}")
     meta = dict(method='imported', data=data.name if data else None, source=name, entry=f.entry,
                 space=told, space_from=why, **white, **_told_rate(f.lr))
     named = isinstance(f.classes, (list, tuple, np.ndarray))

@@ -445,6 +445,119 @@ def test_an_empty_word_is_no_default(call, words):
     assert f"{words[2]}: expected something, got ''" in p.stderr
 
 
+@pytest.fixture
+def unfinished(call, tmp_path, monkeypatch):
+    "A folder `u` in which a run was interrupted after 2 of its 4 steps."
+    cls = dd_lit.distill.get_method('dm')
+    step = cls.step
+    def two(self):
+        if self.k == 2:
+            raise KeyboardInterrupt
+        return step(self)
+    words = ['distill', 'dm', '--iters', '4', '--out', 'u', *SMALL]
+    with monkeypatch.context() as m:
+        m.setattr(cls, 'step', two)
+        m.setattr(sys, 'argv', ['dd_lit', *words, '--fresh'])
+        call(*words, '--fresh', check=130)
+    return words
+
+
+def test_an_unfinished_run_says_so(unfinished, call, tmp_path):
+    "How far it is and what goes on, whatever asks for the set; and that is true."
+    goes_on = ' '.join(['dd_lit', *unfinished])
+    for words in (['show', 'u'], ['evaluate', 'u'], ['export', 'u', 'u.npz'], ['compare', 'u', 'random'],
+                  ['import', 'u'], ['distill', 'dc', '--set', 'init=u']):
+        one_line(call(*words), f"'u' is an unfinished run of dm: 2 of 4 iterations are done; `{goes_on}` goes on")
+    call(*unfinished, check=0)
+    call('show', 'u', check=0)
+    (tmp_path/'other').mkdir()
+    one_line(call('compare', 'other'), "'other' is not a distilled set: it has no data.safetensors")
+
+
+def test_another_run_says_all_that_differs(unfinished, call):
+    one_line(call('distill', 'dc', '--out', 'u'), "(method is 'dm' there and 'dc' here);")
+    one_line(call('distill', 'dm', '--iters', 3, '--out', 'u', '--set', 'width=8', 'lr_img=.5', 'batch_real=7'),
+             '(config.batch_real is 20 there and 7 here; config.iters is 4 there and 3 here; config.lr_img is ')
+    p = call('distill', 'dm', '--iters', 3, '--out', 'u', '--seed', 1, '--ipc', 2, '--set', 'width=4', 'lr_img=.5',
+             'batch_real=7')
+    one_line(p, 'config.width is 8 there and 4 here; ipc is 1 there and 2 here; 1 more)')
+
+
+@pytest.mark.parametrize('end', [KeyboardInterrupt, ValueError('diverged')])
+def test_networks_that_are_done_are_told(end, call, monkeypatch):
+    "Of a scoring that an interruption or a mistake ends: how many, and what they reached."
+    real, done = dd_lit.evaluate.train_and_test, []
+    def third(*args, **kw):
+        if len(done) == 2:
+            raise end
+        done.append(real(*args, **kw))
+        return done[-1]
+    monkeypatch.setattr(dd_lit.evaluate, 'train_and_test', third)
+    call('distill', 'random', '--out', 'r', check=0)
+    p = call('evaluate', 'r', '--repeats', 4, '--model', 'mlp', '--set', 'epochs=1', 'width=8')
+    mean, std = dd_lit.evaluate.mean_std([o[0] for o in done])
+    assert p.returncode in (2, 130)
+    assert f'mlp: 2 of 4 networks are done: top-1 {mean:.1f} ± {std:.1f} % (not stored)' in p.stderr
+
+
+def test_fair_scores_that_are_done_stay(call, tmp_path, monkeypatch):
+    "Those of the set, where the random images beside it are interrupted: the second time they are not made again."
+    monkeypatch.setenv('DD_LIT_CACHE', str(tmp_path/'cache'))
+    real, asked = dd_lit.compare.Scorer.random, []
+    def interrupted(self, ds):
+        asked.append(1)
+        if len(asked) == 1:
+            raise KeyboardInterrupt
+        return real(self, ds)
+    monkeypatch.setattr(dd_lit.compare.Scorer, 'random', interrupted)
+    call('distill', 'random', '--seed', 5, '--out', 'r', check=0)
+    words = ['evaluate', 'r', '--repeats', 1, '--model', 'mlp', '--fair', '--set', 'epochs=1', 'width=8']
+    assert 'keeps scores that are done' in call(*words, check=130).stderr
+    made, counted = dd_lit.evaluate.train_and_test, []
+    monkeypatch.setattr(dd_lit.evaluate, 'train_and_test', lambda *a, **kw: counted.append(1) or made(*a, **kw))
+    call(*words, check=0)
+    assert len(counted) == 1                                  # on random images
+
+
+def test_what_a_setup_has_trained_is_kept(call, tmp_path, monkeypatch):
+    "An interruption of a method that trains networks first does not say that nothing is kept."
+    monkeypatch.setenv('DD_LIT_CACHE', str(tmp_path/'cache'))
+    cls = dd_lit.distill.get_method('mtt')
+    def interrupted(self):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(cls, 'step', interrupted)
+    p = call('distill', 'mtt', '--iters', 2, '--out', 's', '--set', 'model=mlp', 'experts=1', 'expert_epochs=1',
+             'starts=1', 'span=1', 'steps=1', check=130)
+    assert 'no iteration is kept, but networks that it has trained are (DD_LIT_CACHE says where)' in p.stderr
+    assert list((tmp_path/'cache').glob('*.safetensors'))
+
+
+def test_a_listing_of_nothing(call):
+    one_line(call('reproduce', '--paper', 'mtt', '--method', 'dc'), "method: no recipe of paper mtt has 'dc'",
+             'expected one of mtt')
+
+
+def test_reproduce_may_fetch_its_data(call, monkeypatch):
+    import dd_lit.reproduce
+    asked = []
+    def load(*args):
+        asked.append(args[-1])
+        raise FileNotFoundError('not there')
+    monkeypatch.setattr(dd_lit.reproduce, 'load_data', load)
+    for more in ([], ['--download']):
+        one_line(call('reproduce', 'mnist/dc/ipc1', *more), 'not there')
+    assert asked == [False, True]
+
+
+def test_import_takes_nothing_that_has_no_effect(call):
+    call('distill', 'random', '--out', 'r', check=0)
+    call('export', 'r', 'r.npz', check=0)
+    for what, value in dict(soft_kind='logits', seed=1, device='cpu').items():
+        for file in ('r.npz', 'r'):
+            one_line(call('import', file, '--' + what.replace('_', '-'), value), f'{what}: expected ')
+    one_line(call('import', 'r', '--norm', 'half'), 'norm: expected None')
+
+
 def test_a_set_that_names_no_data_is_not_tested_on_digits(call, tmp_path):
     DistilledSet(torch.zeros(10, 1, 16, 16), torch.arange(10), ((0.5,), (0.5,)), list('abcdefghij')).save(tmp_path/'s')
     for words in (('evaluate', 's'), ('compare', 's', 'random')):

@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import struct
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,8 +21,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from dd_lit.compare import compare
 from dd_lit.core import show_images
-from dd_lit.data import ImageData, load_data
+from dd_lit.data import ImageData, check_outside, load_data
+from dd_lit.distill import distill
 from dd_lit.sets import DistilledSet, read_sets
 from dd_lit.train import fit
 
@@ -89,15 +92,60 @@ def test_a_known_name_is_a_path_only_if_there_are_data(tmp_path, monkeypatch, ca
     pets(tmp_path/'digits')
     assert load_data('digits').classes == ['cat', 'dog'] and 'comes first' in capsys.readouterr().err
 
-def test_a_distilled_set_is_no_class(call, tmp_path):
+def test_a_distilled_set_is_no_class(tmp_path, capsys):
+    "Pictures that lie with one are passed over, which is said; its own picture is none of them."
     pets(tmp_path/'mine', 3)
-    for out in ('mine/out', 'mine/runs/cat_1', 'mine/cat/deep'):
-        for _ in range(2):
-            call('distill', 'random', '--data', 'mine', '--out', out, '--seed', '1', check=0)
+    ds = distill('random', tmp_path/'mine')
+    for out in ('out', 'runs/cat_1', 'cat/deep'):
+        ds.save(tmp_path/'mine'/out)
+        picture().save(tmp_path/'mine'/out/'grid.png')
     d = load_data(tmp_path/'mine')
-    assert d.classes == ['cat', 'dog'] and d.counts().tolist() == [2, 2]
+    assert d.classes == ['cat', 'dog'] and d.counts().tolist() == [2, 2] and not capsys.readouterr().err
     with refuses('distilled set'):
         load_data(tmp_path/'mine'/'out')
+    put(tmp_path/'mine'/'owl')
+    put(tmp_path/'mine'/'emu'/'deep', 3)
+    for out in ('owl', 'emu/deep'):
+        ds.save(tmp_path/'mine'/out)
+    assert load_data(tmp_path/'mine').classes[:2] == ['cat', 'dog']
+    said = capsys.readouterr().err
+    for folder, n in (('owl', 2), ('emu/deep', 3)):
+        assert f"{str(tmp_path/'mine'/folder)!r}: passed over with {n} pictures in it" in said, said
+
+INSIDE = {
+    'distill': ['distill', 'random', '--data', 'mine', '--out'],
+    'tensorboard': ['distill', 'random', '--data', 'mine', '--out', 'run', '--tensorboard'],
+    'compare': ['compare', 'made', '--out'], 'demo': ['demo', '--data', 'mine', '--out'],
+    'import': ['import', 'made.npz', 'mine', '--out'], 'show': ['show', 'made', '--png'],
+    'export': ['export', 'made', 'PLACE', '--form'],
+}
+
+@pytest.mark.parametrize('door', INSIDE)
+def test_nothing_is_written_among_the_pictures(door, call, tmp_path, monkeypatch):
+    "It would be a class the next time, or hide one; the error names both, by whatever way they are typed."
+    pets(tmp_path/'mine', 3)
+    call('distill', 'random', '--data', 'mine', '--out', 'made', check=0)
+    call('export', 'made', 'made.npz', check=0)
+    (tmp_path/'also').symlink_to(tmp_path/'mine')
+    monkeypatch.setitem(sys.modules, 'torch.utils.tensorboard', SimpleNamespace(SummaryWriter=print))
+    before = sorted(tmp_path.rglob('*'))
+    for place in ('mine/new', 'mine/cat', 'also/runs/new', 'made/../mine'):
+        words = [place if w == 'PLACE' else w for w in INSIDE[door]]
+        p = call(*words, 'folder' if door == 'export' else place, check=2)
+        assert f"{place!r} lies inside of the pictures, {str(tmp_path/'mine')!r}" in p.stderr, p.stderr
+        assert p.stderr.strip().count('\n') == 0 and sorted(tmp_path.rglob('*')) == before
+
+def test_nor_from_python(tmp_path):
+    pets(tmp_path/'mine', 3)
+    d = load_data(tmp_path/'mine')
+    for call in (distill, compare, check_outside):
+        with refuses('out: ', 'lies inside of the pictures'):
+            if call is check_outside:
+                call(tmp_path/'mine'/'new', d.folder)
+            else:
+                call('random', d, out=tmp_path/'mine'/'new')
+    check_outside(tmp_path/'mine'/'new', load_data('digits').folder)
+    assert sorted(p.name for p in (tmp_path/'mine').iterdir()) == ['cat', 'dog']
 
 @pytest.mark.parametrize('name', ['metadata.parquet', 'notes.parquet', 'cat/a.parquet'])
 def test_a_stray_table_leaves_a_folder_a_folder(tmp_path, name):

@@ -157,7 +157,7 @@ def test_fewer_iterations_than_it_was_started_with(name, tmp_path, counted, monk
         started = get_method(name)('digits', 2, device='cpu', iters=1000, **QUICK[name])
         with pytest.raises(KeyboardInterrupt, match='2 of 1000 iterations are kept'):
             run(started, tmp_path/str(n), on_step=stop_at(2))
-        with pytest.raises(ValueError, match=r'config.iters is 1000 there and 1 here, 2 of them are done\)'):
+        with pytest.raises(ValueError, match=r'config.iters is 1000 there and 1 here; 2 iterations of it are done\)'):
             made(1, str(n))
         steps.clear()
         fewer = made(n, str(n))

@@ -3,8 +3,11 @@
 Whoever holds a folder in these tests is this process: a lock is a lock's, not a process's.
 """
 import ast
+import errno
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +17,7 @@ import pytest
 import torch
 from conftest import ROOT
 
+from dd_lit import core
 from dd_lit.compare import compare
 from dd_lit.core import in_turn, sole_writer
 from dd_lit.data import load_data
@@ -65,7 +69,7 @@ def test_what_takes_long_is_refused(door, tmp_path):
     "By the name of the argument, and of the folder; nothing is written. Afterwards it is free."
     argument, call = LONG[door]
     folder = place(door, tmp_path)
-    with sole_writer(folder, 'something else'):
+    with sole_writer(folder):
         before = sorted(tmp_path.rglob('*'))
         with pytest.raises(ValueError) as e:
             call(folder)
@@ -81,7 +85,7 @@ def test_what_takes_long_is_refused(door, tmp_path):
     ['import', 'theirs.pt', 'digits', '--out']])
 def test_commands_are_refused_in_a_line(command, call, tmp_path):
     a_set(.5).export(tmp_path/'theirs.pt')
-    with sole_writer(tmp_path/'there', 'something else'):
+    with sole_writer(tmp_path/'there'):
         p = call(*command, tmp_path/'there', check=2)
     assert p.stderr.count('\n') == 1 and f"is writing to {str(tmp_path/'there')!r}; choose another" in p.stderr
     assert list((tmp_path/'there').iterdir()) == []
@@ -89,7 +93,7 @@ def test_commands_are_refused_in_a_line(command, call, tmp_path):
 
 def test_a_mark_of_a_run_of_days_still_counts(tmp_path):
     "What killed processes left half-written goes after a day; whoever is still there is not among them."
-    with sole_writer(tmp_path, 'one'):
+    with sole_writer(tmp_path):
         mark, = tmp_path.iterdir()
         os.utime(mark, (0, 0))
         check_writable(tmp_path)
@@ -97,9 +101,44 @@ def test_a_mark_of_a_run_of_days_still_counts(tmp_path):
             distill('random', DIGITS, out=tmp_path)
 
 
+def test_the_same_run_is_refused_too(tmp_path):
+    "It would compute all of it a second time, and the last one would win."
+    heard = []
+    def again(seen):
+        with pytest.raises(ValueError, match=f'^out: another run .process {os.getpid()}. is writing to'):
+            distill('random', DIGITS, out=tmp_path)
+        heard.append(seen.step)
+    distill('random', DIGITS, out=tmp_path, callback=again)
+    assert heard == [1]
+
+
+def test_a_file_system_without_locks(tmp_path, monkeypatch):
+    "There the mark counts: of this machine as long as its process lives, of another one for a day."
+    def flock(*args):
+        raise OSError(errno.ENOLCK, 'No locks available')
+    monkeypatch.setattr(core._fcntl, 'flock', flock)
+    with sole_writer(tmp_path), pytest.raises(ValueError, match=f'process {os.getpid()}. is writing'):
+        distill('random', DIGITS, out=tmp_path)
+    gone = subprocess.Popen([sys.executable, '-c', ''])
+    gone.wait()
+    machine = core._writer().partition('-')[2]
+    (tmp_path/f'.writing-{gone.pid}-{machine}-0').touch()
+    with sole_writer(tmp_path):
+        pass
+    other = tmp_path/f'.writing-{gone.pid}-{"0"*len(machine)}-0'
+    other.touch()
+    with pytest.raises(ValueError, match=f'process {gone.pid} of another machine. is writing'):
+        distill('random', DIGITS, out=tmp_path)
+    os.utime(other, (0, 0))
+    with sole_writer(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize('own', ["", "an end is an end"])
 def test_the_same_run_twice_at_once(own, tmp_path, monkeypatch):
-    "The other one was faster: it has written all that there is to write, and the checkpoint has gone."
+    """Where nobody is refused (Windows) the other one was faster: it has written all that there is to write, and the
+    checkpoint has gone."""
     cls = get_method('random')
     result = cls.result
     def late(self):
