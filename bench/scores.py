@@ -27,16 +27,17 @@ def load_results(path: str | Path) -> dict[str, dict]:
 
 
 def choose_rates(rows: list[dict]) -> None:
-    """Write `chosen` into runs that tried every optimiser at several rates: the accuracy at the rate that is best in the
-    mean of the other seeds with these images. A seed's own test images have no say in its rate."""
+    """Write `chosen` into runs that tried every optimiser at several rates: the accuracy at the rate
+    that is best in the mean of the other seeds with these images. No seed chooses its own rate."""
     for r in rows:
         others = [o['optimizers'] for o in rows
                   if (o['data'], o['row']) == (r['data'], r['row']) and o['seed'] != r['seed']]
         if not others:
             raise ValueError(f"rows: expected several seeds of {r['row']} on {r['data']}, got one")
-        mean = lambda o, rate: fmean(of[o][rate] for of in others)
-        r['chosen'] = {o: at[max(at, key=lambda rate: mean(o, rate))]
-                       for o, at in r['optimizers'].items()}
+        r['chosen'] = {}
+        for o, at in r['optimizers'].items():
+            mean = {rate: fmean(of[o][rate] for of in others) for rate in at}
+            r['chosen'][o] = at[max(mean, key=lambda rate, mean=mean: mean[rate])]
 
 
 def _mark(name: str, content: dict, rules: list[Outdated]) -> None:

@@ -1273,7 +1273,7 @@ def check_labels(
     "`labels` as int64. ValueError unless they are `n` whole numbers in 0..`num_classes`-1."
     labels = as_numbers(labels, name)
     if labels.ndim != 1 or len(labels) != n:
-        raise ValueError(f"{name}: expected {n} of them, one per image, "
+        raise ValueError(f"{name}: expected {counted(n, 'label')}, one per image, "
                          f"got shape {list(labels.shape)}")
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise ValueError(f"{name}: expected integers, got {labels.dtype}")

@@ -178,7 +178,7 @@ def test_training_names_what_it_was_given(own):
     for match, call in {
             'x: expected floats in model space, got torch.uint8; normalize=': lambda: fit(net, X, Y, epochs=1),
             'x: expected floats in model space, .*': lambda: accuracy(net, X, Y),
-            r'y: expected 24 of them, one per image, got shape \[24, 1\]': lambda: fit(net, f, Y[:, None], epochs=1),
+            r'y: expected 24 labels, one per image, got shape \[24, 1\]': lambda: fit(net, f, Y[:, None], epochs=1),
             'y: expected integers': lambda: fit(net, f, Y.float(), epochs=1),
             r'loss: is called with \(student, teacher, hard\)': lambda: fit(net, f, Y, loss=F.cross_entropy, epochs=1),
             r'augment: expected a function that makes images \[24, 3, 12, 12\]':
