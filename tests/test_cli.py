@@ -20,11 +20,14 @@ import dd_lit.compare
 import dd_lit.distill
 import dd_lit.teachers
 from dd_lit.cli import COMMANDS, Distill, main
-from dd_lit.compare import Row
+from dd_lit.compare import Row, check_words
 from dd_lit.core import atomic_write
 from dd_lit.distill import distill, load_checkpoint
 from dd_lit.evaluate import Scores
+from dd_lit.labels.losses import explain_loss
+from dd_lit.models import check_known
 from dd_lit.sets import DistilledSet
+from dd_lit.teachers import check_teachers
 
 SMALL = ['--set', 'width=8', 'batch_real=20']
 
@@ -492,6 +495,24 @@ def test_words_before_data(ask):
     "From Python, too: a place that is not there would be a FileNotFoundError, or an error of `path`."
     with pytest.raises(ValueError, match='^(?!path:)'):
         ask()
+
+
+def test_words_alone():
+    "What the doors ask of words before they read data, each by itself."
+    several = ['mlp', 'timm:anything', torch.nn.Identity()]
+    for known in ('mlp', 'RESNET18', several, dict(a='lenet'), ('mlp', dict(width=8))):
+        check_known(known)
+    for strange in ('foo', ['mlp', 'foo'], dict(a='foo'), ('foo', dict(width=8))):
+        with pytest.raises(ValueError, match="^model: unknown network 'foo'"):
+            check_known(strange)
+    assert check_teachers([('mlp', dict(epochs=3)), (torch.nn.Identity(), {})]) == [True, False]
+    with pytest.raises(ValueError, match='^epochs: expected'):
+        check_teachers([('mlp', dict(epochs=0))])
+    grid, how, training, places = check_words([], True, loss=['ce', 'kl'], lr=.1, repeats=2)
+    assert (len(places), how, training, grid.loss) == (2, dict(repeats=2), dict(lr=.1), ['ce', 'kl'])
+    with pytest.raises(ValueError, match="^teacher: expected a soft loss"):
+        check_words([], True)
+    assert explain_loss('mse').startswith('loss mse: ') and 'temperature' in explain_loss('kl_ce')
 
 
 @pytest.mark.parametrize('line, words', [
