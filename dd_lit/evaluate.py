@@ -501,6 +501,12 @@ def _check_shown(e: Evaluation, soft: Any, augment: Any) -> None:
         raise ValueError(f"augment: expected {theirs!r} with hard=False, the labels bring their "
                          f"own views, got {brief(augment)}; leave it out, or label anew")
 
+def _trained(e: Evaluation, model: Any, training: dict, device: torch.device) -> dict:
+    "How to train; ValueError for what the words alone say, before data are read."
+    model_settings(model, **(e.model_kw or {}))
+    protocol_settings(e.protocol, 1, **training)
+    return settled(training, device)
+
 @own_modes()
 def evaluate(
     distilled: DistilledSet | str | Path,    # Or the folder of one
@@ -515,9 +521,7 @@ def evaluate(
     shown). ValueError for settings that are not there, and for a set that does not fit the data."""
     how, training = sort_out(settings, Evaluation, Training, of='evaluate')
     e, t0, device = Evaluation(**how), time.perf_counter(), default_device(device)
-    model_settings(model, **(e.model_kw or {}))               # what is wrong is wrong now
-    protocol_settings(e.protocol, 1, **training)
-    training = settled(training, device)
+    training = _trained(e, model, training, device)
     ds = distilled if isinstance(distilled, DistilledSet) else DistilledSet.load(distilled)
     data = load_data(data)
     ds = matched(ds, data, soft)

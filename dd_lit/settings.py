@@ -31,11 +31,11 @@ def setting(
     high: float | None = None,  # At most this
     above: float | None = None, # More than this
     below: float | None = None, # Less than this
-    among: Any = None,          # One of these
+    among: Any = None,          # One of these; or a function with a ValueError for what is none
     takes: Any = None,          # What a function will be called with, in words
-    tried: Any = None,          # A function that raises a ValueError for what it cannot take
 ) -> Any:                       # A dataclass field
     "A setting: default, check and a line of documentation."
+    tried, among = (among, None) if callable(among) else (None, among)
     about = dict(doc=doc, low=low, high=high, above=above, below=below, among=among, takes=takes,
                  tried=tried)
     if isinstance(default, (dict, list, set)):
@@ -448,6 +448,8 @@ def with_defaults(
             raise unknown(k, old, cls.__name__)
     defaults = {k: check_setting(old[k], v) for k, v in defaults.items()}
     about: dict[str, dict] = {k: dict(doc='') | dict(old[k].metadata) for k in defaults}
+    for known in about.values():
+        known['among'] = known.pop('tried', None) or known.get('among')
     own = {k: setting(v, **about[k]) for k, v in defaults.items()}
     root, earlier = _origin(cls)
     frame = dict(__annotations__={k: old[k].type for k in defaults}, __module__=cls.__module__,

@@ -291,7 +291,7 @@ class Squeeze(Settings):
     lr: float = setting(.05, 'learning rate', low=0)
     batch_size: int = setting(64, 'images a step', low=1)
     augment: str | None = setting('crop_flip', "a `DSA` strategy, all of it for every image; "
-                                  "'' for none", tried=check_strategy)
+                                  "'' for none", among=check_strategy)
     width: int | None = setting(None, 'channels of ConvNets, MLP and ResNet-18, if not their own; '
                                 'refused for others', low=1)
     precision: str = setting('float32', 'or bfloat16, or auto: bfloat16 where there are units',
@@ -305,6 +305,12 @@ class Squeeze(Settings):
         return self.epochs or max(5, -(-self.min_steps//steps))
 
 _HINT = 'more epochs (squeeze_epochs, --teacher-epochs) or another learning rate may help'
+
+def _there(given: Any) -> Network:
+    "A network; ValueError for a name or a setting that is not there."
+    n = as_network(given)
+    model_settings(n)
+    return n
 
 @own_modes()
 def squeeze(
@@ -320,10 +326,8 @@ def squeeze(
     done before; say how good it is, and warn if it has learnt nothing. What is interrupted
     goes on. On another device it is the same training up to rounding. ValueError for settings and
     names that do not exist."""
-    cache, n, device = maybe_path(cache, 'cache'), as_network(name), default_device(device)
-    c, name = parse(Squeeze, settings, f'squeeze {n.name}'), n.name
-    model_settings(n)                                 # a ValueError for a name that is not there
-    data = load_data(data)
+    cache, n, device = maybe_path(cache, 'cache'), _there(name), default_device(device)
+    c, name, data = parse(Squeeze, settings, f'squeeze {n.name}'), n.name, load_data(data)
     aug = DSA(c.augment, mode='all') if c.augment else None
     how: dict[str, Any] = dict(epochs=c.passes(len(data.train_x)), batch_size=c.batch_size,
                                lr=c.lr, **_SGD)

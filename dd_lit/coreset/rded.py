@@ -92,12 +92,12 @@ class RDEDSettings(OneStep):
                           above=0, high=1)
     backbone: Any = setting('resnet18', 'the teacher: a name, class or function to be trained, see '
                             '`squeeze`; or trained: a module, NAME:weights=FILE, see `Network`',
-                            tried=check_known)
+                            among=check_known)
     squeeze_epochs: int | None = setting(
         None, 'of its training; None: 5, more for few images, see `Squeeze`', low=1)
     squeeze_lr: float | None = setting(.05, 'learning rate of its training', low=0)
     squeeze_augment: str | None = setting('crop_flip', 'augmentation of its training',
-                                          tried=check_strategy)
+                                          among=check_strategy)
     width: int | None = setting(None, 'its width, where there is a choice', low=1)
     soft_labels: bool = setting(True, "give the result the teacher's logits as soft labels")
     cache: str | Path | None = setting(

@@ -139,7 +139,7 @@ def forgetting(
 class ChosenByNetwork(OneStep):
     "A network that is trained on all images, and whose features or mistakes choose among them."
     model: Any = setting('convnet3', 'the network: a name, my_module:function, a class, ...',
-                         tried=check_known)
+                         among=check_known)
     width: int | None = setting(
         None, 'its width, if it has one; None: its own (ConvNets 128, resnet18 64)', low=1)
     epochs: int = setting(10, 'of its training; 0: the network as it comes, trained', low=0)

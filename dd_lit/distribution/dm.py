@@ -117,7 +117,7 @@ class DMSettings(StartSettings):
     "Distribution matching: in which networks, from where, how far."
     iters: int = setting(20_000, 'iterations, K; each draws a network', low=1)
     model: Any = setting('convnet3', 'network to match in: a name, my_module:function, a class, '
-                         'a function, a module; see `Network`', tried=check_known)
+                         'a function, a module; see `Network`', among=check_known)
     width: int | None = setting(
         None, 'its width, if it has one; None: its own (ConvNets 128, resnet18 64)', low=1)
     norm: str | None = setting(None, 'its normalisation, if it has a choice; None: instance')
@@ -130,7 +130,7 @@ class DMSettings(StartSettings):
     batch_real: int = setting(256, 'real images per class and step', low=1)
     augment: str | None = setting(
         None, "operations, one for each class and step, the same for real and synthetic images; "
-        "'': none; None: all six of DSA, on digits without flip", tried=check_strategy)
+        "'': none; None: all six of DSA, on digits without flip", among=check_strategy)
     slice_size: int | None = setting(
         None, 'real images at a time; None: 16 of 32 px on a CPU, 1024 on a GPU', low=1)
 

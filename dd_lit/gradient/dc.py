@@ -252,7 +252,7 @@ class DCSettings(StartSettings):
         'batch', "weights of classes in the union: 'batch' (Eq. 5) or 'data' (of the real classes)",
         among=('batch', 'data'))
     model: Any = setting('convnet3', 'network to match on: a name, my_module:function, a class, '
-                         'a function, a module; see `Network`', tried=check_known)
+                         'a function, a module; see `Network`', among=check_known)
     width: int | None = setting(
         None, 'its width, if it has one; None: its own (ConvNets 128, resnet18 64)', low=1)
     norm: str | None = setting(None, 'its normalisation, if it has a choice; None: instance')
@@ -266,7 +266,7 @@ class DCSettings(StartSettings):
     batch_net: int = setting(256, "batch size of the network's training on S", low=1)
     augment: str = setting(
         '', "siamese augmentation, e.g. 'color_crop_cutout_flip_scale_rotate' (DSA)",
-        tried=check_strategy)
+        among=check_strategy)
     slice_size: int | None = setting(
         None, 'real images at a time; None: 32 of 32 px on a CPU, all on a GPU', low=1)
     real_dtype: str | None = setting(

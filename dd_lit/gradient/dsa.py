@@ -19,7 +19,7 @@ class SiameseSettings(DCSettings):
     "Those of gradient matching, augmented."
     augment: str | None = setting(
         None, "operations, one for each class and step, the same for real and synthetic images; "
-        "'': none; None: all six of DSA, on digits without flip", tried=check_strategy)
+        "'': none; None: all six of DSA, on digits without flip", among=check_strategy)
 
 @register('dsa')
 class SiameseDC(DC):

@@ -202,7 +202,7 @@ class ViewSettings(Settings):
     factor: int | None = setting(None, 'crops inside one of factor x factor patches, for mosaics; '
                                  "None: the set's patches", low=1)
     augment: str | None = setting(None, 'augmentation by name, applied after crop and flip',
-                                  tried=make_augment)
+                                  among=make_augment)
     precision: str = setting('float32', 'of the teachers; or bfloat16, or auto: bfloat16 where '
                              'there are units', among=PRECISIONS)
     soft_kind: str | None = setting(None, 'what the teachers answer; None: logits, unless they '

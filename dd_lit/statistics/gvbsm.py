@@ -31,7 +31,7 @@ class GVBSMSettings(SRe2LSettings):
     iters: int = setting(4000, 'steps; each moves every batch once', low=1)
     backbones: Any = setting(
         FIVE, 'GBM: networks to ask, trained on the data; one name switches it off',
-        tried=check_known)
+        among=check_known)
     loop: str = setting(
         'reorder', 'all images of a few classes per batch, or one of each',
         among=('original', 'reorder'))

@@ -91,7 +91,7 @@ class SRe2LSettings(StartSettings):
         1000, 'steps; each moves every batch once (the published runs: 4000 or 1000)', low=1)
     backbones: Any = setting(
         ('resnet18',), 'networks to ask, trained on the data: names, classes, functions',
-        tried=check_known)
+        among=check_known)
     teachers: Any = setting(
         None, "trained networks to ask instead, one or several: modules, NAME:weights=FILE, "
         "my_module:function, see `Network`; 'torchvision': its weights of `backbones`; none is "
@@ -102,7 +102,7 @@ class SRe2LSettings(StartSettings):
         None, 'training of the backbones; None: 5, more for few images, see `Squeeze`', low=1)
     squeeze_lr: float = setting(.05, 'its learning rate', low=0)
     squeeze_batch_size: int = setting(64, 'its images a step', low=1)
-    squeeze_augment: str = setting('crop_flip', 'its augmentation', tried=check_strategy)
+    squeeze_augment: str = setting('crop_flip', 'its augmentation', among=check_strategy)
     width: int | None = setting(
         None, "their width, if there is a choice; `meta['backbones']` says what was built", low=1)
     loop: str = setting(

@@ -120,7 +120,7 @@ class MTTSettings(StartSettings):
     expert_seed: int | None = setting(
         None, "their seed; None: the run's. A number lets runs of several seeds share them")
     model: Any = setting('convnet3', 'network of experts and student: a name, my_module:function, '
-                         'a class, a function, a module; see `Network`', tried=check_known)
+                         'a class, a function, a module; see `Network`', among=check_known)
     width: int | None = setting(
         None, 'its width, if it has one; None: its own (ConvNets 128, resnet18 64)', low=1)
     norm: str | None = setting(None, 'its normalisation, if it has a choice; None: instance')
@@ -135,7 +135,7 @@ class MTTSettings(StartSettings):
         "thousandth of this", above=0)
     augment: str | None = setting(
         None, "a `DSA` strategy, for experts and student; None: all of it, on digits without flip; "
-        "'' for none", tried=check_strategy)
+        "'' for none", among=check_strategy)
     whiten: bool = setting(
         False, 'experts, images and student in ZCA-whitened space, see `whitened`; the set itself '
         'is kept as it leaves it')
