@@ -764,7 +764,8 @@ def check_known(
     "ValueError for names of networks that are not there; for settings, which then name themselves."
     pair = isinstance(given, (tuple, list)) and len(given) == 2 and isinstance(given[1], dict)
     each = given.values() if isinstance(given, dict) else given
-    for o in [given] if pair or not isinstance(given, (dict, tuple, list)) else each:
+    each = [given[0]] if pair else each if isinstance(given, (dict, tuple, list)) else [given]
+    for o in each:
         if isinstance(o, str) and as_network(o).by_name and not o.lower().startswith('timm:'):
             network_settings(o)
 
