@@ -10,8 +10,8 @@ __all__ = ['COMMANDS', 'word', 'Command', 'parser', 'choices', 'for_training', '
 # %% ../nbs/15_cli.ipynb #97b68cbf
 import argparse
 import ast
+import codecs
 import contextlib
-import difflib
 import errno
 import inspect
 import io
@@ -37,11 +37,14 @@ from .settings import (
     explained,
     fits,
     names_of,
+    nearest,
     parse,
     read_choice,
     read_pairs,
+    said_of,
     setting,
     unknown,
+    with_defaults,
 )
 
 if TYPE_CHECKING:
@@ -105,16 +108,32 @@ def _own_first(cls: Any) -> list[Field]:
     own = list(inspect.get_annotations(cls))
     return sorted(fields(cls), key=lambda f: own.index(f.name) if f.name in own else len(own))
 
+def _flag(f: Field) -> str:
+    "What is typed for a field: --name, or just a word."
+    return f.name if f.metadata.get('word') else '--' + f.name.replace('_', '-')
+
+def _taking_several(cls: Any) -> list[str]:
+    "The options that take all words up to the next option."
+    return [_flag(f) for f in fields(cls) if not f.metadata.get('word') and _kind(f.type) is list]
+
+def _in_order(cls: Any, prog: str) -> str:
+    "The words of a command as they are to be typed: in front of the options."
+    shown = {True: '{}', '*': '[{} ...]', '?': '[{}]'}
+    words = [shown[f.metadata['word']].format(f.name) + ' ...'*(f.type is list)
+             for f in _own_first(cls) if f.metadata.get('word')]
+    return ' '.join([prog, *words])
+
 def parser(
     cls: type[Command], # The command
     prog: str,          # What it is called in its help
 ) -> argparse.ArgumentParser:
     "The parser that a command's fields describe; what it cannot read is a ValueError."
-    text = (cls.__doc__ or '').split('\n\n')[0]
-    ap = _Parser(prog=prog, description=text)
+    text, typed = (cls.__doc__ or '').split('\n\n')[0], _in_order(cls, prog)
+    if several := _taking_several(cls) if typed != prog else []:
+        text += f" {', '.join(several)}: all words up to the next option, so {typed} comes first."
+    ap = _Parser(prog=prog, description=text, usage=f'{typed} [options]')
     for f in _own_first(cls):
-        name = f.name if f.metadata.get('word') else '--' + f.name.replace('_', '-')
-        ap.add_argument(name, **_argument(f))
+        ap.add_argument(_flag(f), **_argument(f))
     return ap
 
 # %% ../nbs/15_cli.ipynb #35ca03bf
@@ -154,7 +173,7 @@ def for_training(
         for k in model_kw:
             if known and k in flags and k not in known:
                 raise _own_flag(k, 'the training and of networks')
-            near = difflib.get_close_matches(k, [*own, *known], 1)
+            near = nearest(k, [*own, *known])
             if near and near[0] in own:               # mistyped, and meant for the training
                 raise unknown(k, own, 'training')
         model_settings(name, **model_kw)
@@ -253,7 +272,8 @@ class Distill(OnData):
     fresh: bool = setting(False, 'start anew even if the folder holds a checkpoint or result')
     plugin: list | None = setting(None, 'modules to import first, which register methods of yours')
     recipe: str | None = setting(
-        None, 'begin with the settings of a recipe: its name, or a dataset (dd_lit reproduce)')
+        None, "begin with a recipe's settings, not with its data and ipc: its name, or a dataset "
+        '(dd_lit reproduce runs a whole recipe)')
     set: list | None = setting(None, 'settings of the method, NAME=VALUE ...')
     validate_every: int | None = setting(
         None, 'test a small network after so many iterations, on held-out training images', low=1)
@@ -283,6 +303,8 @@ class Distill(OnData):
         name = safe_name(f'{d.name}_{self.method}_ipc{self.ipc}_seed{self.seed}', 120)
         out = Path(self.out) if self.out else Path('runs')/name
         print(f'{d}\n{self.method}, {self.ipc} per class -> {out}')
+        if self.recipe is not None:
+            print(self.of_recipe())
         watching = 'validate_every', 'hold_out', 'tensorboard'
         cfg |= {n: v for n in watching if (v := getattr(self, n)) is not None} | self.run_on
         ds = distill(self.method, d, self.ipc, out, resume=not self.fresh, **cfg)
@@ -297,6 +319,13 @@ class Distill(OnData):
             return {}
         from dd_lit.reproduce import settings_of
         return settings_of(self.method, self.recipe, self.ipc)
+
+    def of_recipe(self) -> str:
+        "What is taken of a recipe, and what is not."
+        from dd_lit.reproduce import load_recipes
+        whole = f'; dd_lit reproduce {self.recipe} runs all of it'
+        return (f"recipe {self.recipe}: its settings of {self.method}, not its data and images per "
+                f"class{whole if self.recipe in load_recipes() else ''}")
 
 # %% ../nbs/15_cli.ipynb #35d7b765
 class OnSets(OnData):
@@ -343,15 +372,31 @@ class OnSets(OnData):
         data: 'ImageData', # What teachers are trained on, unless they have weights
     ) -> list | None:
         "['resnet18:width=16'] -> trained networks; None -> None."
-        if not self.teacher:
-            return None
-        from dd_lit.evaluate import named
         from dd_lit.teachers import as_teachers
+        return as_teachers(self.teaching(), data) if self.teacher else None
+
+    def teaching(self) -> list[tuple[Any, dict[str, Any]]]:
+        "(network, its settings and those of its training) of every teacher."
+        from dd_lit.evaluate import named
         given = [named(t) for t in choices(self.teacher, '--teacher')]
         def how(own) -> dict[str, Any]:
             training = {} if 'weights' in own else dict(epochs=self.teacher_epochs)
             return self.run_on | training | own
-        return as_teachers([(name, how(own)) for name, own, _ in given], data)
+        return [(name, how(own)) for name, own, _ in given]
+
+    def check_words(self,
+        items: list,    # Names of methods among them, or nothing
+        **asked: Any    # Networks, losses, optimisers, labels; training: see `asked`
+    ) -> None:
+        "What is wrong is wrong now, before anything is read or trained."
+        from dd_lit.compare import check_words
+        from dd_lit.core import default_device
+        from dd_lit.teachers import check_teachers
+        default_device(self.device)
+        how = {k: v for k, v in self.scored.items() if k != 'device'}
+        check_words(items, bool(self.teacher), **how, **asked)
+        with said_of('teacher', 'name', 'model', 'models'):
+            check_teachers(self.teaching())
 
     @property
     def scored(self) -> dict[str, Any]:
@@ -436,10 +481,10 @@ class Evaluate(OnSets):
     out: str | None = setting(None, 'JSON file for the score (default: in the folder)')
 
     def run(self) -> None:
-        from dd_lit.compare import Grid, cells, compare
+        from dd_lit.compare import compare
         from dd_lit.sets import DistilledSet
         grid, training = self.asked()
-        cells(Grid(**grid))                                    # what is wrong is wrong now
+        self.check_words([], **grid, **training)
         self.check_out()
         ds = DistilledSet.load(self.folder)
         d = self.data_of(ds)
@@ -557,15 +602,14 @@ class Compare(OnSets):
     plugin: list | None = setting(None, 'modules to import first, which register methods of yours')
 
     def run(self) -> None:
-        from dd_lit.compare import Grid, cells, check_items, compare
+        from dd_lit.compare import check_items, compare
         from dd_lit.core import sole_writer
         from dd_lit.data import check_outside
         from dd_lit.distill import check_writable
         from dd_lit.report import report
         _import(self.plugin)
         grid, training = self.asked()
-        cells(Grid(**grid))                                           # what is wrong is wrong now
-        check_items(self.items)
+        self.check_words(check_items(self.items), **grid, **training)
         out, d = Path(self.out), self.tested_on()
         check_outside(out, d.folder)
         check_writable(out)
@@ -636,7 +680,8 @@ class Show(Command):
         path = Path(self.out) if self.out else beside(self.folder)/'grid.png'
         ds.show(self.per_class, path=path)
         if self.png:
-            ds.to_folder(self.png)
+            with said_of('png', 'path'):
+                ds.to_folder(self.png)
         print(ds)
         for k in ('seed', 'iterations', 'seconds', 'config'):
             print(f'  {k}: {ds.meta.get(k)!r}')
@@ -716,7 +761,8 @@ class Export(Command):
         from dd_lit.sets import DistilledSet, export_set
         ds = DistilledSet.load(self.folder)
         _check_apart(ds, out=self.out)
-        path = export_set(ds, self.out, self.form)
+        with said_of('out', 'path'):
+            path = export_set(ds, self.out, self.form)
         print(f"{ds}\n{counted(ds.num_classes, 'class')}, {counted(len(ds), 'image')} -> {path}")
 
 class Reproduce(Command):
@@ -805,18 +851,26 @@ def explain_name(
     name: str, # A method, a network or a loss
 ) -> str:
     "What it is, and a line for each of its settings. ValueError if nothing is called so."
-    from dd_lit.labels.losses import LOSSES, loss_settings
+    from dd_lit.data import list_data
+    from dd_lit.labels.losses import LOSSES, explain_loss
     from dd_lit.method import get_method, list_methods
-    from dd_lit.models import list_models, network_settings
+    from dd_lit.models import _timm, list_models, network_settings
+    known = [*list_methods(), *LOSSES, *list_models()]
+    if name not in known and ':' not in name:
+        name = {k.lower(): k for k in known}.get(name.lower(), name)
     if name in list_methods():
         return f'{name}: {get_method(name).__doc__}'
     if name in LOSSES:
-        return f'loss {name}' + ''.join(f'\n    {k}={v!r}' for k, v in loss_settings(name).items())
-    known = [*list_methods(), *LOSSES, *list_models()]
+        return explain_loss(name)
+    if name.lower().startswith('timm:'):
+        with said_of('names', 'name'):
+            _timm(name)
+        return f'network {name}: its settings are those of timm.create_model'
     blocks = re.fullmatch(r'convnet\d+', name, re.I)
-    if ':' not in name and name.lower() not in known and not blocks:
-        near = difflib.get_close_matches(name, known, 1)
+    if ':' not in name and name not in known and not blocks:
+        near = nearest(name, known)
         hint = f"did you mean {near[0]!r}? " if near else ''
+        hint = 'a dataset has no settings; ' if name in list_data() else hint
         raise ValueError(f"names: expected a method, a network or a loss, got {brief(name)}; "
                          f"{hint}`dd_lit list` shows them")
     return f'network {name}\n{explained(network_settings(name))}'
@@ -933,14 +987,39 @@ def usage() -> str:
 def _behind(flag: str, argv: list[str]) -> list[str]:
     "The words behind a flag."
     i = argv.index(flag) + 1 if flag in argv else len(argv)
-    return list(takewhile(lambda a: not a.startswith('-'), argv[i:]))
+    joined = [a.partition('=')[2] for a in argv if a.startswith(f'{flag}=')]
+    return joined + list(takewhile(lambda a: not a.startswith('-'), argv[i:]))
+
+def _swallowed(cls: type[Command], prog: str, argv: list[str], wrong: str | None = None) -> str:
+    """What to say where a word is missing and an option that takes several, which is `wrong` if
+    that is known, may have taken it."""
+    behind = {flag: _behind(flag, argv) for flag in _taking_several(cls)}
+    took = [flag for flag, words in behind.items()
+            if (words if wrong is None else len(words) > 1 and wrong == flag[2:])]
+    if not took:
+        return ''
+    return (f"; {took[-1]} takes all words up to the next option ({' '.join(behind[took[-1]])}): "
+            f"type {_in_order(cls, prog)} {took[-1]} ...")
+
+_BY_ITSELF = dict(gift='; its batch size goes by the size of the set',
+                  mtt="; its lr is the one that the set brings, if it brings one")
+
+def _training_help(protocol: str) -> tuple[str, type[Settings]]:
+    "(whose settings, they): those of a training, with the defaults of a protocol."
+    from dd_lit.evaluate import PROTOCOLS, protocol_settings
+    from dd_lit.train import Training
+    protocol_settings(protocol, 1)                              # is there one of that name?
+    usual = {k: v for k, v in PROTOCOLS[protocol].items() if v is not None}
+    who = (f"the training, as protocol {protocol} has them (some data and networks have others"
+           f"{_BY_ITSELF.get(protocol, '')})")
+    return who, with_defaults(Training, **usual)
 
 def more_help(
     name: str,       # A command
     argv: list[str], # What else was typed
 ) -> str:
     """What `--set NAME=VALUE` takes: the settings of the method that is named, or those of a
-    training and of the networks."""
+    training, by the protocol that is named, and of the networks."""
     told = []
     if name == 'distill':
         from dd_lit.method import get_method, list_methods
@@ -948,9 +1027,8 @@ def more_help(
         told = [(m, get_method(m).settings) for m in methods[:1]]
     if issubclass(COMMANDS[name], OnSets):
         from dd_lit.models import network_settings
-        from dd_lit.train import Training
         nets = _behind('--model', argv) or ['convnet3']
-        told = [('the training', Training)]
+        told = [_training_help((_behind('--protocol', argv) or ['dc'])[-1])]
         told += [(n, network_settings(n)) for n in nets if not n.startswith('timm:')]
     return ''.join(f'\nsettings of {who} (--set NAME=VALUE):\n{explained(cls)}\n'
                    for who, cls in told if names_of(cls))
@@ -991,11 +1069,29 @@ def _unread() -> bool:
     "Is one of the two streams read no longer?"
     return any([_left(f) for f in (sys.stdout, sys.stderr)])
 
+_SIMPLER = {'±': '+-', '−': '-', '–': '-', '→': '->', '×': 'x', '≤': '<=', '≥': '>=',
+            '…': '...', '’': "'", '²': '^2'}
+
+def _plainly(e: UnicodeError) -> tuple[bytes, int]:
+    "What a terminal has no letters for, in others: 48.3 +- 2.6. Bytes of a file's name stay."
+    if not isinstance(e, UnicodeEncodeError):
+        raise e
+    def own(c) -> bytes:
+        if '\udc80' <= c <= '\udcff':
+            return bytes([ord(c) - 0xdc00])
+        return _SIMPLER.get(c, c).encode('ascii', 'backslashreplace')
+    return b''.join(map(own, e.object[e.start:e.end])), e.end
+
+codecs.register_error('dd_lit.plainly', _plainly)
+
 def main(
     argv: list[str] | None = None # Arguments; default: the process's
 ) -> int:                         # 0 fine, 2 wrong input, 130 interrupted, 141 nobody reads,
                                   # 143 asked to end
     "The command line: `dd_lit COMMAND ...`, the same as `python -m dd_lit COMMAND ...`."
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors != 'replace':
+            stream.reconfigure(errors='dd_lit.plainly')
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)      # a log shows every line at once
     try:
@@ -1058,15 +1154,32 @@ def _answer(name: str, rest: list[str]) -> int:
         from dd_lit import __version__
         print(__version__)
     elif name not in COMMANDS:
-        near = difflib.get_close_matches(name, COMMANDS, 1)
+        near = nearest(name, COMMANDS)
         hint = f"; did you mean {near[0]!r}?" if near else ''
         raise ValueError(f"command: expected one of {', '.join(COMMANDS)}, got {brief(name)}{hint}")
     elif {'-h', '--help'} & set(rest):
         print(parser(COMMANDS[name], f'dd_lit {name}').format_help() + more_help(name, rest))
     else:
-        given = vars(parser(COMMANDS[name], f'dd_lit {name}').parse_args(rest))
-        carry_out(parse(COMMANDS[name], given, f'dd_lit {name}'))
+        _do(COMMANDS[name], f'dd_lit {name}', rest)
     return 0
+
+def _do(cls: type[Command], prog: str, argv: list[str]) -> None:
+    "Read a command and carry it out; where a word is missing, say where it would have to stand."
+    try:
+        given = vars(parser(cls, prog).parse_args(argv))
+    except ValueError as e:
+        if 'required' not in str(e):
+            raise
+        more = _swallowed(cls, prog, argv) or f'; type {_in_order(cls, prog)}'
+        raise ValueError(f'{e}{more}') from None
+    fewer = [f for f in fields(cls) if f.metadata.get('word') and not given[f.name]]
+    try:
+        carry_out(parse(cls, given, prog))
+    except ValueError as e:
+        more = _swallowed(cls, prog, argv, str(e).partition(':')[0]) if fewer else ''
+        if more:
+            raise ValueError(f'{e}{more}') from e
+        raise
 
 def carry_out(
     command: Command, # What is to be done

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['check_items', 'random_like', 'teach', 'score_name', 'Grid', 'Cell', 'cells', 'Row', 'stored_scores',
-           'Scorer', 'compare']
+           'Scorer', 'check_words', 'compare']
 
 # %% ../nbs/12_compare.ipynb #6af3fd77
 import inspect
@@ -62,11 +62,12 @@ from .settings import (
     check_function,
     explained,
     parse,
+    said_of,
     setting,
     sort_out,
     unknown,
 )
-from .teachers import Backbones, as_teachers
+from .teachers import Backbones, as_teachers, check_teachers
 from .train import Training, check_rates, settled
 from .whiten import whitened
 
@@ -245,15 +246,7 @@ def _function(loss: tuple) -> Callable:
     check_function(f, 'loss', 'student', 'teacher', 'hard')
     return f
 
-def _said_of(argument: str, ask: Callable, /, *given: Any, **settings: Any) -> Any:
-    "Ask; what is said of a network that does not fit names the argument that it was given as."
-    try:
-        return ask(*given, **settings)
-    except ValueError as e:
-        head, colon, words = str(e).partition(': ')
-        if head not in ('name', 'model', 'models') or not colon:
-            raise
-        raise ValueError(f'{argument}: {words}') from None
+_NETWORK = 'name', 'model', 'models'        # what functions of networks call one
 
 def cells(
     grid: Grid, # What is crossed
@@ -268,7 +261,8 @@ def cells(
     if not out:
         raise ValueError("model, loss, opt: expected at least one of each")
     for m in models:
-        _said_of('model', model_settings, m[0], **m[1])
+        with said_of('model', *_NETWORK):
+            model_settings(m[0], **m[1])
     for l in losses:
         _function(l)
     for c in out:
@@ -619,7 +613,7 @@ def _check_settings(items, grid: Grid) -> None:
         if not isinstance(own, dict):
             raise ValueError(f"methods_kw: expected settings by name for {m}, got {brief(own)}")
         parse(get_method(m).settings, own, m)
-    parse(LabelSettings, grid.label_kw or {}, 'label_kw')
+    parse(LabelSettings, grid.label_kw or {}, 'labels (label_kw, --labels)')
 
 def _check_known(full: Any, how: dict, cells: list[Cell]) -> None:
     "Accuracies of networks that are not there, and of random images, which are measured."
@@ -649,12 +643,11 @@ def _check_asked(hard: Any, cells: list[Cell], teachers: list, grid: Grid) -> No
     if grid.label_kw and not teachers:
         raise ValueError("label_kw: expected a teacher as well, whose labels are they?")
 
-def _check_training(training: dict, protocol: str, cells: list[Cell], data: ImageData,
-                    teachers: list) -> None:
+def _check_training(training: dict, protocol: str, cells: list[Cell], teachers: list) -> None:
     "Settings of a training that its optimiser, or a teacher of its views, would not look at."
     for c in cells:
         own = c.of(training)
-        protocol_settings(protocol, len(data.train_y), data, **own)
+        protocol_settings(protocol, 1, **own)            # whatever the data are
         if teachers and c.is_soft:
             parse(LabelSettings, dict(augment=own.get('augment')), 'compare')
 
@@ -673,18 +666,39 @@ def _there(items: list, data: ImageData, cells: list[Cell], teachers: list) -> d
     return found
 
 # %% ../nbs/12_compare.ipynb #4e11f492
+def check_words(
+    items: list,             # What is compared: names of methods among them, or nothing
+    teacher: bool = False,   # Is there somebody to label the sets?
+    **settings: Any          # As `compare` takes them
+) -> tuple[Grid, dict[str, Any], dict[str, Any], list[Cell]]:
+    """What can be said of the words alone, before data are read and networks trained: (grid,
+    settings of `Evaluation`, of `Training`, places). ValueError for what is not there, does not fit
+    or would not be looked at."""
+    own, how, training = sort_out(settings, Grid, Evaluation, Training, of='compare')
+    grid, hard = Grid(**own), Evaluation(hard=how.get('hard', True)).hard
+    places = cells(grid)
+    _check_settings(items, grid)
+    _check_asked(hard, places, [teacher] if teacher else [], grid)
+    _check_known(grid.full, how, places)
+    _check_training(training, how.get('protocol', 'dc'), places, [teacher] if teacher else [])
+    return grid, how, training, places
+
 def _asked(teacher: Any) -> list:
     "Those who are to label: networks as somebody gives them."
     if teacher is None:
         return []
     if isinstance(teacher, Backbones):
         return list(teacher.models.values())
-    return list(_said_of('teacher', named_networks, teacher, 'teacher').values())
+    with said_of('teacher', *_NETWORK):
+        named = list(named_networks(teacher, 'teacher').values())
+        check_teachers((t, {}) for t in named if not isinstance(t, nn.Module))
+        return named
 
 def _taught(asked, data, seed, device) -> list[nn.Module]:
     "The teachers; a module is asked as it is."
     given = [(t, {}) for t in asked if not isinstance(t, nn.Module)]
-    made = iter(_said_of('teacher', as_teachers, given, data, seed, device))
+    with said_of('teacher', *_NETWORK):
+        made = iter(as_teachers(given, data, seed, device))
     return [t if isinstance(t, nn.Module) else next(made) for t in asked]
 
 @own_modes()
@@ -704,15 +718,10 @@ def compare(
     Without `teacher` a soft loss needs sets that bring labels of their own. ValueError for items,
     settings and names that are not there, and sets that do not fit, before anything is made."""
     out = maybe_path(out, 'out')
-    own, how, training = sort_out(settings, Grid, Evaluation, Training, of='compare')
-    items, grid, hard = check_items(items), Grid(**own), Evaluation(hard=how.pop('hard', True)).hard
-    places, data = cells(grid), load_data(data)
+    items, asked = check_items(items), _asked(teacher)
+    grid, how, training, places = check_words(items, bool(asked), **settings)
+    hard, device, data = how.pop('hard', True), default_device(device), load_data(data)
     check_outside(out, data.folder)
-    _check_settings(items, grid)
-    asked = _asked(teacher)
-    _check_asked(hard, places, asked, grid)
-    _check_known(grid.full, how, places)
-    _check_training(training, how.get('protocol', 'dc'), places, data, asked)
     there = _there(items, data, places, asked)
     teachers = _taught(asked, data, how.get('seed', 0), device)
     scorer = Scorer(data, teachers, how, training, grid.label_kw, out, resume, device)

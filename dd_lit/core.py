@@ -396,7 +396,10 @@ def atomic_write(
     if isinstance(data, str):
         data = data.encode()
     path.parent.mkdir(parents=True, exist_ok=True)
-    fd, tmp = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.tmp-{_writer()}-')
+    try:
+        fd, tmp = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.tmp-{_writer()}-')
+    except OSError as e:                   # a folder that cannot be written to
+        raise OSError(e.errno, e.strerror, str(path)) from None
     try:
         with os.fdopen(fd, 'wb') as f:
             f.write(data)

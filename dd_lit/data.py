@@ -9,7 +9,6 @@ __all__ = ['Norm', 'ImageData', 'as_bytes', 'measure_norm', 'to_model_space', 'i
 
 # %% ../nbs/02_data.ipynb #f79c6205
 import contextlib
-import difflib
 import hashlib
 import io
 import json
@@ -53,6 +52,7 @@ from .settings import (
     brief,
     merge,
     names_of,
+    nearest,
     parse,
     setting,
     whole_number,
@@ -1497,7 +1497,7 @@ def _not_found(name: str, key: str, root: Path) -> FileNotFoundError:
     if _exists(spots[0]):
         return FileNotFoundError(f"data: expected a folder of pictures or a .parquet file, "
                                  f"{name!r} is neither")
-    near = difflib.get_close_matches(key[:99], list_data())
+    near = nearest(key, list_data(), 3)
     hint = f"; did you mean {near[0]!r}?" if near else ''
     return FileNotFoundError(f"data: {name[:200]!r} is neither a known dataset "
                              f"({', '.join(list_data())}) nor an existing path{hint}")

@@ -657,6 +657,9 @@ def distill(
     told: list[Callable[[Method], None]] = [board] if board else []
     watched = validate_every is not None
     share = _share(hold_out) if hold_out is not None else .1 if watched else 0.
+    every = whole_number(validate_every, 'validate_every') if watched else 0
+    if watched and not share:
+        raise ValueError("hold_out: expected more than 0 for validate_every, got 0")
     if share:
         data, held = split_off(load_data(data), share, seed)
     made = cls(data, ipc, seed=seed, device=device, **settings)
@@ -664,9 +667,6 @@ def distill(
     if share:
         _check_start(made)
     if watched:
-        if not share:
-            raise ValueError("hold_out: expected more than 0 for validate_every, got 0")
-        every = whole_number(validate_every, 'validate_every')
         told.insert(0, partial(_validated, every=every, held=held))
     if callback is not None:
         told.append(partial(_called, callback=callback))

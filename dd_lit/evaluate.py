@@ -44,11 +44,12 @@ from .models import (
     check_answers,
     check_plain,
     create_model,
+    model_settings,
     network_key,
 )
 from .parallel import first, share, shared_numbers
 from .sets import DistilledSet, with_classes
-from .settings import Settings, as_python, brief, explained, setting, sort_out
+from .settings import Settings, as_python, brief, explained, parse, setting, sort_out
 from .train import Training, accuracy, check_rates, fit, settled, without_rates
 from .whiten import Whitened, check_untrained, whitened
 
@@ -522,6 +523,12 @@ def _counting(name: str, repeats: int) -> Iterator[Callable[[float], None]]:
                            f"{mean:.1f} ± {std:.1f} % (not stored)", file=sys.stderr)
             raise
 
+def _trained(e: Evaluation, model: Any, training: dict, device: torch.device) -> dict:
+    "How to train; ValueError for what the words alone say, before data are read."
+    model_settings(model, **(e.model_kw or {}))
+    protocol_settings(e.protocol, 1, **training)
+    return settled(training, device)
+
 @own_modes()
 def evaluate(
     distilled: DistilledSet | str | Path,    # Or the folder of one
@@ -536,7 +543,7 @@ def evaluate(
     shown). ValueError for settings that are not there, and for a set that does not fit the data."""
     how, training = sort_out(settings, Evaluation, Training, of='evaluate')
     e, t0, device = Evaluation(**how), time.perf_counter(), default_device(device)
-    training = settled(training, device)
+    training = _trained(e, model, training, device)
     ds = distilled if isinstance(distilled, DistilledSet) else DistilledSet.load(distilled)
     data = load_data(data)
     ds = matched(ds, data, soft)
@@ -598,6 +605,7 @@ def full_accuracy(
     **training: Any               # Of `Training`: those of `full_recipe`, for a fair HLR; without
 ) -> float:                       # any: 20 epochs at 0.02, batches of 128, cosine. Percent
     "Top-1 of one network trained on all training images: the ceiling HLR measures from."
+    parse(Training, training, 'training')
     check_rates(training)
     data, device, s = load_data(data), default_device(device), seed_of(seed, 'full')
     how: dict[str, Any] = dict(epochs=20, batch_size=128, lr=.02, schedule='cosine') | training

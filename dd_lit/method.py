@@ -7,7 +7,6 @@ __all__ = ['M', 'plain', 'MethodSettings', 'OneStep', 'Method', 'StartSettings',
            'register', 'list_methods', 'get_method']
 
 # %% ../nbs/10_method.ipynb #d501bd72
-import difflib
 import importlib
 import warnings
 from collections.abc import Callable
@@ -41,7 +40,7 @@ from .data import ImageData, check_ipc, fingerprint, load_data
 from .evaluate import matched
 from .models import as_network, network_digest, network_key
 from .sets import DistilledSet, is_set
-from .settings import Settings, brief, explained, merge, parse, setting
+from .settings import Settings, brief, explained, merge, nearest, parse, setting
 
 # %% ../nbs/10_method.ipynb #d7615472
 def plain(
@@ -110,18 +109,19 @@ class Method:
         device: str | torch.device | None = None, # Default: the GPU if there is one
         **settings: Any               # Those of `settings` that differ from their defaults
     ):
-        self.data, self.device = load_data(data), default_device(device)
-        if self.data.space:
-            raise ValueError("data: expected a dataset as it is, got a whitened one; a method that "
-                             "can be whitened takes whiten=True")
-        if self.one_class and self.data.num_classes < 2:
-            raise ValueError(f"data: expected two classes or more, got 1, {self.one_class}")
-        self.ipc, self.seed = check_ipc(ipc, self.data, selecting=False), check_seed(seed)
         who, own = self.name or type(self).__name__, self.settings
         if not (isinstance(own, type) and issubclass(own, MethodSettings)):
             raise ValueError(f"settings: expected {who} to have a class of MethodSettings, "
                              f"got {brief(own)}")
         self.cfg: Any = parse(own, settings, who)
+        self.device, self.seed = default_device(device), check_seed(seed)
+        self.data = load_data(data)                      # afterwards: it may take minutes
+        if self.data.space:
+            raise ValueError("data: expected a dataset as it is, got a whitened one; a method that "
+                             "can be whitened takes whiten=True")
+        if self.one_class and self.data.num_classes < 2:
+            raise ValueError(f"data: expected two classes or more, got 1, {self.one_class}")
+        self.ipc = check_ipc(ipc, self.data, selecting=False)
         self.what_it_does = _code_of(type(self))         # before a step alters what it reads
         self.k, self.seconds, self.history = 0, 0., []   # steps done, their time, a record of each
         self.peak_bytes = 0                              # rise of memory
@@ -361,7 +361,7 @@ def get_method(
     if name not in _METHODS and name in _plugins():
         _plugins()[name].load()
     if name not in _METHODS:
-        near = difflib.get_close_matches(str(name), list_methods(), 1)
+        near = nearest(name, list_methods())
         hint = f"; did you mean {near[0]!r}?" if near else ''
         raise ValueError(f"method: expected one of {', '.join(list_methods())}, "
                          f"got {brief(name)}{hint}")

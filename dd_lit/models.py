@@ -5,16 +5,15 @@
 # %% auto #0
 __all__ = ['relu_pool', 'ReluPool', 'ConvNet', 'MLP', 'LeNet', 'AlexNet', 'VGG11', 'WideResNet', 'CifarResNet',
            'list_models', 'Network', 'as_network', 'named_networks', 'BlocksSettings', 'ConvNetSettings', 'MLPSettings',
-           'VGGSettings', 'WideSettings', 'NoSettings', 'network_settings', 'model_settings', 'read_weights',
-           'load_weights', 'OwnView', 'Adapted', 'offline', 'imagenet_weights', 'own_copy', 'create_model', 'device_of',
-           'borrowed', 'weights_digest', 'forward_code', 'network_digest', 'trained_network', 'ask_blank',
-           'check_answers', 'check_plain', 'network_key', 'laid_out', 'last_linear', 'check_images', 'predict', 'embed',
-           'differentiable_twice']
+           'VGGSettings', 'WideSettings', 'NoSettings', 'network_settings', 'check_known', 'model_settings',
+           'read_weights', 'load_weights', 'OwnView', 'Adapted', 'offline', 'imagenet_weights', 'own_copy',
+           'create_model', 'device_of', 'borrowed', 'weights_digest', 'forward_code', 'network_digest',
+           'trained_network', 'ask_blank', 'check_answers', 'check_plain', 'network_key', 'laid_out', 'last_linear',
+           'check_images', 'predict', 'embed', 'differentiable_twice']
 
 # %% ../nbs/04_models.ipynb #4edfc11e
 import contextlib
 import copy
-import difflib
 import hashlib
 import inspect
 import os
@@ -69,8 +68,10 @@ from .settings import (
     fits,
     merge,
     names_of,
+    nearest,
     parse,
     read_choice,
+    said_of,
     setting,
     whole_number,
 )
@@ -198,7 +199,7 @@ class ConvNet(nn.Module):
     ):
         super().__init__()
         h, w = _pair(size)
-        depth = _default_depth(min(h, w)) if depth is None else depth
+        said, depth = depth, _default_depth(min(h, w)) if depth is None else depth
         if depth < 1:
             raise ValueError(f"depth: expected at least 1, got {depth}")
         make_norm = _choose('norm', norm, _NORM)
@@ -212,7 +213,8 @@ class ConvNet(nn.Module):
             layers += [ReluPool()] if (act, pool) == ('relu', 'avg') else [make_act(), make_pool()]
             h, w = (h, w) if pool == 'none' else (h//2, w//2)
             if min(h, w) < 1:
-                raise ValueError(f"depth: {counted(depth, 'pooling')} would leave nothing of "
+                what = 'size' if said is None else 'depth'
+                raise ValueError(f"{what}: {counted(depth, 'pooling')} would leave nothing of "
                                  f"{size} px; expected at most {d}")
             c = width
         self.features, self.head = nn.Sequential(*layers), nn.Linear(width*h*w, num_classes)
@@ -580,7 +582,7 @@ class Network(Settings):
         f = getattr(found, name, None)
         if not callable(f):
             there = [k for k, v in vars(found).items() if callable(v) and k[0] != '_']
-            near = difflib.get_close_matches(name, there, 1)
+            near = nearest(name, there)
             hint = f"; did you mean {near[0]!r}?" if near else ''
             raise ValueError(f"model: {module!r} has no function or class {name!r}{hint}")
         return f
@@ -696,7 +698,7 @@ _RESNET = dict(
 
 def _unknown_name(key) -> ValueError:
     names = list_models()
-    near = difflib.get_close_matches(key, names, 4, .5)
+    near = nearest(key, names, 4, .5)
     hint = f"near matches: {', '.join(near)}" if near else f"list_models() lists {len(names)}"
     return ValueError(f"model: unknown network {brief(key)}; {hint}")
 
@@ -761,6 +763,17 @@ def _asked(f) -> list[str]:
     params = () if isinstance(f, nn.Module) else _parameters(f).values()
     return [p.name for p in params if p.default is p.empty and p.name not in _SHAPE
             and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL, p.POSITIONAL_ONLY)]
+
+def check_known(
+    given: Any, # A network for `as_network`, several, or several by name
+) -> None:
+    "ValueError for names of networks that are not there; for settings, which then name themselves."
+    pair = isinstance(given, (tuple, list)) and len(given) == 2 and isinstance(given[1], dict)
+    each = given.values() if isinstance(given, dict) else given
+    each = [given[0]] if pair else each if isinstance(given, (dict, tuple, list)) else [given]
+    for o in each:
+        if isinstance(o, str) and as_network(o).by_name and not o.lower().startswith('timm:'):
+            network_settings(o)
 
 def _open(f) -> bool:
     "Does somebody's function take any keyword? (A module is there already, and takes none.)"
@@ -1202,7 +1215,8 @@ def _build(name, num_classes, in_chans, size, kw):
     key = str(name).lower()
     with _refusing(name, kw):
         if convnet := re.fullmatch(r'convnet(\d+)', key):
-            return ConvNet(num_classes, in_chans, size, depth=int(convnet[1]), **kw)
+            with said_of(f'model: {name}', 'depth'):         # its name says it
+                return ConvNet(num_classes, in_chans, size, depth=int(convnet[1]), **kw)
         if key in _OURS:
             return _OURS[key](num_classes, in_chans, size, **kw)
         if key.startswith('timm:'):
@@ -1232,7 +1246,7 @@ def _timm(name) -> Any:
     except ImportError:
         raise ImportError(f"name: {name!r} needs timm: pip install 'dd_lit[timm]'") from None
     if not timm.is_model(name[5:]):
-        near = difflib.get_close_matches(name[5:], timm.list_models(), 3)
+        near = nearest(name[5:], timm.list_models(), 3)
         hint = f"; near matches: {', '.join(near)}" if near else ''
         raise ValueError(f"name: timm has no {name[5:]!r}{hint}")
     return timm

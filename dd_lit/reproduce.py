@@ -8,7 +8,6 @@ __all__ = ['NEUTRAL', 'ENOUGH', 'Recipe', 'load_recipes', 'get_recipe', 'setting
            'reproduce', 'line']
 
 # %% ../nbs/14_reproduce.ipynb #5b22f9eb
-import difflib
 import hashlib
 import json
 import shlex
@@ -53,7 +52,7 @@ from .labels.soft import LabelSource, LiveLabels, SoftLabels, relabel
 from .method import get_method
 from .parallel import first
 from .sets import DistilledSet
-from .settings import as_python, brief, names_of, parse, sort_out, whole_number
+from .settings import as_python, brief, names_of, nearest, parse, sort_out, whole_number
 from .statistics.lpld import PrunedLabels, prune_labels
 from .teachers import Squeeze, imagenet_backbones, squeeze_all
 from .train import Training
@@ -134,7 +133,7 @@ def get_recipe(
     known = load_recipes(path)
     if name in known:
         return known[name]
-    near = difflib.get_close_matches(str(name), known, 3)
+    near = nearest(name, known, 3)
     hint = f"; near: {', '.join(near)}" if near else ''
     raise ValueError(f"name: no recipe is called {name!r}{hint}; `dd_lit reproduce` lists them")
 
@@ -286,7 +285,7 @@ def _filtered(**given: str | None) -> list[Recipe]:
     for k, v in given.items():
         known = list(dict.fromkeys(getattr(r, k) for r in rows))
         if v is not None and v not in known:
-            near = difflib.get_close_matches(v, known, 1)
+            near = nearest(v, known)
             hint = f'; did you mean {near[0]!r}?' if near else ''
             raise ValueError(f"{k}: expected one of {', '.join(known)}, got {brief(v)}{hint}")
     asked = {k: v for k, v in given.items() if v is not None}

@@ -9,7 +9,6 @@ __all__ = ['FORMS', 'NORMS', 'check_meta', 'one_line', 'safe_name', 'DistilledSe
 
 # %% ../nbs/03_sets.ipynb #21660168
 import codecs
-import difflib
 import hashlib
 import io
 import json
@@ -64,7 +63,7 @@ from .data import (
     _tree,
     load_data,
 )
-from .settings import as_python, brief, whole_number
+from .settings import as_python, brief, nearest, whole_number
 
 # %% ../nbs/03_sets.ipynb #59ad669e
 _FORMAT = 'dd_lit.DistilledSet/1'
@@ -378,7 +377,7 @@ def _place(path: Path) -> Path:
         return path
     if path.as_posix() in (known := stored_sets()):
         return _stored()/f'{path.as_posix()}.safetensors'
-    near = difflib.get_close_matches(path.as_posix(), known, 1)
+    near = nearest(path.as_posix(), known)
     also = f"; the package has a set {near[0]}" if near else ''
     raise ValueError(f"path: {str(path)!r} does not exist{also}")
 
@@ -618,8 +617,8 @@ def _new_folder(path: str | Path) -> Path:
     "A path at which there is nothing, or an empty folder."
     path = as_path(path, 'path')
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise ValueError(f"path: expected a new or empty folder, "
-                         f"{str(path)!r} has something in it")
+        what = 'has something in it' if path.is_dir() else 'is a file'
+        raise ValueError(f"path: expected a new or empty folder, {str(path)!r} {what}")
     return path
 
 def set_bytes(

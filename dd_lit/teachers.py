@@ -6,7 +6,7 @@
 __all__ = ['FIVE', 'FOUR', 'IMAGENET_NORM', 'MEASURED', 'takes_width', 'untrained', 'training_digest', 'drop_state',
            'cache_folder', 'from_start', 'cache_file', 'cached', 'chance', 'near_chance', 'measured', 'Squeeze',
            'squeeze', 'Backbones', 'by_label', 'squeeze_all', 'committee', 'measure_teacher', 'teacher_accuracy',
-           'about_teacher', 'as_teacher', 'as_teachers', 'imagenet_backbones']
+           'about_teacher', 'as_teacher', 'check_teachers', 'as_teachers', 'imagenet_backbones']
 
 # %% ../nbs/09_teachers.ipynb #7c7c931a
 import hashlib
@@ -23,7 +23,7 @@ import torch
 import torchvision
 from torch import Generator, Tensor, nn
 
-from .augment import DSA
+from .augment import DSA, check_strategy
 from .core import (
     PRECISIONS,
     as_path,
@@ -291,7 +291,7 @@ class Squeeze(Settings):
     lr: float = setting(.05, 'learning rate', low=0)
     batch_size: int = setting(64, 'images a step', low=1)
     augment: str | None = setting('crop_flip', "a `DSA` strategy, all of it for every image; "
-                                  "'' for none")
+                                  "'' for none", among=check_strategy)
     width: int | None = setting(None, 'channels of ConvNets, MLP and ResNet-18, if not their own; '
                                 'refused for others', low=1)
     precision: str = setting('float32', 'or bfloat16, or auto: bfloat16 where there are units',
@@ -305,6 +305,12 @@ class Squeeze(Settings):
         return self.epochs or max(5, -(-self.min_steps//steps))
 
 _HINT = 'more epochs (squeeze_epochs, --teacher-epochs) or another learning rate may help'
+
+def _there(given: Any) -> Network:
+    "A network; ValueError for a name or a setting that is not there."
+    n = as_network(given)
+    model_settings(n)
+    return n
 
 @own_modes()
 def squeeze(
@@ -320,8 +326,8 @@ def squeeze(
     done before; say how good it is, and warn if it has learnt nothing. What is interrupted
     goes on. On another device it is the same training up to rounding. ValueError for settings and
     names that do not exist."""
-    cache, data, n = maybe_path(cache, 'cache'), load_data(data), as_network(name)
-    c, name, device = parse(Squeeze, settings, f'squeeze {n.name}'), n.name, default_device(device)
+    cache, n, device = maybe_path(cache, 'cache'), _there(name), default_device(device)
+    c, name, data = parse(Squeeze, settings, f'squeeze {n.name}'), n.name, load_data(data)
     aug = DSA(c.augment, mode='all') if c.augment else None
     how: dict[str, Any] = dict(epochs=c.passes(len(data.train_x)), batch_size=c.batch_size,
                                lr=c.lr, **_SGD)
@@ -487,9 +493,13 @@ def as_teacher(
 ) -> nn.Module:                      # A module that was given is itself
     """A trained network, however it is given: with weights it is taken, without trained. ValueError
     for settings of a training that there will not be."""
-    cache, data, device = maybe_path(cache, 'cache'), load_data(data), default_device(device)
+    cache, device = maybe_path(cache, 'cache'), default_device(device)
     n, training = _asked(given, settings)
-    if n.weights is None and not isinstance(n.what, nn.Module):
+    to_train = n.weights is None and not isinstance(n.what, nn.Module)
+    if to_train:
+        check_teachers([(given, settings)])
+    data = load_data(data)
+    if to_train:
         return squeeze(n, data, seed, device, cache, **training)
     for k, v in training.items():
         if v is not None:
@@ -501,6 +511,17 @@ def as_teacher(
         net.test_accuracy, net.digest_of_test = acc, digest_of_test(data)
     return net if isinstance(n.what, nn.Module) else net.to(device)
 
+def check_teachers(
+    given: Iterable[tuple[Any, dict]], # As for `as_teachers`
+) -> list[bool]:                       # Is it to be trained?
+    "What the words say. ValueError for a network or a setting that is not there."
+    def to_train(o):
+        n, training = _asked(*o)
+        model_settings(n)
+        parse(Squeeze, training, n.name)
+        return n.weights is None and not isinstance(n.what, nn.Module)
+    return list(map(to_train, given))
+
 @own_modes()
 def as_teachers(
     given: Iterable[tuple[Any, dict]], # (a network, its settings) of each, as for `as_teacher`
@@ -510,15 +531,12 @@ def as_teachers(
     cache: str | Path | None = None,   # Folder of trained networks; None: the usual one
 ) -> list[nn.Module]:
     "Several, one after the other. ValueError for what does not fit, before one is trained."
-    cache, data, found = maybe_path(cache, 'cache'), load_data(data), {}
+    cache, given, found = maybe_path(cache, 'cache'), list(given), {}
+    order = sorted(zip(check_teachers(given), range(len(given)), strict=True))
+    data = load_data(data)
     place: dict[str, Any] = dict(seed=seed, device=device, cache=cache)
-    def to_train(o):
-        n, training = _asked(*o)
-        model_settings(n)
-        parse(Squeeze, training, n.name)
-        return n.weights is None and not isinstance(n.what, nn.Module)
-    every = [(to_train(o), i, o) for i, o in enumerate(given)]
-    for _, i, (net, own) in sorted(every, key=lambda o: o[:2]):     # those with weights come first
+    for _, i in order:                                          # those with weights come first
+        net, own = given[i]
         found[i] = as_teacher(net, data, **place | own)
     return [found[i] for i in sorted(found)]
 

@@ -167,7 +167,7 @@ class Training(Settings):
     schedule: str = setting('step', 'of the learning rate, see `lr_factor`', among=SCHEDULES)
     augment: str | Callable | None = setting(
         None, 'a name for `make_augment`, or a function (batch, generator) -> batch',
-        takes=('batch', 'generator'))
+        takes=('batch', 'generator'), among=make_augment)
     precision: str = setting('float32', 'or bfloat16, or auto: bfloat16 where there are units',
                              among=PRECISIONS)
 

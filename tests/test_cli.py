@@ -15,14 +15,19 @@ import torch
 from helpers import COUNTED, said_steps
 from PIL import Image
 
+import dd_lit
 import dd_lit.compare
 import dd_lit.distill
-from dd_lit.cli import COMMANDS, main
-from dd_lit.compare import Row
+import dd_lit.teachers
+from dd_lit.cli import COMMANDS, Distill, main
+from dd_lit.compare import Row, check_words
 from dd_lit.core import atomic_write
 from dd_lit.distill import distill, load_checkpoint
 from dd_lit.evaluate import Scores
+from dd_lit.labels.losses import explain_loss
+from dd_lit.models import check_known
 from dd_lit.sets import DistilledSet
+from dd_lit.teachers import check_teachers
 
 SMALL = ['--set', 'width=8', 'batch_real=20']
 
@@ -406,6 +411,154 @@ def test_a_setting_is_said_once(call, line):
                                         ('kll', "did you mean 'kl'?"), ('zzzzz', '`dd_lit list` shows them')])
 def test_a_mistyped_name_is_explained(call, word, near):
     one_line(call('list', word), f'names: expected a method, a network or a loss, got {word!r}', near)
+
+
+@pytest.mark.parametrize('line, words', [
+    ('list Dc', 'dc: Gradient matching'), ('list RESNET18', 'network resnet18'),
+    ('list GIFT', 'loss gift: 1 - cos between'), ('list kd', 'weight of the soft part')])
+def test_a_name_in_another_case(call, line, words):
+    assert words in call(*line.split(), check=0).stdout
+
+
+@pytest.mark.parametrize('typed', ['evaluate --set epochs=1 SET', 'evaluate --teacher mlp SET', 'distill --plugin m dc',
+                                   'distill --set width=8 dc', 'compare --model convnet3 mlp SET',
+                                   'compare --loss ce SET', 'import --norm half FILE', 'list --plugin json dc',
+                                   'reproduce --set slice_size=3 mnist/dc/ipc1'])
+def test_a_list_that_takes_the_word(call, typed):
+    "The error says which option has it, and the order that works."
+    name, flag, *_ = typed.split()
+    taken = ' '.join(typed.split()[2:])
+    first = {'list': '[names ...]', 'reproduce': '[names ...]', 'distill': 'method', 'compare': 'items ...',
+             'import': 'file [data]', 'evaluate': 'folder'}[name]
+    one_line(call(*typed.split()), f'{flag} takes all words up to the next option ({taken})',
+             f'type dd_lit {name} {first} {flag} ...')
+
+
+def test_every_command_with_lists_is_tried():
+    from dd_lit.cli import _in_order, _taking_several
+    tried = {p.split()[0] for p in test_a_list_that_takes_the_word.pytestmark[0].args[1]}
+    assert tried == {n for n, cls in COMMANDS.items() if _taking_several(cls) and _in_order(cls, n) != n}
+
+
+def test_a_list_that_takes_no_word(call):
+    "No hint where nothing is missing."
+    p = call('list', 'dc', '--plugin', 'no_such_a', 'no_such_b')
+    one_line(p, 'plugin: cannot import')
+    assert 'takes all words' not in p.stderr
+
+
+@pytest.mark.parametrize('line, words', [
+    ('--protocol foo', 'protocol: expected one of dc'), ('--set lr=-1', 'lr: expected a number, at least 0'),
+    ('--set augment=foo', 'augment: expected some of'), ('--set precision=foo', 'precision: expected one of'),
+    ('--labels foo=7', 'foo: labels'), ('--labels flip=7', 'flip: expected True or False'),
+    ('--labels augment=foo', 'augment: expected some of'), ('--model foo', "model: unknown network 'foo'"),
+    ('--device foo', 'device: expected something like'), ('--opt adamw:momentum=.5', 'momentum: expected nothing')])
+@pytest.mark.parametrize('command', ['evaluate', 'compare'])
+def test_words_before_work(call, monkeypatch, command, line, words):
+    "Whatever the words alone say is said before data are read and a teacher is trained."
+    import dd_lit.data
+    import dd_lit.teachers
+    def too_late(*a, **kw):
+        raise AssertionError('too late')
+    monkeypatch.setattr(dd_lit.data, 'load_data', too_late)
+    monkeypatch.setattr(dd_lit.teachers, 'squeeze', too_late)
+    one_line(call(command, 'random', '--teacher', 'convnet3:width=8', '--loss', 'kl', *line.split()), words)
+
+
+@pytest.mark.parametrize('typed, words', [
+    ('foo', "teacher: unknown network 'foo'"), ('mlp:foo=3', "foo: 'mlp' has no such setting"),
+    ('mlp:augment=foo', 'augment: expected some of'), ('mlp:epochs=x', 'epochs: expected a whole number')])
+def test_a_teacher_that_is_none(call, monkeypatch, typed, words):
+    import dd_lit.data
+    monkeypatch.delattr(dd_lit.data, 'load_data')
+    one_line(call('compare', 'random', '--loss', 'kl', '--teacher', typed), words)
+
+
+@pytest.mark.parametrize('ask', [
+    lambda: dd_lit.evaluate('nowhere', 'nowhere', protocol='foo'),
+    lambda: dd_lit.evaluate('nowhere', 'nowhere', augment='foo'),
+    lambda: dd_lit.evaluate('nowhere', 'nowhere', model='foo'),
+    lambda: dd_lit.evaluate('nowhere', 'nowhere', opt='adamw', momentum=.5),
+    lambda: dd_lit.compare('random', 'nowhere', augment='foo'),
+    lambda: dd_lit.compare('random', 'nowhere', loss='kl', teacher='foo'),
+    lambda: dd_lit.compare('random', 'nowhere', loss='kl', teacher='mlp', label_kw=dict(flip=7)),
+    lambda: dd_lit.distill('dc', 'nowhere', width=-1), lambda: dd_lit.distill('dsa', 'nowhere', augment='foo'),
+    lambda: dd_lit.distill('dc', 'nowhere', seed='x'), lambda: dd_lit.distill('dc', 'nowhere', model='foo'),
+    lambda: dd_lit.distill('gvbsm', 'nowhere', backbones=('convnet3', 'foo')),
+    lambda: dd_lit.distill('sre2l', 'nowhere', squeeze_augment='foo'),
+    lambda: dd_lit.distill('rded', 'nowhere', backbone='foo'), lambda: dd_lit.distill('mtt', 'nowhere', model='foo'),
+    lambda: dd_lit.distill('herding', 'nowhere', model='foo'),
+    lambda: dd_lit.teachers.squeeze('mlp', 'nowhere', lr=-1), lambda: dd_lit.teachers.squeeze('foo', 'nowhere'),
+    lambda: dd_lit.teachers.as_teacher('mlp', 'nowhere', augment='foo'),
+    lambda: dd_lit.teachers.as_teachers([('mlp', dict(epochs=0))], 'nowhere')])
+def test_words_before_data(ask):
+    "From Python, too: a place that is not there would be a FileNotFoundError, or an error of `path`."
+    with pytest.raises(ValueError, match='^(?!path:)'):
+        ask()
+
+
+def test_words_alone():
+    "What the doors ask of words before they read data, each by itself."
+    several = ['mlp', 'timm:anything', torch.nn.Identity()]
+    for known in ('mlp', 'RESNET18', several, dict(a='lenet'), ('mlp', dict(width=8))):
+        check_known(known)
+    for strange in ('foo', ['mlp', 'foo'], dict(a='foo'), ('foo', dict(width=8))):
+        with pytest.raises(ValueError, match="^model: unknown network 'foo'"):
+            check_known(strange)
+    assert check_teachers([('mlp', dict(epochs=3)), (torch.nn.Identity(), {})]) == [True, False]
+    with pytest.raises(ValueError, match='^epochs: expected'):
+        check_teachers([('mlp', dict(epochs=0))])
+    grid, how, training, places = check_words([], True, loss=['ce', 'kl'], lr=.1, repeats=2)
+    assert (len(places), how, training, grid.loss) == (2, dict(repeats=2), dict(lr=.1), ['ce', 'kl'])
+    with pytest.raises(ValueError, match="^teacher: expected a soft loss"):
+        check_words([], True)
+    assert explain_loss('mse').startswith('loss mse: ') and 'temperature' in explain_loss('kl_ce')
+
+
+@pytest.mark.parametrize('line, words', [
+    ('show digits/dc/ipc1 --png full', 'png: expected a new or empty folder'),
+    ('export digits/dc/ipc1 full', 'out: expected a new or empty folder'),
+    ('distill dsa --set augment=foo', 'augment: expected'), ('distill sre2l --set backbones=foo', 'backbones: unknown'),
+    ('distill dc --size 4', 'model: convnet3: 3 poolings'),
+    ('compare random --size 4 --model convnet5', 'model: convnet5: ')])
+def test_an_error_names_what_was_typed(call, tmp_path, line, words):
+    (tmp_path/'full').mkdir()
+    (tmp_path/'full'/'x').write_text('')
+    line = line.replace('digits/dc/ipc1', 'cifar10/random/ipc10')
+    one_line(call(*line.split(), '--out', 'o') if '--size' in line else call(*line.split()), words)
+
+
+def test_a_folder_that_cannot_be_written_to(monkeypatch, tmp_path):
+    "The error has the file's name, not that of the temporary one."
+    import tempfile
+    def refuse(dir, prefix):
+        raise PermissionError(errno.EACCES, 'Permission denied', f'{dir}/{prefix}x')
+    monkeypatch.setattr(tempfile, 'mkstemp', refuse)
+    with pytest.raises(PermissionError) as e:
+        atomic_write(tmp_path/'a.png', b'')
+    assert e.value.filename == str(tmp_path/'a.png')
+
+
+def test_a_recipe_says_what_it_gives(call, tmp_path):
+    few = ['--iters', 1, '--set', 'width=8', 'batch_real=20']
+    p = call('distill', 'dc', '--recipe', 'mnist/dc/ipc1', *few, check=0)
+    assert 'its settings of dc, not its data and images per class; dd_lit reproduce mnist/dc/ipc1 runs' in p.stdout
+    of_data = Distill(method='gvbsm', recipe='cifar10').of_recipe()
+    assert 'recipe cifar10: its settings of gvbsm, not its data' in of_data and 'reproduce' not in of_data
+
+
+def test_a_terminal_that_knows_ascii_only(cli):
+    "What it cannot write comes in letters that it can."
+    few = ['--repeats', 1, '--set', 'epochs=1', 'width=8']
+    p = cli('compare', 'random', *few, env={'PYTHONIOENCODING': 'ascii'}, check=0)
+    assert '+- 0.0' in p.stdout and p.stdout.isascii()
+
+
+def test_letters_that_no_terminal_has():
+    from dd_lit.cli import _plainly
+    text = '2 \u00b1 1 \udcff \u4e00'
+    told, end = _plainly(UnicodeEncodeError('ascii', text, 0, len(text), ''))
+    assert (told, end) == (b'2 +- 1 \xff \\u4e00', len(text))
 
 
 def test_nothing_that_a_terminal_obeys(call, tmp_path):

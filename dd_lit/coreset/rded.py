@@ -14,10 +14,17 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from ..augment import crop_resize, draw_boxes
+from ..augment import check_strategy, crop_resize, draw_boxes
 from ..core import counted, local_seed, own_modes, rng
 from ..method import Method, OneStep, register
-from ..models import as_network, check_answers, model_settings, predict, trained_network
+from ..models import (
+    as_network,
+    check_answers,
+    check_known,
+    model_settings,
+    predict,
+    trained_network,
+)
 from ..sets import DistilledSet
 from ..settings import brief, merge, setting
 from ..teachers import Squeeze, about_teacher, squeeze, teacher_accuracy
@@ -84,11 +91,13 @@ class RDEDSettings(OneStep):
     crop: float = setting(.08, "smallest share of an image's area in a crop; 1: whole images",
                           above=0, high=1)
     backbone: Any = setting('resnet18', 'the teacher: a name, class or function to be trained, see '
-                            '`squeeze`; or trained: a module, NAME:weights=FILE, see `Network`')
+                            '`squeeze`; or trained: a module, NAME:weights=FILE, see `Network`',
+                            among=check_known)
     squeeze_epochs: int | None = setting(
         None, 'of its training; None: 5, more for few images, see `Squeeze`', low=1)
     squeeze_lr: float | None = setting(.05, 'learning rate of its training', low=0)
-    squeeze_augment: str | None = setting('crop_flip', 'augmentation of its training')
+    squeeze_augment: str | None = setting('crop_flip', 'augmentation of its training',
+                                          among=check_strategy)
     width: int | None = setting(None, 'its width, where there is a choice', low=1)
     soft_labels: bool = setting(True, "give the result the teacher's logits as soft labels")
     cache: str | Path | None = setting(

@@ -20,6 +20,7 @@ from ..method import Method, OneStep, register
 from ..models import (
     as_network,
     check_answers,
+    check_known,
     create_model,
     embed,
     model_settings,
@@ -137,7 +138,8 @@ def forgetting(
 # %% ../../nbs/coreset/select.ipynb #37dce6a7
 class ChosenByNetwork(OneStep):
     "A network that is trained on all images, and whose features or mistakes choose among them."
-    model: Any = setting('convnet3', 'the network: a name, my_module:function, a class, ...')
+    model: Any = setting('convnet3', 'the network: a name, my_module:function, a class, ...',
+                         among=check_known)
     width: int | None = setting(
         None, 'its width, if it has one; None: its own (ConvNets 128, resnet18 64)', low=1)
     epochs: int = setting(10, 'of its training; 0: the network as it comes, trained', low=0)

@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..augment import DSA
+from ..augment import DSA, check_strategy
 from ..core import first_input, local_seed, own_modes, rng, seed_of
 from ..gradient.dc import has_batchnorm
 from ..gradient.dsa import SiameseDC
 from ..method import StartSettings, register
-from ..models import borrowed, last_linear
+from ..models import borrowed, check_known, last_linear
 from ..parallel import shared_map
 from ..sets import DistilledSet
 from ..settings import merge, setting
@@ -117,7 +117,7 @@ class DMSettings(StartSettings):
     "Distribution matching: in which networks, from where, how far."
     iters: int = setting(20_000, 'iterations, K; each draws a network', low=1)
     model: Any = setting('convnet3', 'network to match in: a name, my_module:function, a class, '
-                         'a function, a module; see `Network`')
+                         'a function, a module; see `Network`', among=check_known)
     width: int | None = setting(
         None, 'its width, if it has one; None: its own (ConvNets 128, resnet18 64)', low=1)
     norm: str | None = setting(None, 'its normalisation, if it has a choice; None: instance')
@@ -130,7 +130,7 @@ class DMSettings(StartSettings):
     batch_real: int = setting(256, 'real images per class and step', low=1)
     augment: str | None = setting(
         None, "operations, one for each class and step, the same for real and synthetic images; "
-        "'': none; None: all six of DSA, on digits without flip")
+        "'': none; None: all six of DSA, on digits without flip", among=check_strategy)
     slice_size: int | None = setting(
         None, 'real images at a time; None: 16 of 32 px on a CPU, 1024 on a GPU', low=1)
 

@@ -19,12 +19,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..augment import DSA
+from ..augment import DSA, check_strategy
 from ..core import autocast, local_seed, rng, seed_of
 from ..data import ImageData
 from ..method import Method, StartSettings, register, start_images, with_start
 from ..models import (
     as_network,
+    check_known,
     create_model,
     differentiable_twice,
     model_settings,
@@ -252,7 +253,7 @@ class DCSettings(StartSettings):
         'batch', "weights of classes in the union: 'batch' (Eq. 5) or 'data' (of the real classes)",
         among=('batch', 'data'))
     model: Any = setting('convnet3', 'network to match on: a name, my_module:function, a class, '
-                         'a function, a module; see `Network`')
+                         'a function, a module; see `Network`', among=check_known)
     width: int | None = setting(
         None, 'its width, if it has one; None: its own (ConvNets 128, resnet18 64)', low=1)
     norm: str | None = setting(None, 'its normalisation, if it has a choice; None: instance')
@@ -265,7 +266,8 @@ class DCSettings(StartSettings):
     batch_real: int = setting(256, 'real images per class and step', low=1)
     batch_net: int = setting(256, "batch size of the network's training on S", low=1)
     augment: str = setting(
-        '', "siamese augmentation, e.g. 'color_crop_cutout_flip_scale_rotate' (DSA)")
+        '', "siamese augmentation, e.g. 'color_crop_cutout_flip_scale_rotate' (DSA)",
+        among=check_strategy)
     slice_size: int | None = setting(
         None, 'real images at a time; None: 32 of 32 px on a CPU, all on a GPU', low=1)
     real_dtype: str | None = setting(

@@ -8,6 +8,7 @@ __all__ = ['SiameseSettings', 'SiameseDC']
 # %% ../../nbs/gradient/dsa.ipynb #4de89b15
 from typing import Any
 
+from ..augment import check_strategy
 from ..evaluate import protocol_settings
 from ..method import register
 from ..settings import merge, setting
@@ -18,7 +19,7 @@ class SiameseSettings(DCSettings):
     "Those of gradient matching, augmented."
     augment: str | None = setting(
         None, "operations, one for each class and step, the same for real and synthetic images; "
-        "'': none; None: all six of DSA, on digits without flip")
+        "'': none; None: all six of DSA, on digits without flip", among=check_strategy)
 
 @register('dsa')
 class SiameseDC(DC):

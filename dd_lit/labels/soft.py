@@ -201,7 +201,8 @@ class ViewSettings(Settings):
                                  'temperature of their own want 1', above=0)
     factor: int | None = setting(None, 'crops inside one of factor x factor patches, for mosaics; '
                                  "None: the set's patches", low=1)
-    augment: str | None = setting(None, 'augmentation by name, applied after crop and flip')
+    augment: str | None = setting(None, 'augmentation by name, applied after crop and flip',
+                                  among=make_augment)
     precision: str = setting('float32', 'of the teachers; or bfloat16, or auto: bfloat16 where '
                              'there are units', among=PRECISIONS)
     soft_kind: str | None = setting(None, 'what the teachers answer; None: logits, unless they '
@@ -209,8 +210,7 @@ class ViewSettings(Settings):
                                     among=('logits', 'probabilities'))
 
     def check(self) -> None:
-        "An unknown operation is an error now, not in training; so is a share that nobody draws."
-        make_augment(self.augment)
+        "A share that nobody draws is an error."
         if self.mix != 'mixup' and self.mixup_alpha != type(self).mixup_alpha:
             raise ValueError("mixup_alpha: expected nothing without mix='mixup', "
                              f"got {self.mixup_alpha}")

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..labels.losses import get_loss
 from ..method import register
+from ..models import check_known
 from ..settings import brief, setting
 from ..teachers import FIVE, cache_folder
 from .bn_matching import BNMatcher, bn_layers
@@ -29,7 +30,8 @@ class GVBSMSettings(SRe2LSettings):
     "Every part of G-VBSM with a switch."
     iters: int = setting(4000, 'steps; each moves every batch once', low=1)
     backbones: Any = setting(
-        FIVE, 'GBM: networks to ask, trained on the data; one name switches it off')
+        FIVE, 'GBM: networks to ask, trained on the data; one name switches it off',
+        among=check_known)
     loop: str = setting(
         'reorder', 'all images of a few classes per batch, or one of each',
         among=('original', 'reorder'))

@@ -18,12 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..augment import crop_resize, draw_boxes
+from ..augment import check_strategy, crop_resize, draw_boxes
 from ..core import PRECISIONS, autocast, chosen_precision, in_full, local_seed, rng
 from ..coreset.select import random_select
 from ..data import check_ipc
 from ..method import Method, StartSettings, register, start_images, with_start
-from ..models import check_answers, laid_out, predict
+from ..models import check_answers, check_known, laid_out, predict
 from ..parallel import shared_map, world
 from ..sets import DistilledSet
 from ..settings import brief, merge, names_of, setting
@@ -90,7 +90,8 @@ class SRe2LSettings(StartSettings):
     iters: int = setting(
         1000, 'steps; each moves every batch once (the published runs: 4000 or 1000)', low=1)
     backbones: Any = setting(
-        ('resnet18',), 'networks to ask, trained on the data: names, classes, functions')
+        ('resnet18',), 'networks to ask, trained on the data: names, classes, functions',
+        among=check_known)
     teachers: Any = setting(
         None, "trained networks to ask instead, one or several: modules, NAME:weights=FILE, "
         "my_module:function, see `Network`; 'torchvision': its weights of `backbones`; none is "
@@ -101,7 +102,7 @@ class SRe2LSettings(StartSettings):
         None, 'training of the backbones; None: 5, more for few images, see `Squeeze`', low=1)
     squeeze_lr: float = setting(.05, 'its learning rate', low=0)
     squeeze_batch_size: int = setting(64, 'its images a step', low=1)
-    squeeze_augment: str = setting('crop_flip', 'its augmentation')
+    squeeze_augment: str = setting('crop_flip', 'its augmentation', among=check_strategy)
     width: int | None = setting(
         None, "their width, if there is a choice; `meta['backbones']` says what was built", low=1)
     loop: str = setting(

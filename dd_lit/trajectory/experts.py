@@ -19,7 +19,7 @@ import safetensors
 import torch
 from torch import Tensor, nn
 
-from ..augment import DSA
+from ..augment import DSA, check_strategy
 from ..core import (
     counted,
     default_device,
@@ -114,7 +114,7 @@ class ExpertSettings(Settings):
     batch_size: int = setting(256, 'real images a step', low=1)
     augment: str | None = setting(
         None, "a `DSA` strategy, one of its operations for each batch; None: all of them, on "
-        "digits without flip; '' for none")
+        "digits without flip; '' for none", among=check_strategy)
     rho: float = setting(0., 'size of the step uphill of `GSAM`; 0: plain SGD', low=0)
     gap: float = setting(.3, 'of `GSAM`, if there is such a step: its alpha', low=0)
 

@@ -16,11 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 
-from ..augment import DSA
+from ..augment import DSA, check_strategy
 from ..core import local_seed, rng
 from ..gradient.dc import as_built, first_images
 from ..method import Method, StartSettings, register, with_start
-from ..models import as_network, differentiable_twice
+from ..models import as_network, check_known, differentiable_twice
 from ..sets import DistilledSet
 from ..settings import merge, setting
 from ..train import cut
@@ -120,7 +120,7 @@ class MTTSettings(StartSettings):
     expert_seed: int | None = setting(
         None, "their seed; None: the run's. A number lets runs of several seeds share them")
     model: Any = setting('convnet3', 'network of experts and student: a name, my_module:function, '
-                         'a class, a function, a module; see `Network`')
+                         'a class, a function, a module; see `Network`', among=check_known)
     width: int | None = setting(
         None, 'its width, if it has one; None: its own (ConvNets 128, resnet18 64)', low=1)
     norm: str | None = setting(None, 'its normalisation, if it has a choice; None: instance')
@@ -135,7 +135,7 @@ class MTTSettings(StartSettings):
         "thousandth of this", above=0)
     augment: str | None = setting(
         None, "a `DSA` strategy, for experts and student; None: all of it, on digits without flip; "
-        "'' for none")
+        "'' for none", among=check_strategy)
     whiten: bool = setting(
         False, 'experts, images and student in ZCA-whitened space, see `whitened`; the set itself '
         'is kept as it leaves it')
@@ -170,8 +170,6 @@ class MTT(Method):
         c, d = self.cfg, self.data                  # what is recorded is what will be done
         own = as_built(c, d) | dict(expert_epochs=c.expert_epochs or c.starts - 1 + c.span)
         own |= dict(augment=ExpertSettings(augment=c.augment).settled(d).augment)
-        if own['augment']:
-            DSA(own['augment'])                     # a ValueError for what it does not have
         self.cfg = with_start(merge(c, own))
 
     # What a subclass may change
