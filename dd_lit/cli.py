@@ -323,7 +323,7 @@ class Distill(OnData):
     def of_recipe(self) -> str:
         "What is taken of a recipe, and what is not."
         from dd_lit.reproduce import load_recipes
-        whole = f'; dd_lit reproduce {self.recipe} runs all of it'
+        whole = f'; the whole row: dd_lit reproduce {self.recipe}'
         return (f"recipe {self.recipe}: its settings of {self.method}, not its data and images per "
                 f"class{whole if self.recipe in load_recipes() else ''}")
 
@@ -1076,7 +1076,7 @@ def _plainly(e: UnicodeError) -> tuple[bytes, int]:
     "What a terminal has no letters for, in others: 48.3 +- 2.6. Bytes of a file's name stay."
     if not isinstance(e, UnicodeEncodeError):
         raise e
-    def own(c) -> bytes:
+    def own(c: str) -> bytes:
         if '\udc80' <= c <= '\udcff':
             return bytes([ord(c) - 0xdc00])
         return _SIMPLER.get(c, c).encode('ascii', 'backslashreplace')

@@ -444,7 +444,8 @@ _TORCHVISION = dict(mnist='MNIST', fashion_mnist='FashionMNIST', svhn='SVHN', ci
 
 def _root(root) -> Path:
     "The folder to look in: the argument, or $DD_LIT_DATA, or ./data."
-    given = os.environ.get('DD_LIT_DATA') or 'data' if root is None or isinstance(root, str) and not root else root
+    unsaid = root is None or isinstance(root, str) and not root
+    given = os.environ.get('DD_LIT_DATA') or 'data' if unsaid else root
     return as_path(given, 'root').expanduser()
 
 def _open_torchvision(name: str, root: Path, train: bool, download: bool) -> Any:
