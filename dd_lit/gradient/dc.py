@@ -362,8 +362,8 @@ class DC(Method):
         c, classes = self.cfg, self.data.classes
         same = [k for k, own in enumerate(x.split(self.ipc)) if not own.any()]
         if same and 'angle' in c.distance:
-            warnings.warn(f"init: expected images of class {classes[same[0]]!r} that differ from the "
-                          "data's mean, got none; so their gradient has no direction, and the "
+            warnings.warn(f"init: expected images of class {classes[same[0]]!r} that differ from "
+                          "the data's mean, got none; so their gradient has no direction, and the "
                           "first step throws them far off", stacklevel=3)
         if self.T == 1 and c.schedule != 'constant':
             n = counted(self.ipc, 'image')
