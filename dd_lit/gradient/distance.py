@@ -19,8 +19,10 @@ from ..settings import brief
 def rows(
     g: Tensor,             # Gradient of one parameter
     vectors: bool = False, # Do one-dimensional parameters count?
-) -> Tensor | None:        # [outputs, rest]
-    "A gradient row by row; a one-dimensional one is a single row, or None if it does not count."
+) -> Tensor | None:        # [first dimension, rest]
+    """A gradient row by row; a one-dimensional one is a single row, or None if it does not count.
+
+    The first dimension holds outputs, in a transposed convolution inputs."""
     if g.ndim > 1:
         return g.flatten(1)
     return g.reshape(1, -1) if vectors else None

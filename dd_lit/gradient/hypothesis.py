@@ -6,6 +6,7 @@
 __all__ = ['travel']
 
 # %% ../../nbs/gradient/hypothesis.ipynb #ccbfe279
+import math
 from collections.abc import Iterable
 from functools import reduce
 from operator import add
@@ -35,7 +36,7 @@ def travel(
 
     `distance` is ||theta - theta_0||, `length` that of the path; `norms` of the gradient, one
     before every step; `stopped`: did it vanish within `max_steps`? A `ValueError` for a network
-    without anything to train, and less than one step."""
+    without anything to train, less than one step, and steps that lead to no number."""
     params = [p for p in model.parameters() if p.requires_grad]
     if not params:
         raise ValueError(f"model: expected parameters to train, {type(model).__name__} has none")
@@ -47,6 +48,9 @@ def travel(
             loss = F.cross_entropy(model(x), y)
             g = torch.autograd.grad(loss, params, materialize_grads=True)     # 0 where unused
             norms.append(_norm(g))
+            if not math.isfinite(norms[-1]):
+                raise ValueError("lr: expected steps that keep the gradient a number, got norm "
+                                 f"{norms[-1]} after {len(norms) - 1} with lr={lr}")
             if norms[-1] < eps:
                 break
             with torch.no_grad():

@@ -6,6 +6,7 @@
 __all__ = ['MODES', 'union_gradient', 'check_mode', 'multilevel_loss']
 
 # %% ../../nbs/gradient/multilevel.ipynb #755064df
+import math
 from collections.abc import Sequence
 from functools import reduce
 from operator import add
@@ -29,7 +30,8 @@ def union_gradient(
     n = len(grads)
     if not n:
         raise ValueError("grads: expected the gradients of at least one class, got none")
-    if sizes is not None and (len(sizes) != n or min(sizes) < 0 or sum(sizes) <= 0):
+    fits = sizes is None or len(sizes) == n and all(s >= 0 for s in sizes)
+    if not fits or sizes is not None and not 0 < sum(sizes) < math.inf:
         raise ValueError(f"sizes: expected {counted(n, 'number')} of images, one per class, "
                          f"got {sizes}")
     w = [1/n]*n if sizes is None else [s/sum(sizes) for s in sizes]
