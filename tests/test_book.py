@@ -2,6 +2,7 @@
 formulas with names, citations that exist."""
 import ast
 import json
+import os
 import re
 from html import unescape
 
@@ -219,6 +220,32 @@ def test_the_index_counts_as_the_pages_do():
 def test_parts_are_read_from_the_list():
     text = '1. No: [a](x.ipynb)\n## All pages\n\n1. One, of two: [a](a.ipynb), [b](c/b.ipynb).\n2. Two: [d](d.ipynb).'
     assert parts_of(text) == [(1, 'One', ['a', 'c/b']), (2, 'Two', ['d'])]
+
+
+# --- a page that says what is next says what its head does ---
+
+APART = {'gradient/hypothesis', 'study/verdicts'} # led elsewhere when this was written; take out what is mended
+
+
+def said_next(page, texts) -> list: # What "Next: " leads to first, as a page's name; texts: the page's markdown
+    found = re.findall(r'\bNext: [^\n]*?\]\(([^)#]+)\.ipynb', '\n'.join(texts))
+    return [os.path.normpath(f'{os.path.dirname(page)}/{to}').lstrip('/') for to in found]
+
+
+def test_next_is_the_page_after():
+    "Six pages led on to another page than the one their head calls the next."
+    order, bad = [p for _, p in openings.reading_order()], {}
+    for page, after in zip(order, [*order[1:], None], strict=True):
+        texts = [s for kind, s, _ in cells(ROOT/'nbs'/f'{page}.ipynb') if kind == 'markdown']
+        if page not in APART and any(to != after for to in said_next(page, texts)):
+            bad[page] = said_next(page, texts), after
+    assert not bad
+
+
+def test_what_is_said_next():
+    assert said_next('a/b', ['Next: more of [it](c.ipynb), and [x](y.ipynb).']) == ['a/c']
+    assert said_next('a/b', ['Next: [it](../00_core.ipynb#x).', 'Then [x](y.ipynb).']) == ['00_core']
+    assert said_next('a', ['So.\n\nNext: [it](c/d.ipynb).']) == ['c/d']
 
 
 # --- the glossary: every row says where, and there it is ---

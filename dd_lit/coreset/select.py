@@ -41,9 +41,14 @@ def _per_class(labels, ipc, pick):
     if not len(labels) or labels.min() < 0:
         got = f'{int(labels.min())} among them' if len(labels) else 'none'
         raise ValueError(f"labels: expected numbers of classes, from 0 up, got {got}")
+    if labels.is_floating_point():
+        raise ValueError(f"labels: expected whole numbers, got {labels.dtype}")
     out = []
     for c in range(int(labels.max()) + 1):
         i = (labels == c).nonzero().flatten()
+        if not len(i):
+            raise ValueError(f"labels: expected every class from 0 to {int(labels.max())}, "
+                             f"got no image of class {c}")
         if len(i) < ipc:
             raise ValueError(f"ipc: expected at most {len(i)}, the size of class {c}, got {ipc}")
         out.append(i[pick(i, c)])
@@ -55,7 +60,7 @@ def random_select(
     generator: Generator | None = None, # Of the random numbers; None: `rng(0, 'random')`
 ) -> Tensor:                            # int64 [C*ipc] indices, class by class
     """Uniformly random images of every class, without repetition. ValueError for an `ipc` below 1,
-    labels that number no classes, and a class that has fewer images than `ipc`."""
+    labels that number no classes or leave one out, and a class of fewer images than `ipc`."""
     g = generator or rng(0, 'random')
     return _per_class(labels, ipc, lambda i, c: torch.randperm(len(i), generator=g)[:ipc])
 
@@ -114,8 +119,12 @@ def k_center(
 def forgetting_events(
     correct: Tensor, # bool [E,N]: was image n classified rightly after epoch e?
 ) -> Tensor:         # int64 [N]; images that were never right get E + 1
-    "Count the steps from right to wrong (Toneva et al. 2019)."
+    """Count the steps from right to wrong (Toneva et al. 2019). ValueError for anything but a row
+    for each of at least one epoch."""
     correct = torch.as_tensor(correct)
+    if correct.ndim != 2 or not len(correct):
+        raise ValueError("correct: expected shape [E,N], at least one epoch, "
+                         f"got {list(correct.shape)}")
     events = (correct[:-1] & ~correct[1:]).sum(0)
     return torch.where(correct.any(0), events, len(correct) + 1)
 

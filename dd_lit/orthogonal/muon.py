@@ -153,8 +153,12 @@ def muon(
     weight_decay: float = 0., # Of both
     momentum: float = .95     # Of Muon
 ) -> MuonAdamW:
-    "Both optimisers for a model in one call; `fit` and `evaluate` know it as opt='muon'."
+    """Both optimisers for a model in one call; `fit` and `evaluate` know it as opt='muon'.
+
+    A `ValueError` if the network has no layers, or none of its parameters is to be trained."""
     m, a = muon_groups(model)
+    if not m and not a:
+        raise ValueError(f"model: expected parameters to train, {type(model).__name__} has none")
     hidden = Muon(m, lr, momentum, weight_decay=weight_decay) if m else None
     rest = torch.optim.AdamW(a, adamw_lr, weight_decay=weight_decay) if a else None
     return MuonAdamW(hidden, rest)
