@@ -27,16 +27,15 @@ def load_results(path: str | Path) -> dict[str, dict]:
 
 
 def choose_rates(rows: list[dict]) -> None:
-    """Write `chosen` into runs that tried every optimiser at several rates: the accuracy at the rate that is best in the
-    mean of the other seeds with these images. A seed's own test images have no say in its rate."""
+    """Write `chosen` into runs that tried every optimiser at several rates: the accuracy at the rate that is best in
+    the mean of the other seeds with these images. A seed's own test images have no say in its rate."""
     for r in rows:
         others = [o['optimizers'] for o in rows
                   if (o['data'], o['row']) == (r['data'], r['row']) and o['seed'] != r['seed']]
         if not others:
             raise ValueError(f"rows: expected several seeds of {r['row']} on {r['data']}, got one")
-        mean = lambda o, rate: fmean(of[o][rate] for of in others)
-        r['chosen'] = {o: at[max(at, key=lambda rate: mean(o, rate))]
-                       for o, at in r['optimizers'].items()}
+        means = {o: {rate: fmean(of[o][rate] for of in others) for rate in at} for o, at in r['optimizers'].items()}
+        r['chosen'] = {o: at[max(at, key=means[o].get)] for o, at in r['optimizers'].items()}
 
 
 def _mark(name: str, content: dict, rules: list[Outdated]) -> None:
