@@ -12,7 +12,10 @@ from verdicts import STRENGTHS
 
 DATASETS = ('mnist', 'cifar10', 'digits', 'imagenette')
 KINDS = {'S': "the paper's own", 'R': "the paper's regime, substitutes", 'M': 'miniature', '': 'no run counts'}
-assert {*STRENGTHS, ''} == set(KINDS)
+LEGEND = {'S': "the paper's own configuration",
+          'R': "the paper's regime, with substitutes (fewer steps or sets, another teacher or network)",
+          'M': 'a miniature'}
+assert {*STRENGTHS, ''} == set(KINDS) == {*LEGEND, ''}
 INTERVAL = re.compile(r'\s*\(([+-][\d.]+ \[[^]]*\])\)\s*$')
 DECIDED = {'holds': '*Yes*', 'does not hold': '*No*', 'no difference': '*Alike*'}
 
@@ -30,9 +33,13 @@ picks.forEach(p=>p.addEventListener("change",show))})()</script>'''
 
 # --- one line per paper ---
 
-def _few(texts: list[str], n: int = 1) -> str:
-    more = f'; and {len(texts) - n} more' if len(texts) > n else ''
-    return '; '.join(texts[:n]) + more
+def _few(found: list[dict]) -> str:
+    "The first claim in words, and how many more; what carries a remark says so."
+    first, *more = found
+    told = f"{first['text']} ({first['strength']}{', with a remark' if first['remark'] else ''})"
+    noted = sum(bool(r['remark']) for r in more)
+    with_remark = f', {noted} with a remark' if noted else ''
+    return told + (f'; and {len(more)} more{with_remark}' if more else '')
 
 
 def believe(rows: list[dict]) -> str:
@@ -40,8 +47,9 @@ def believe(rows: list[dict]) -> str:
     lines = []
     for p, name in PAPERS.items():
         mine = [r for r in rows if r['paper'] == p]
-        first = sorted(mine, key=lambda r: STRENGTHS.index(r['strength']))         # what the strongest runs say
-        found = {w: [f"{r['text']} ({r['strength']})" for r in first if r['verdict'] == w] for w in DECIDED}
+        # what the strongest runs say, without a remark before what has one
+        first = sorted(mine, key=lambda r: (STRENGTHS.index(r['strength']), bool(r['remark'])))
+        found = {w: [r for r in first if r['verdict'] == w] for w in DECIDED}
         said = ' '.join(f'{DECIDED[w]}: {_few(t)}.' for w, t in found.items() if t)
         words = [r['verdict'] for r in mine]
         rest = {w: words.count(w) for w in ('undecided', 'mixed')}

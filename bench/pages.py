@@ -43,6 +43,11 @@ def bold(text: str, yes: bool) -> str:
     return f'**{text}**' if yes else text
 
 
+def starred(name: str, outdated: bool) -> str:
+    "A name as tables and pictures show it: with a star, where runs of it no longer count."
+    return f'{name}*' if outdated else name
+
+
 def spread(values, width: int = 0, deviation=stdev, none: str = '-') -> str:
     "Mean and standard deviation; `none` for fewer than two values."
     values = list(values)

@@ -25,6 +25,7 @@ from checks import Finding, by_recipe, ogm_cost
 from claims import BECAUSE, CLAIMS, REMARK, Claim
 from ledger import TOGETHER, contradictory, decided, ledger
 from ledger_page import ledger_html
+from pages import starred
 from scores import STRENGTH, choose_rates, load_results
 from timing import in_turn, medians, saved_bytes, step
 from verdicts import STRENGTHS, WORDS, apart, summary, tally, together, verdict
@@ -178,6 +179,20 @@ def test_remarks_are_shown_whatever_the_verdict():
         assert r['remark'].endswith('.')
         for places in (r['places'], []):
             assert escape(r['remark']) in ledger_html([r | dict(places=places, together=None)])
+
+
+def test_an_order_that_the_paper_has_the_other_way_round_is_a_claim_of_its_own():
+    "At that place alone, where the usual order is not asked."
+    rows = {r['text']: r for r in ledger(STORED, 'dc')}
+    odd, where = 'on MNIST at one image per class ', lambda text: {f.place for f in rows[text]['places']}
+    for one in ('intra-class matching', 'alternating the two'):
+        assert where(f'{odd}{one} beats multi-level matching') == {'mnist, ipc 1'}
+        assert 'mnist, ipc 1' not in where(f'multi-level matching beats {one}')
+    assert rows[f'{odd}alternating the two beats multi-level matching']['verdict'] == 'does not hold'
+
+
+def test_what_no_longer_counts_has_a_star():
+    assert (starred('cifar10', True), starred('mnist', False)) == ('cifar10*', 'mnist')
 
 
 def test_every_row_carries_its_strength():
