@@ -542,7 +542,8 @@ def test_a_folder_that_cannot_be_written_to(monkeypatch, tmp_path):
 def test_a_recipe_says_what_it_gives(call, tmp_path):
     few = ['--iters', 1, '--set', 'width=8', 'batch_real=20']
     p = call('distill', 'dc', '--recipe', 'mnist/dc/ipc1', *few, check=0)
-    assert 'its settings of dc, not its data and images per class; the whole row: dd_lit reproduce mnist/dc/ipc1' in p.stdout
+    words = 'its settings of dc, not its data and images per class; the whole row: dd_lit reproduce mnist/dc/ipc1'
+    assert words in p.stdout
     of_data = Distill(method='gvbsm', recipe='cifar10').of_recipe()
     assert 'recipe cifar10: its settings of gvbsm, not its data' in of_data and 'reproduce' not in of_data
 
