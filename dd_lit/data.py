@@ -20,7 +20,7 @@ import warnings
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -74,7 +74,7 @@ class ImageData:
     name: str
     space = ''                    # what `normalize` does beyond `norm`; see `Whitened`
     spread = 1.                   # of the pixels as networks see them: noise is drawn with it
-    folder: Path | None = None    # where the pictures lie, if they were read from a folder
+    folder: Path | None = field(init=False, default=None)    # where the pictures were read
 
     @own_modes()
     def __init__(self,

@@ -1,4 +1,5 @@
 """What an engineer gives from Python: it is heeded, or refused by the name of what was given."""
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -186,6 +187,11 @@ def test_training_names_what_it_was_given(own):
             'full: expected percent, got 0.9; 90': lambda: evaluate(distill('random', own, 1), own, full=.9)}.items():
         with pytest.raises(ValueError, match=match):
             call()
+
+
+def test_data_can_be_copied_with_a_change(own):
+    other = replace(own, name='other')
+    assert (other.name, other.folder) == ('other', None) and torch.equal(other.train_x, own.train_x)
 
 
 def test_a_loop_of_ones_own(own):
