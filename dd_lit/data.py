@@ -367,6 +367,14 @@ class Reading(Settings):
             raise ValueError(f"size: expected at most max_pixels={self.max_pixels} pixels in an "
                              f"image, got {self.size}x{self.size}")
 
+def _heeded(how: Reading, names: Iterable[str], why: str) -> None:
+    "What is said and would change what is read, but cannot be heeded here, is a mistake."
+    usual = Reading()
+    for n in names:
+        if getattr(how, n) != getattr(usual, n):
+            raise ValueError(f"{n}: expected {getattr(usual, n)!r} {why}, got "
+                             f"{brief(getattr(how, n))}")
+
 def _tell(line: str) -> None:
     "What a user should know, in one line."
     print(line, file=sys.stderr)
@@ -1509,14 +1517,6 @@ def _no_column(how: Reading, what: str) -> None:
         if getattr(how, column) is not None:
             raise ValueError(f"{column}: expected a parquet file or a dataset with columns, "
                              f"got {brief(getattr(how, column))} for {what}")
-
-def _heeded(how: Reading, names: Iterable[str], why: str) -> None:
-    "What is said and would change what is read, but cannot be heeded here, is a mistake."
-    usual = Reading()
-    for n in names:
-        if getattr(how, n) != getattr(usual, n):
-            raise ValueError(f"{n}: expected {getattr(usual, n)!r} {why}, got "
-                             f"{brief(getattr(how, n))}")
 
 def _read_path(p: Path, key: str, how: Reading) -> ImageData | None:
     "What lies there, if it can be read."
