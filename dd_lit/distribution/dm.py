@@ -149,7 +149,6 @@ class DM(SiameseDC):
         super().__init__(*args, **kw)
         if self.cfg.lr_img is None:
             self.cfg = merge(self.cfg, dict(lr_img=10. if self.ipc >= 100 else 1.))
-
         net, shape = self.network(), self.data.train_x.shape[1:]
         with local_seed(self.seed, 'first question'), borrowed(net), torch.no_grad():
             last_features(net, torch.zeros(2, *shape, device=self.device))    # or it says why not
