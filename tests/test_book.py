@@ -224,8 +224,6 @@ def test_parts_are_read_from_the_list():
 
 # --- a page that says what is next says what its head does ---
 
-APART = {'gradient/hypothesis', 'study/verdicts'} # led elsewhere when this was written; take out what is mended
-
 
 def said_next(page, texts) -> list: # What "Next: " leads to first, as a page's name; texts: the page's markdown
     found = re.findall(r'\bNext: [^\n]*?\]\(([^)#]+)\.ipynb', '\n'.join(texts))
@@ -237,7 +235,7 @@ def test_next_is_the_page_after():
     order, bad = [p for _, p in openings.reading_order()], {}
     for page, after in zip(order, [*order[1:], None], strict=True):
         texts = [s for kind, s, _ in cells(ROOT/'nbs'/f'{page}.ipynb') if kind == 'markdown']
-        if page not in APART and any(to != after for to in said_next(page, texts)):
+        if any(to != after for to in said_next(page, texts)):
             bad[page] = said_next(page, texts), after
     assert not bad
 
