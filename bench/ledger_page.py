@@ -12,8 +12,7 @@ from verdicts import STRENGTHS
 
 DATASETS = ('mnist', 'cifar10', 'digits', 'imagenette')
 KINDS = {'S': "the paper's own", 'R': "the paper's regime, substitutes", 'M': 'miniature', '': 'no run counts'}
-LEGEND = {'S': "the paper's own", 'R': 'its regime, with substitutes', 'M': 'a miniature'}
-assert {*STRENGTHS, ''} == set(KINDS) == {*LEGEND, ''}
+assert {*STRENGTHS, ''} == set(KINDS)
 INTERVAL = re.compile(r'\s*\(([+-][\d.]+ \[[^]]*\])\)\s*$')
 DECIDED = {'holds': '*Yes*', 'does not hold': '*No*', 'no difference': '*Alike*'}
 
@@ -35,8 +34,7 @@ def _few(found: list[dict]) -> str:
     "The first claim in words, and how many more; what carries a remark says so."
     first, *more = found
     told = f"{first['text']} ({first['strength']}{'†' if first['remark'] else ''})"
-    noted = sum(bool(r['remark']) for r in more)
-    return told + (f"; and {len(more)} more{f' ({noted}†)' if noted else ''}" if more else '')
+    return told + (f'; and {len(more)} more' if more else '')
 
 
 def believe(rows: list[dict]) -> str:

@@ -592,7 +592,6 @@ def full_recipe(
     enough = max(FULL_PASSES, math.ceil(cfg['epochs']/math.ceil(n/cfg['batch_size'])))
     return cfg | dict(epochs=min(cfg['epochs'], enough))
 
-
 # %% ../nbs/08_evaluate.ipynb #4a0eb746
 @own_modes()
 def full_accuracy(

@@ -189,7 +189,6 @@ def about_full(
             lines.append(f'Full data, {where}: {s.full:.1f} % ({how})')
     return '\n'.join(dict.fromkeys(lines))
 
-
 # %% ../nbs/13_report.ipynb #6618ce31
 def report(
     rows: list[Row], # From `compare`

@@ -107,7 +107,6 @@ def explain_loss(
     "What a loss compares, and a line for each of its settings."
     return f'loss {name}: {_ABOUT[name]}\n{explained(_class_of(name))}'.rstrip()
 
-
 # %% ../../nbs/labels/losses.ipynb #dc6befea
 def _check_teacher(name: str, s: Tensor, t: Tensor | None) -> None:
     "Has the teacher a finite logit for each of the student's, or -inf where that makes sense?"
