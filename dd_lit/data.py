@@ -367,6 +367,13 @@ class Reading(Settings):
             raise ValueError(f"size: expected at most max_pixels={self.max_pixels} pixels in an "
                              f"image, got {self.size}x{self.size}")
 
+def _no_column(how: Reading, what: str) -> None:
+    "Columns are a matter of tables: elsewhere, whoever names one means something else."
+    for column in ('image_column', 'label_column'):
+        if getattr(how, column) is not None:
+            raise ValueError(f"{column}: expected a parquet file or a dataset with columns, "
+                             f"got {brief(getattr(how, column))} for {what}")
+
 def _heeded(how: Reading, names: Iterable[str], why: str) -> None:
     "What is said and would change what is read, but cannot be heeded here, is a mistake."
     usual = Reading()
@@ -454,7 +461,7 @@ def _root(root) -> Path:
     "The folder to look in: the argument, or $DD_LIT_DATA, or ./data."
     unsaid = root is None or isinstance(root, str) and not root
     given = os.environ.get('DD_LIT_DATA') or 'data' if unsaid else root
-    return as_path(given, 'root').expanduser()
+    return as_path(given, 'root')
 
 def _open_torchvision(name: str, root: Path, train: bool, download: bool) -> Any:
     "torchvision's dataset of that name, or an error that says where it was looked for."
@@ -1329,7 +1336,7 @@ def _item(ds: Any, i: int, how: Reading, where: str) -> tuple[Any, Any]:
         img, lab = _columns(list(item), how, where)
         item = item[img], (item[lab] if lab is not None else None)
     else:
-        _heeded(how, ('image_column', 'label_column'), f'with {where}, which has no columns')
+        _no_column(how, where)
     if not isinstance(item, (tuple, list)) or len(item) != 2:
         got = f' of {len(item)}' if isinstance(item, (tuple, list)) else ''
         raise ValueError(f"{where}: expected (image, label), got {type(item).__name__}{got}")
@@ -1510,13 +1517,6 @@ def _not_found(name: str, key: str, root: Path) -> FileNotFoundError:
     hint = f"; did you mean {near[0]!r}?" if near else ''
     return FileNotFoundError(f"data: {name[:200]!r} is neither a known dataset "
                              f"({', '.join(list_data())}) nor an existing path{hint}")
-
-def _no_column(how: Reading, what: str) -> None:
-    "Columns are a matter of tables: elsewhere, whoever names one means something else."
-    for column in ('image_column', 'label_column'):
-        if getattr(how, column) is not None:
-            raise ValueError(f"{column}: expected a parquet file or a dataset with columns, "
-                             f"got {brief(getattr(how, column))} for {what}")
 
 def _read_path(p: Path, key: str, how: Reading) -> ImageData | None:
     "What lies there, if it can be read."

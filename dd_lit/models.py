@@ -73,6 +73,7 @@ from .settings import (
     read_choice,
     said_of,
     setting,
+    unknown,
     whole_number,
 )
 
@@ -792,8 +793,11 @@ def model_settings(
         return n.settings
     asked = () if maker is None else _asked(maker)
     own = {k: v for k, v in n.settings.items() if k in asked}
-    rest = {k: v for k, v in n.settings.items() if k not in own}
-    return parse(network_settings(n), rest, repr(n.name)).to_dict() | own
+    rest, cls = {k: v for k, v in n.settings.items() if k not in own}, network_settings(n)
+    for k in rest:
+        if k not in names_of(cls):
+            raise unknown(k, [*asked, *names_of(cls)], repr(n.name))
+    return parse(cls, rest, repr(n.name)).to_dict() | own
 
 # %% ../nbs/04_models.ipynb #netweigh1
 def read_weights(
@@ -801,7 +805,7 @@ def read_weights(
 ) -> dict[str, Tensor]:
     """The tensors of a file by name; nothing is executed. ValueError if it is not there, damaged,
     or holds no tensors."""
-    path = as_path(path, 'path').expanduser()
+    path = as_path(path, 'path')
     try:
         if path.suffix.lower() == '.safetensors':
             return safetensors.torch.load_file(path)
@@ -1119,16 +1123,21 @@ def _shaped(net: nn.Module, in_chans: int, size, name: str) -> nn.Module:
         net.train()
     return net
 
+def _frozen_parts(net: nn.Module) -> set[nn.Module]:
+    "Modules that have weights, none of which wants a gradient, and all that is inside of them."
+    wants = {m: [p.requires_grad for p in m.parameters()] for m in net.modules()}
+    return {o for m, w in wants.items() if w and not any(w) for o in m.modules()}
+
 def _redrawn(net: nn.Module) -> nn.Module:
     """A copy whose layers have drawn their weights anew: each by its class's `reset_parameters`,
     the outer ones last. What a network's `__init__` did to them afterwards is not done again. If
-    some weights are frozen and others are not, the frozen ones stay as they are."""
+    some weights are frozen and others are not, what is frozen stays, running statistics, too."""
     net = own_copy(net)
-    frozen = {k: p.detach().clone() for k, p in net.named_parameters() if not p.requires_grad}
-    if len(frozen) == len([*net.parameters()]):           # a network that was only asked
-        frozen = {}
-    net.requires_grad_(True)
-    every = list(net.named_modules())
+    if not any(p.requires_grad for p in net.parameters()):      # a network that was only asked
+        net.requires_grad_(True)
+    frozen = [(p, p.detach().clone()) for p in net.parameters() if not p.requires_grad]
+    stays = _frozen_parts(net)
+    every = [o for o in net.named_modules() if o[1] not in stays]
     inner = [o for o in every if not list(o[1].children())]
     for name, m in inner + [o for o in reversed(every) if list(o[1].children())]:
         draw = getattr(m, 'reset_parameters', None) or getattr(m, '_reset_parameters', None)
@@ -1137,10 +1146,8 @@ def _redrawn(net: nn.Module) -> nn.Module:
         elif list(m.parameters(recurse=False)):
             raise ValueError(f"model: {type(m).__name__} {name!r} cannot draw new weights (it has "
                              "no reset_parameters); give a class or a function that makes it")
-    for k, p in net.named_parameters():
-        if k in frozen:
-            p.data.copy_(frozen[k])
-            p.requires_grad_(False)
+    for p, before in frozen:                                    # a layer may be frozen in part
+        p.data.copy_(before)
     return net
 
 def _made(n: Network, num_classes, in_chans, size) -> nn.Module:

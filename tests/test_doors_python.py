@@ -40,20 +40,28 @@ def test_a_network_gets_no_number_that_it_did_not_ask_for(own):
     with pytest.raises(ValueError, match=r"wide asks for 'width' beside num_classes, in_chans; give it, .*width="):
         create_model(wide, 3, 3, 12)
     assert create_model(wide, 3, 3, 12, width=5)[0].out_channels == 5
+    with pytest.raises(ValueError, match="widht: 'wide' has no such setting; did you mean 'width'"):
+        create_model(wide, 3, 3, 12, widht=5)
     scores = evaluate(distill('random', own, 1), own, wide, repeats=1, epochs=1, model_kw=dict(width=5))
     assert 0 <= scores.mean <= 100
     assert create_model(lambda n, c, s: wide(s, n, c), 3, 3, 12)[0].out_channels == 12      # all three, in order
 
 
 def test_frozen_layers_of_a_module_stay(own):
-    "Half frozen: a trunk that is to stay; all frozen: a network that was only asked."
+    "Half frozen: a trunk that is to stay, with what it has measured; all frozen: a network that was only asked."
     net = wide(5, 3)
+    net.insert(1, nn.Sequential(nn.BatchNorm2d(5), nn.BatchNorm2d(5, affine=False)))
+    for o, mean in ((net[1][0], 3.), (net[1][1], 4.)):
+        o.running_mean.fill_(mean)
     net[0].requires_grad_(False)
+    net[1].requires_grad_(False)
     again = create_model(net, 3, 3, 12, seed=1)
     assert torch.equal(again[0].weight, net[0].weight) and not again[0].weight.requires_grad
+    assert [o.running_mean.mean().item() for o in again[1]] == [3., 4.]
     assert not torch.equal(again[-1].weight, net[-1].weight) and again[-1].weight.requires_grad
     drawn = create_model(net.requires_grad_(False), 3, 3, 12, seed=1)
     assert not torch.equal(drawn[0].weight, net[0].weight) and all(p.requires_grad for p in drawn.parameters())
+    assert [o.running_mean.mean().item() for o in drawn[1]] == [0., 0.]
 
 
 def test_what_is_saved_can_be_read(own, tmp_path):
@@ -102,7 +110,7 @@ PAIRS = dict(train=Items(), test=Items())
 REFUSED = {
     'test_fraction': (lambda: load_data(PAIRS, test_fraction=.5), 'test_fraction: expected'),
     'seed': (lambda: load_data(PAIRS, seed=3), 'seed: expected'),
-    'columns of pairs': (lambda: load_data(Items(), label_column='b'), 'label_column: .* no columns'),
+    'columns of pairs': (lambda: load_data(Items(), label_column='b'), 'label_column: expected .* with columns'),
     'ImageData': (lambda: load_data(ImageData(X, Y, X, Y), skip_damaged=True), 'skip_damaged: expected'),
     'digits': (lambda: load_data('digits', max_pixels=5), 'max_pixels: expected'),
     'bad item': (lambda: load_data(Items(_7=OSError('corrupt')), skip_damaged=True), 'item 7: OSError: corrupt; skip'),
