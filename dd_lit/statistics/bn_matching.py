@@ -175,7 +175,8 @@ def _running(m: nn.Module) -> tuple[Tensor, Tensor]:
 class BNMatcher(StatMatcher):
     """Statistics of every batch norm's input against its running ones.
 
-    `L_BN` (SRe2L; G-VBSM Eq. 1) or, with alpha > 0, `L'_BN` (its Eq. 6)."""
+    `L_BN` (SRe2L; G-VBSM Eq. 1) or, with alpha > 0, `L'_BN` (its Eq. 6). A `ValueError` if a batch
+    norm is passed in training mode."""
     def __init__(self,
         model: nn.Module,        # A trained network with batch norm, in evaluation mode
         alpha: float = 0.,       # Memory of past batches, in [0,1)
@@ -193,9 +194,12 @@ class BNMatcher(StatMatcher):
         "As `StatMatcher` gives them, the first batch norm that images pass with its weight."
         self.weights = {n: self.first_weight for n in list(self.seen)[:1]}
         return super().terms()
-    def loss(self) -> Tensor: # Scalar
-        "The loss after a forward pass in evaluation mode; a `ValueError` in training mode."
-        if any(m.training for m in self.watched.values()):
-            raise ValueError("model: expected evaluation mode (model.eval()); in training mode "
-                             "the running statistics would move towards the synthetic images")
-        return super().loss()
+    def _catch(self, name: str) -> Callable:
+        note = super()._catch(name)
+        def hook(module: nn.Module, args: tuple, kw: dict):
+            if module.training:                          # said before anything has moved
+                self.seen = {}
+                raise ValueError("model: expected evaluation mode (model.eval()); in training mode "
+                                 "the running statistics would move towards the synthetic images")
+            note(module, args, kw)
+        return hook

@@ -9,13 +9,13 @@ __all__ = ['CURRICULA', 'crop_floor', 'CDASettings', 'CDA']
 import math
 
 from ..method import register
-from ..settings import brief, setting
+from ..settings import brief, setting, whole_number
 from .sre2l import SRe2L, SRe2LSettings
 
 # %% ../../nbs/statistics/cda.ipynb #5522d0ad
 # name -> (progress 0..1) -> how much of the way from the smallest share to 1 is left
 CURRICULA = dict(cosine=lambda t: (1 + math.cos(math.pi*t))/2, linear=lambda t: 1 - t,
-                 step=lambda t: float(t < 1))
+                 step=lambda t: float(t < 1 - 1e-9))      # of 1 rounding takes some
 
 def crop_floor(
     k: int,                    # Step, 0..iters-1
@@ -25,10 +25,13 @@ def crop_floor(
     milestone: float = 1.,     # Share of the steps after which it has ended
 ) -> float:                    # `least`..1
     """The smallest share of the area in the crops of step `k` (eq-curriculum). ValueError for
-    another curriculum."""
+    another curriculum, for no steps, and for a milestone out of range."""
     if curriculum not in CURRICULA:
         raise ValueError(f"curriculum: expected one of {', '.join(CURRICULA)}, "
                          f"got {brief(curriculum)}")
+    if not 0 < milestone <= 1:
+        raise ValueError(f"milestone: expected more than 0 and at most 1, got {milestone}")
+    iters = whole_number(iters, 'iters')
     return least + (1 - least)*CURRICULA[curriculum](min(1., k/(milestone*iters)))
 
 # %% ../../nbs/statistics/cda.ipynb #f6763647

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..core import local_seed, maybe_path, own_modes, progress, rng
 from ..data import ImageData, fingerprint
 from ..models import borrowed, device_of, forward_code, weights_digest
+from ..settings import whole_number
 from ..teachers import measured
 from .bn_matching import StatMatcher, bn_stats, pooled_stats, position_stats
 
@@ -34,9 +35,9 @@ def patch_stats(
 ) -> tuple[Tensor, Tensor]: # (mean [ceil(H/patch), ceil(W/patch)], variance, the same shape)
     """Mean and variance of each patch position, over batch, channels and the patch's pixels.
 
-    Sides are first stretched to multiples of `patch`; a `ValueError` if it is less than 1."""
-    if patch < 1:
-        raise ValueError(f"patch: expected at least 1, got {patch}")
+    Sides are first stretched to multiples of `patch`; a `ValueError` if that is no whole number of
+    at least 1."""
+    patch = whole_number(patch, 'patch')
     h, w = (math.ceil(s/patch) for s in x.shape[-2:])
     if (h*patch, w*patch) != tuple(x.shape[-2:]):
         x = F.interpolate(x, (h*patch, w*patch), mode='bilinear', align_corners=False)
@@ -121,7 +122,9 @@ def conv_statistics(
     """Statistics of every convolution's input over the training set (G-VBSM, Eq. 9).
 
     Batches are mixed, always in the same way, however the images are stored. The network is used
-    in evaluation mode and comes back as it was."""
+    in evaluation mode and comes back as it was. A `ValueError` for a patch or a batch that is no
+    whole number of at least 1, and for a network without convolutions."""
+    patch, batch_size = whole_number(patch, 'patch'), whole_number(batch_size, 'batch_size')
     cache, convs = maybe_path(cache, 'cache'), list(_convs(model))
     def look(net, images):
         found = _averages(net, images, patch, batch_size)
@@ -164,10 +167,11 @@ class ConvMatcher(StatMatcher):
 
 def _check_fit(model: nn.Module, stats: ConvStats, data: ImageData | None) -> None:
     "Are these the statistics of this network and, if given, of this data?"
-    layers, known = sorted(_convs(model)), sorted(stats)
-    if set(layers) != {*stats, *stats.unused}:
-        raise ValueError("stats: they are of another network: "
-                         f"expected layers {layers[:3]}..., got {known[:3]}...")
+    layers, known = set(_convs(model)), {*stats, *stats.unused}
+    if layers != known:
+        other = ', '.join(sorted(layers ^ known)[:3])
+        raise ValueError("stats: they are of another network: expected "
+                         f"{len(layers)} convolutions, got {len(known)}; not in both: {other}")
     if data is not None and conv_key(model, data, stats.patch, stats.batch_size) != stats.key:
         raise ValueError("stats: they are of another network or dataset; "
                          "measure them again with conv_statistics")

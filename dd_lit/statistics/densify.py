@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..core import check_labels
+from ..core import check_labels, in_full
+from ..settings import whole_number
 
 # %% ../../nbs/statistics/densify.ipynb #9ad31446
 def densify_loss(
@@ -22,11 +23,12 @@ def densify_loss(
 ) -> Tensor:            # Scalar, 0 if no class has two images
     """Data densification (eq-dd): make the eigenvalues of each class's Gram matrix equal.
 
-    Without `unit`, large differences of eigenvalues give no gradient. A `ValueError` names a
-    `tau` of 1 or less, and labels that do not fit the images."""
+    Without `unit`, large differences of eigenvalues give no gradient. Of 16 bits in 32. A
+    `ValueError` names a `tau` of 1 or less, a `size` below 1, and labels that do not fit."""
     if not tau > 1:
         raise ValueError(f"tau: expected more than 1 (at 1 the loss is zero), got {tau}")
-    labels = check_labels(labels, len(images)).to(images.device)
+    labels, size = check_labels(labels, len(images)).to(images.device), whole_number(size, 'size')
+    images = in_full(images)
     if max(images.shape[-2:]) > size:
         images = F.adaptive_avg_pool2d(images, size)
     x, loss = images.flatten(1), images.new_zeros(())

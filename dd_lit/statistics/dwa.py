@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..core import autocast, local_seed, rng
 from ..method import register
 from ..sets import DistilledSet
-from ..settings import setting
+from ..settings import setting, whole_number
 from .bn_matching import BNMatcher
 from .sre2l import SRe2L, SRe2LSettings
 
@@ -28,11 +28,13 @@ def ascend(
     steps: int = 12,      # J
     rho: float = .015,    # How far in all, over all weights
 ) -> dict[str, Tensor]:   # name -> parameter, other ones than the network's
-    "Weights moved uphill in the cross-entropy, by steps of equal length (eq-ascent)."
-    w = {n: p.detach() for n, p in net.named_parameters()}
+    """Weights moved uphill in the cross-entropy, by steps of equal length (eq-ascent). ValueError
+    for less than one step."""
+    steps, w = whole_number(steps, 'steps'), {n: p.detach() for n, p in net.named_parameters()}
+    kept = {n: b.clone() for n, b in net.named_buffers()}    # in training mode these move instead
     for _ in range(steps):
         w = {n: p.clone().requires_grad_() for n, p in w.items()}
-        loss = F.cross_entropy(torch.func.functional_call(net, w, (x,)), y)
+        loss = F.cross_entropy(torch.func.functional_call(net, (w, kept), (x,)), y)
         g = torch.autograd.grad(loss, list(w.values()), materialize_grads=True)
         length = torch.stack([v.square().sum() for v in g]).sum().sqrt() + 1e-12
         w = {n: p.detach() + rho/steps*v/length for (n, p), v in zip(w.items(), g, strict=True)}

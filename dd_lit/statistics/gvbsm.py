@@ -70,9 +70,13 @@ class GVBSM(SRe2L):
             out += [('bn=False', k) for k in ('bn_weight', 'first_weight')]
         if not c.conv:
             out += [('conv=False', k) for k in ('conv_weight', 'drop', 'patch')]
+        elif not c.conv_weight:
+            out += [('conv_weight=0', k) for k in ('drop', 'patch')]
         if not c.dd or self.ipc == 1:              # of one image L_DD is zero
             why = 'ipc=1' if c.dd else 'dd=False'
             out += [(why, k) for k in ('dd_weight', 'dd_tau', 'dd_unit')]
+        elif not c.dd_weight:
+            out += [('dd_weight=0', k) for k in ('dd_tau', 'dd_unit')]
         return out
     def matched(self,
         layers: Mapping[str, nn.Module], # Name -> layer, those that images pass

@@ -34,7 +34,7 @@ from ..labels.soft import LabelSource
 from ..method import register
 from ..models import borrowed, device_of
 from ..sets import DistilledSet
-from ..settings import as_python, brief, setting
+from ..settings import as_python, brief, setting, whole_number
 from ..teachers import cache_folder, measured
 from .bn_matching import StatMatcher, bn_layers, bn_stats
 from .sre2l import SRe2L, SRe2LSettings
@@ -70,7 +70,7 @@ def _by_class(
                 for n, (mean, var, many) in reader.seen.items():
                     k, mean, var = many.item(), mean.cpu().double(), var.cpu().double()
                     seen[n] = merge_moments(seen.get(n), (k, mean, k*var))
-            reader.seen = {}
+                reader.seen = {}          # a layer that the next batch does not pass
             out.append({n: (m.float(), (s/k).float()) for n, (k, m, s) in seen.items()})
     return out
 
@@ -83,7 +83,12 @@ def class_statistics(
 ) -> list[dict[str, tuple[Tensor, Tensor]]]: # A class: layer -> (mean [C], variance [C], by n)
     """Exact moments of every batch norm's input over the training images of each class (LPLD).
 
-    The network is used in evaluation mode and comes back as it was."""
+    The network is used in evaluation mode and comes back as it was. A `ValueError` for one without
+    batch norm, and for a batch that is no whole number of at least 1."""
+    batch_size = whole_number(batch_size, 'batch_size')
+    if not bn_layers(net):
+        raise ValueError("net: expected batch normalisation with running statistics, "
+                         f"{type(net).__name__} has none")
     def look(net, data):
         of = enumerate(_by_class(net, data, batch_size))
         return {f'{c}/{n}/{k}': t for c, o in of for n, ts in o.items() for k, t in enumerate(ts)}
@@ -247,10 +252,14 @@ def prune_labels(
 ) -> PrunedLabels:                 # All in memory, with a folder, too
     """Keep a few batches of labels (LPLD); the teachers are asked about these only. All are written
     at the end: an interrupted run leaves nothing in `path`, and begins anew. Logits are kept in 16
-    bits. ValueError for a share that leaves none, for other images, for labels of a few classes."""
+    bits. ValueError for a share that leaves none, for other images, for labels of a few classes,
+    and for labels that are pruned already."""
     path = maybe_path(path, 'path')
     x = images.images if isinstance(images, DistilledSet) else images
     source.check(x, 1)
+    if isinstance(source, PrunedLabels):
+        raise ValueError("source: expected labels that are not pruned, of these a share of "
+                         f"{brief(source.settings['prune'])} is left out already")
     if (top := source.settings.get('topk')) is not None:
         raise ValueError(f"source: expected whole logits, these labels hold the {top} largest "
                          "of each view; make them with topk=None")

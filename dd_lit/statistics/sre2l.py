@@ -26,7 +26,7 @@ from ..method import Method, StartSettings, register, start_images, with_start
 from ..models import check_answers, check_known, laid_out, predict
 from ..parallel import shared_map, world
 from ..sets import DistilledSet
-from ..settings import brief, merge, names_of, setting
+from ..settings import brief, merge, names_of, setting, whole_number
 from ..teachers import (
     IMAGENET_NORM,
     Backbones,
@@ -69,9 +69,10 @@ def class_batches(
 ) -> list[Tensor]:  # Indices; together every image once
     """Partition of the synthetic images into batches.
 
-    A `ValueError` for another loop, for a class without images, and for the original loop if
-    classes differ in size."""
+    A `ValueError` for another loop, for less than one image a batch, for a class without images,
+    and for the original loop if classes differ in size."""
     of = _of_each_class(torch.as_tensor(labels))
+    batch_size = None if batch_size is None else whole_number(batch_size, 'batch_size')
     if loop == 'original':
         return _one_of_each(of, batch_size or len(of))
     if loop != 'reorder':
@@ -269,6 +270,9 @@ class SRe2L(Method):
         c, out = self.cfg, []
         if not c.bn_weight:
             out += [('bn_weight=0', k) for k in ('alpha', 'first_weight')]
+        still = c.crop == 1 and c.crop_factor == 1 and not c.flip
+        if still and type(self).augment is SRe2L.augment:     # a subclass may draw other views
+            out += [('crop=1 and flip=False', 'one_view')]
         if c.teachers is not None:
             names = [n for n in names_of(type(c)) if n.startswith('squeeze_')]
             out += [('teachers', k) for k in (*names, 'width')]
