@@ -488,6 +488,10 @@ def test_a_teacher_that_is_none(call, monkeypatch, typed, words):
     lambda: dd_lit.distill('sre2l', 'nowhere', squeeze_augment='foo'),
     lambda: dd_lit.distill('rded', 'nowhere', backbone='foo'), lambda: dd_lit.distill('mtt', 'nowhere', model='foo'),
     lambda: dd_lit.distill('herding', 'nowhere', model='foo'),
+    lambda: dd_lit.distill('sfm', 'nowhere', backbone='foo'), lambda: dd_lit.distill('lgm', 'nowhere', backbone=5),
+    lambda: dd_lit.distill('sfm', 'nowhere', alpha=.9), lambda: dd_lit.distill('lgm', 'nowhere', download=True),
+    lambda: dd_lit.distill('sfm', 'nowhere', backbone='CLIP', width=8),
+    lambda: dd_lit.distill('sfm', 'nowhere', pretrain=dict(epochs=0)),
     lambda: dd_lit.teachers.squeeze('mlp', 'nowhere', lr=-1), lambda: dd_lit.teachers.squeeze('foo', 'nowhere'),
     lambda: dd_lit.teachers.as_teacher('mlp', 'nowhere', augment='foo'),
     lambda: dd_lit.teachers.as_teachers([('mlp', dict(epochs=0))], 'nowhere')])

@@ -95,7 +95,7 @@ def train_golden(
     """The golden classifier: a linear head on real features (SFM, stage I), trained on all but
     those that are held out to end it: by default on nine tenths. ValueError for features that are
     not finite, labels that are no class, a class without images, and a loss that is not finite."""
-    s, z = parse(GoldenSettings, settings, 'train_golden'), z.detach()
+    s, z = parse(GoldenSettings, settings, 'train_golden'), z.detach().float()
     y = _check_features(z, y, num_classes)
     head = _linear(z.shape[1], num_classes, seed, 'golden').to(z.device)
     epochs = _fit_head(head, z, y, s, rng(seed, 'golden'))

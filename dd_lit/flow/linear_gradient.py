@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..core import counted
+from ..core import check_labels
 from ..method import register
 from ..settings import brief, setting
 from .pyramid import FeatureMethod, FeatureSettings
@@ -33,12 +33,7 @@ def linear_gradient(
         raise ValueError("z: expected at least one feature vector, got none")
     if b is not None and tuple(b.shape) != (len(W),):
         raise ValueError(f"b: expected [{len(W)}], a number for each row of W, got {list(b.shape)}")
-    if len(y) != len(z):
-        raise ValueError(f"y: expected {counted(len(z), 'label')}, one per feature vector, "
-                         f"got {len(y)}")
-    if len(y) and not 0 <= int(y.min()) <= int(y.max()) < len(W):
-        raise ValueError(f"y: expected classes 0 to {len(W) - 1}, "
-                         f"got {int(y.min())} to {int(y.max())}")
+    y = check_labels(y, len(z), len(W), 'y')
     E = F.linear(z, W, b).softmax(1) - F.one_hot(y, len(W)).to(z.dtype)
     return E.T @ z/len(z), E.mean(0)
 

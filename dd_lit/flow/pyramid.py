@@ -20,13 +20,22 @@ from ..models import (
     Adapted,
     as_network,
     ask_blank,
+    check_known,
     network_digest,
     own_copy,
     trained_network,
 )
 from ..sets import DistilledSet
-from ..settings import brief, merge, names_of, setting, whole_number
-from .features import VIT, FeatureNet, PretrainSettings, behead, pretrain, pretrained
+from ..settings import brief, merge, names_of, parse, setting, whole_number
+from .features import (
+    _KINDS,
+    FeatureNet,
+    PretrainSettings,
+    behead,
+    known_name,
+    pretrain,
+    pretrained,
+)
 
 # %% ../../nbs/flow/pyramid.ipynb #7feb7f9b
 def pyramid_sizes(
@@ -106,12 +115,19 @@ class Pyramid:
         self.gen.set_state(s['gen'])
 
 # %% ../../nbs/flow/pyramid.ipynb #44561297
+def _check_backbone(given):
+    "ValueError for what is no network, and for a name that nobody knows."
+    if known_name(given) is None:
+        as_network(given)
+        check_known(given)
+
 class FeatureSettings(MethodSettings):
     "Images that serve a linear head on a frozen network."
     iters: int = setting(5000, 'steps', low=1)
     backbone: Any = setting(
         'convnet3', 'the frozen network: a name, class or function for `pretrain`, a name for '
-        '`pretrained`, NAME:weights=FILE (see `Network`) without its head, or a module as it is')
+        '`pretrained`, NAME:weights=FILE (see `Network`) without its head, or a module as it is',
+        among=_check_backbone)
     width: int | None = setting(None, 'its width, if it is trained here', low=1)
     net_size: int | None = setting(None, "side of the images inside a network of `pretrained`; "
                                    "None: its own (DINO-v2: 518; the paper: 224)", low=1)
@@ -129,6 +145,19 @@ class FeatureSettings(MethodSettings):
     download: bool = setting(False, 'may a pretrained network be fetched?')
     cache: str | Path | None = setting(None, 'folder for networks trained here and for the '
                                       'real centres; None: $DD_LIT_CACHE or ~/.cache/dd_lit')
+
+    def check(self) -> None:
+        "ValueError for settings that the backbone would not use."
+        ready = known_name(self.backbone) is not None
+        for k in ('width', 'pretrain'):
+            if (ready or isinstance(self.backbone, torch.nn.Module)) and getattr(self, k):
+                raise ValueError(f"{k}: only a network that is trained here takes it, "
+                                 f"got {brief(getattr(self, k))} with a backbone that is ready")
+        for k in ('net_size', 'download'):
+            if not ready and getattr(self, k):
+                raise ValueError(f"{k}: only a network of `pretrained` takes it, got "
+                                 f"{brief(getattr(self, k))} with another backbone")
+        _check_pretrain(self.pretrain)
 
 def _features_of(n, d):
     "A network with weights as a `FeatureNet`: what its last linear layer would be given."
@@ -152,13 +181,12 @@ def _own_network(net, data, to) -> FeatureNet:
     ask_blank(own, data.in_chans, data.size, own.name, 'backbone')
     return own
 
-_NAMED = (*VIT, 'mocov3')
-
 def _check_pretrain(given):
     has = ['seed', *(k for k in names_of(PretrainSettings) if k != 'width')]
     for k in given:
         if k not in has:
             raise ValueError(f"pretrain: expected settings among {', '.join(has)}, got {brief(k)}")
+    parse(PretrainSettings, {k: v for k, v in given.items() if k != 'seed'}, 'pretrain')
 
 # %% ../../nbs/flow/pyramid.ipynb #a1608c52
 class FeatureMethod(Method):
@@ -174,7 +202,7 @@ class FeatureMethod(Method):
     ):
         super().__init__(*args, **kw)
         given = self.cfg.backbone
-        n = None if isinstance(given, str) and given in _NAMED else as_network(given)
+        n = None if known_name(given) in _KINDS else as_network(given)
         if n is None or isinstance(given, torch.nn.Module):
             return
         if n.weights is not None or isinstance(n.what, torch.nn.Module):
@@ -189,25 +217,13 @@ class FeatureMethod(Method):
         raise NotImplementedError
 
     def backbone(self) -> FeatureNet:
-        "The frozen network; ValueError for settings that it would not use."
+        "The frozen network."
         c = self.cfg
-        own = isinstance(c.backbone, torch.nn.Module)
-        ready = isinstance(c.backbone, str) and (c.backbone in _NAMED
-                                                 or c.backbone.startswith('timm:'))
-        for k in ('width', 'pretrain'):
-            if (own or ready) and getattr(c, k):
-                raise ValueError(f"{k}: only a network that is trained here takes it, "
-                                 f"got {brief(getattr(c, k))} with a backbone that is ready")
-        for k in ('net_size', 'download'):
-            if not ready and getattr(c, k):
-                raise ValueError(f"{k}: only a network of `pretrained` takes it, got "
-                                 f"{brief(getattr(c, k))} with another backbone")
-        if own:
+        if isinstance(c.backbone, torch.nn.Module):
             return _own_network(c.backbone, self.data, self.device)
-        if ready:
+        if known_name(c.backbone):
             return pretrained(c.backbone, self.data, c.download, size=c.net_size,
                               device=self.device)
-        _check_pretrain(c.pretrain)
         return pretrain(c.backbone, self.data, width=c.width, device=self.device, cache=c.cache,
                         **c.pretrain)
 

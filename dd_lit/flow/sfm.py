@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..core import counted, local_seed, own_modes, progress
+from ..core import check_labels, counted, local_seed, own_modes, progress
 from ..data import ImageData
 from ..method import register
 from ..models import borrowed, device_of
-from ..settings import setting
+from ..settings import setting, whole_number
 from ..teachers import cache_folder, measured
 from .linear_gradient import angle_loss
 from .pyramid import FeatureMethod, FeatureSettings
@@ -28,12 +28,12 @@ def class_centers(
     num_classes: int,  # C
 ) -> Tensor:           # [C,D]
     """Mean feature of every class (eq-centres); differentiable in `z`. ValueError for shapes that
-    do not fit, a class without images, and features that are not finite."""
+    do not fit, labels that are no class, a class without images, and features that are not
+    finite."""
     if z.ndim != 2 or len(y) != len(z):
         raise ValueError(f"z, y: expected [N,D] and N labels, got {list(z.shape)} and {len(y)}")
+    y = check_labels(y, len(z), num_classes, 'y').to(z.device)
     n = torch.bincount(y, minlength=num_classes)
-    if len(n) > num_classes:
-        raise ValueError(f"y: expected classes 0 to {num_classes - 1}, got {len(n) - 1}")
     if (n == 0).any():
         raise ValueError(f"y: class {(n == 0).nonzero()[0].item()} has no images; "
                          "its centre is not defined")
@@ -43,24 +43,32 @@ def class_centers(
     zeros = torch.zeros(num_classes, z.shape[1], dtype=z.dtype, device=z.device)
     return zeros.index_add(0, y, z)/n.to(z)[:, None]
 
-def flow(
-    centers: Tensor, # [C,D], at least two classes
-) -> Tensor:         # [C,D]
-    "From each class's centre to the mean of the others (eq-centres)."
+def _others(centers):
+    "For each class the mean of the other centres."
     C = len(centers)
     if centers.ndim != 2 or C < 2:
         raise ValueError("centers: expected [C,D] with at least 2 classes, "
                          f"got {list(centers.shape)}")
-    return (centers.sum(0) - centers)/(C - 1) - centers
+    return (centers.sum(0) - centers)/(C - 1)
+
+def _check_alike(syn_centers, real_centers):
+    "ValueError for shapes that differ."
+    if syn_centers.shape != real_centers.shape:
+        raise ValueError(f"syn_centers: expected {list(real_centers.shape)} as the real ones, "
+                         f"got {list(syn_centers.shape)}")
+
+def flow(
+    centers: Tensor, # [C,D], at least two classes
+) -> Tensor:         # [C,D]
+    "From each class's centre to the mean of the others (eq-centres)."
+    return _others(centers) - centers
 
 def flow_loss(
     syn_centers: Tensor,  # [C,D]
     real_centers: Tensor, # [C,D]
 ) -> Tensor:              # A number from 0 to 2
     "1 - cos of the two flows, flattened (SFM). ValueError for shapes that differ."
-    if syn_centers.shape != real_centers.shape:
-        raise ValueError(f"syn_centers: expected {list(real_centers.shape)} as the real ones, "
-                         f"got {list(syn_centers.shape)}")
+    _check_alike(syn_centers, real_centers)
     return angle_loss([flow(syn_centers)], [flow(real_centers)])
 
 def decoupled_loss(
@@ -68,11 +76,11 @@ def decoupled_loss(
     real_centers: Tensor, # [C,D]
     alpha: float,         # Weight of the target centres: 1 is TCDD, 0 is NCDD
 ) -> Tensor:              # A number
-    "SFM's ablation: squared distances of the target and of the non-target centres."
-    def others(m):
-        return (m.sum(0) - m)/(len(m) - 1)
+    """SFM's ablation: squared distances of the target and of the non-target centres. ValueError for
+    shapes that differ, and for one class."""
+    _check_alike(syn_centers, real_centers)
     target = F.mse_loss(syn_centers, real_centers)
-    return alpha*target + (1 - alpha)*F.mse_loss(others(syn_centers), others(real_centers))
+    return alpha*target + (1 - alpha)*F.mse_loss(_others(syn_centers), _others(real_centers))
 
 # %% ../../nbs/flow/sfm.ipynb #f9e1f209
 @own_modes()
@@ -84,6 +92,7 @@ def real_centers(
 ) -> Tensor:               # [C,D] on the CPU
     """Class centres of the training set, streamed: one pass, one batch in memory. ValueError for
     features that are not finite."""
+    batch_size = whole_number(batch_size, 'batch_size')
     def look(net, data):
         return dict(centers=_centers(net, data, batch_size))
     return measured(look, net, data, ('centers', batch_size), cache)['centers']
@@ -103,12 +112,21 @@ def _centers(net: nn.Module, data: ImageData, batch_size: int) -> Tensor:
             total.index_add_(0, data.train_y[i], z)
     return (total/n[:, None]).float()
 
+_ALPHA = .5
+
 class SFMSettings(FeatureSettings):
     "Those of statistical flow matching."
     augs: int = setting(1, 'augmented views per step, averaged', low=1)
     loss: str = setting('flow', "'decoupled' is the ablation", among=('flow', 'decoupled'))
-    alpha: float = setting(.5, "for 'decoupled': 1 is TCDD (target centres only), 0 is NCDD",
+    alpha: float = setting(_ALPHA, "for 'decoupled': 1 is TCDD (target centres only), 0 is NCDD",
                            low=0, high=1)
+
+    def check(self) -> None:
+        "And an `alpha` that the loss would not use."
+        super().check()
+        if self.loss == 'flow' and self.alpha != _ALPHA:
+            raise ValueError(f"alpha: only loss='decoupled' takes it, got {self.alpha} with "
+                             "loss='flow'")
 
 @register('sfm')
 class SFM(FeatureMethod):
@@ -117,11 +135,7 @@ class SFM(FeatureMethod):
     settings = SFMSettings
 
     def setup(self) -> None:
-        "And the real class centres; ValueError for an `alpha` that the loss would not use."
-        c = self.cfg
-        if c.loss == 'flow' and c.alpha != SFMSettings().alpha:
-            raise ValueError(f"alpha: only loss='decoupled' takes it, got {c.alpha} with "
-                             "loss='flow'")
+        "And the real class centres."
         super().setup()
         folder = cache_folder(self.cfg.cache)
         self.centers = real_centers(self.net, self.data, cache=folder).to(self.device)
