@@ -81,17 +81,27 @@ _BOUNDS: dict[str, dict[str, dict]] = dict(
     dkd=dict(alpha=_WEIGHT, beta=_WEIGHT), nkd=dict(gamma=_WEIGHT),
     soft_ce_ce=dict(gamma=_WEIGHT), kl_ce=dict(gamma=_WEIGHT), mse_ce=dict(gamma=_WEIGHT))
 
-@cache
+def _loss(name: str) -> Callable[..., Tensor]:
+    "The function of that name. ValueError for another name."
+    if not isinstance(name, str) or name not in LOSSES:
+        raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {brief(name)}")
+    return LOSSES[name]
+
 def _class_of(name: str) -> type[Settings]:
-    "The settings of a loss as a class, made from its function: numbers, switches, words."
-    f = LOSSES[name]
+    "The settings of a loss as a class."
+    return _made(name, _loss(name))
+
+@cache
+def _made(name: str, f: Callable[..., Tensor]) -> type[Settings]:
+    "The same, made from its function: numbers, switches, words."
     each = (f.args[0], f) if isinstance(f, partial) else (f,)     # mixed: another loss, and ce
     found = [p for g in each for p in inspect.signature(g).parameters.values()]
     own = {p.name: p.default for p in found if isinstance(p.default, int | float | str)}
     checks: dict[str, dict] = dict(T=dict(above=0), form=dict(among=('paper', 'release')))
     checks |= _BOUNDS.get(name, {})
     says = _SAYS | _SAYS_OF.get(name, {})
-    made: dict[str, Any] = {k: setting(v, says[k], **checks.get(k, {})) for k, v in own.items()}
+    made: dict[str, Any] = {k: setting(v, says.get(k, ''), **checks.get(k, {}))
+                            for k, v in own.items()}
     made['__annotations__'] = {k: type(v) for k, v in own.items()}
     return type(f'{name}_settings', (Settings,), made)
 
@@ -105,7 +115,8 @@ def explain_loss(
     name: str, # A name in `LOSSES`
 ) -> str:
     "What a loss compares, and a line for each of its settings."
-    return f'loss {name}: {_ABOUT[name]}\n{explained(_class_of(name))}'.rstrip()
+    about = inspect.getdoc(_loss(name)) if name not in _ABOUT else _ABOUT[name]
+    return f'loss {name}: {about or ""}\n{explained(_class_of(name))}'.rstrip()
 
 # %% ../../nbs/labels/losses.ipynb #dc6befea
 def _check_teacher(name: str, s: Tensor, t: Tensor | None) -> None:
@@ -165,10 +176,8 @@ def get_loss(
     -inf is a class that the teacher excludes (probability 0, and 0 log 0 = 0). ValueError for a
     name or a setting that is not there, a weight out of range, labels that do not fit, and -inf
     where a loss compares the logits themselves."""
-    if not isinstance(name, str) or name not in LOSSES:
-        raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {brief(name)}")
+    f = partial(_loss(name), **kw)
     parse(_class_of(name), kw, f'loss {name!r}')
-    f = partial(LOSSES[name], **kw)
     own = name in ('cosine', 'gift')     # they widen themselves: a row of zeros depends on the type
     wide = lambda z: z if z is None or own else _wide(z)
     def loss(s, t, hard):

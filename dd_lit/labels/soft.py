@@ -448,11 +448,12 @@ def _keep(z, topk, dtype):
     "Logits [n,C] as they are kept."
     if topk is not None and not 1 <= topk < z.shape[1]:
         raise ValueError(f"topk: expected 1 to {z.shape[1] - 1}, got {topk}")
+    number = torch.int16 if z.shape[1] <= 2**15 else torch.int32
     z, top = (z, None) if topk is None else _squeeze_topk(z, topk)
     z = z.to(dtype)
     if not z.isfinite().all():
         raise ValueError(f"dtype: the teacher's logits do not fit into {dtype}")
-    return dict(logits=z) | ({} if top is None else dict(top=top.to(torch.int16)))
+    return dict(logits=z) | ({} if top is None else dict(top=top.to(number)))
 
 def _join(bs):
     "The batches of an epoch as one tensor of each kind."

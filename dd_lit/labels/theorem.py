@@ -13,6 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 # %% ../../nbs/labels/theorem.ipynb #205fe296
+def _check(z, y, tau):
+    "Have outputs and labels one shape, and is the temperature positive? ValueError if not."
+    if z.shape != y.shape or z.ndim != 2:
+        raise ValueError(f"z, y: expected the same shape [N,D], "
+                         f"got {list(z.shape)} and {list(y.shape)}")
+    if not tau > 0:
+        raise ValueError(f"tau: expected a positive number, got {tau}")
+
 def infonce(
     z: Tensor,       # [N,D] outputs
     y: Tensor,       # [N,D] their labels, row by row
@@ -20,11 +28,7 @@ def infonce(
 ) -> Tensor:         # A number
     """InfoNCE with cosine similarity (eq-infonce; GIFT, Appendix A). ValueError for shapes that
     differ and a temperature that is not positive."""
-    if z.shape != y.shape or z.ndim != 2:
-        raise ValueError(f"z, y: expected the same shape [N,D], "
-                         f"got {list(z.shape)} and {list(y.shape)}")
-    if not tau > 0:
-        raise ValueError(f"tau: expected a positive number, got {tau}")
+    _check(z, y, tau)
     c = F.normalize(z, dim=1) @ F.normalize(y, dim=1).T/tau
     return (c.logsumexp(1) - c.diagonal()).mean()
 
@@ -33,7 +37,9 @@ def stated_bound(
     y: Tensor,       # [N,D] their labels, row by row
     tau: float = .1, # Temperature
 ) -> Tensor:         # A number
-    "The right-hand side of Theorem 1 as printed (eq-stated; GIFT, Appendix A)."
+    """The right-hand side of Theorem 1 as printed (eq-stated; GIFT, Appendix A). ValueError as in
+    `infonce`."""
+    _check(z, y, tau)
     n = z.norm(dim=1)
     own = F.cosine_similarity(z, y).mean()
     others = ((z @ y.T).mean(1)/(n*y.norm(dim=1).mean())).mean()
@@ -45,7 +51,8 @@ def repaired_bound(
     tau: float = .1, # Temperature
 ) -> Tensor:         # A number
     """A bound that holds: the stated one with the mean cosine for its second term, and
-    1/(2 tau^2) more (eq-by-the-mean)."""
+    1/(2 tau^2) more (eq-by-the-mean). ValueError as in `infonce`."""
+    _check(z, y, tau)
     c = F.normalize(z, dim=1) @ F.normalize(y, dim=1).T
     return -(c.diagonal().mean() - c.mean())/tau + math.log(len(z)) + 1/(2*tau**2)
 
@@ -55,7 +62,8 @@ def cosine_bound(
     tau: float = .1, # Temperature
 ) -> Tensor:         # A number
     """Another bound that holds: (1 - mean cosine of output and own label)/tau + log N, the cosine
-    loss and constants (eq-by-the-largest)."""
+    loss and constants (eq-by-the-largest). ValueError as in `infonce`."""
+    _check(z, y, tau)
     return (1 - F.cosine_similarity(z, y).mean())/tau + math.log(len(z))
 
 def best_bound(
@@ -63,5 +71,5 @@ def best_bound(
     y: Tensor,       # [N,D] their labels, row by row
     tau: float = .1, # Temperature
 ) -> Tensor:         # A number
-    "The smaller of `repaired_bound` and `cosine_bound`."
+    "The smaller of `repaired_bound` and `cosine_bound`. ValueError as in `infonce`."
     return torch.minimum(repaired_bound(z, y, tau), cosine_bound(z, y, tau))

@@ -20,7 +20,7 @@ from ..labels.soft import LiveLabels
 from ..models import create_model
 from ..ondisk import taken
 from ..sets import DistilledSet
-from ..settings import Settings, setting, sort_out, whole_number
+from ..settings import Settings, as_python, setting, sort_out, whole_number
 from ..train import Training, accuracy, check_rates, fit
 
 # %% ../../nbs/study/continual.ipynb #51a1d190
@@ -40,9 +40,11 @@ def _groups(steps: Any, num_classes: int, seed: int) -> list[list[int]]:
     "The groups of classes: those given, or so many."
     if not isinstance(steps, (list, tuple)):
         return class_groups(num_classes, steps, seed)
-    groups = [list(g) for g in steps]
-    flat = sum(groups, [])
-    if not flat or len(set(flat)) < len(flat) or not set(flat) <= set(range(num_classes)):
+    groups = as_python([list(g) if isinstance(g, (list, tuple, range)) else g for g in steps])
+    rows = all(isinstance(g, list) and g for g in groups)
+    flat = sum(groups, []) if rows else []
+    known = all(type(c) is int and 0 <= c < num_classes for c in flat)
+    if not flat or not known or len(set(flat)) < len(flat):
         raise ValueError(f"steps: expected groups of different classes from 0 to "
                          f"{num_classes - 1}, got {steps}")
     return groups
@@ -66,7 +68,11 @@ class _Seen(LiveLabels):
         super().__init__(images, teachers, **views)
         self.classes = classes
     def logits(self, b, v):
-        return super().logits(b, v)[:, self.classes.to(v.device)]
+        z, most = super().logits(b, v), int(self.classes.max())
+        if z.shape[1] <= most:
+            raise ValueError(f"teachers: expected a logit for class {most}, got {z.shape[1]} of "
+                             "classes from 0")
+        return z[:, self.classes.to(v.device)]
 
 def _renumbered(labels: Tensor, seen: list[int], num_classes: int) -> Tensor:
     "Each label's place among the classes seen; -1 for classes not seen."
@@ -79,6 +85,9 @@ def _learnt(distilled: DistilledSet, data: ImageData, seen: list[int], c: Rehear
     "Accuracy in percent on the classes seen, of a fresh network trained on what is in memory."
     y, truth = (_renumbered(l, seen, data.num_classes) for l in (distilled.labels, data.test_y))
     x, y, here, cut = distilled.images[y >= 0], y[y >= 0], truth >= 0, None
+    for name, there in (('distilled', len(x)), ('data', here.any())):
+        if not there:
+            raise ValueError(f"{name}: expected images of the classes {seen}, got none")
     s, run = seed_of(seed, 'gdumb', len(seen)), dict(epochs=c.epochs, batch_size=c.batch_size)
     if teachers is not None:
         cut = _Seen(x, teachers, torch.tensor(seen), seed=s % 2**31, crop=c.crop, flip=c.flip,
@@ -92,6 +101,18 @@ def _learnt(distilled: DistilledSet, data: ImageData, seen: list[int], c: Rehear
     return top1
 
 # %% ../../nbs/study/continual.ipynb #a4bf6db7
+def _check_views(own: dict, training: dict, teachers: Any) -> None:
+    "ValueError for a setting of the views that nobody would look at."
+    if teachers is not None:
+        return
+    for k in ('flip', 'mix'):
+        if own.get(k):
+            raise ValueError(f"{k}: expected nothing without teachers, got {own[k]}; `augment` "
+                             "changes what is learnt with hard labels")
+    for k in ('crop', 'factor'):
+        if k in own and 'augment' in training:
+            raise ValueError(f"{k}: expected nothing beside augment, got {own[k]}")
+
 @own_modes()
 def gdumb(
     distilled: DistilledSet,       # The distilled set
@@ -108,6 +129,7 @@ def gdumb(
     data, device = load_data(data), default_device(device)
     own, training = sort_out(settings, Rehearsal, Training, of='gdumb')
     check_rates(training)
+    _check_views(own, training, teachers)
     distilled = matched(distilled, data)
     if own.get('factor') is None:
         own['factor'] = distilled.patches
