@@ -50,7 +50,7 @@ from tqdm.std import tqdm
 import dd_lit
 
 from .parallel import first
-from .settings import as_python, brief
+from .settings import as_python, brief, whole_number
 
 # %% ../nbs/00_core.ipynb #2d1afe6a
 def check_seed(
@@ -1078,7 +1078,7 @@ def show_images(
         raise ValueError(f"scale: expected inches per image, more than 0, got {brief(scale)}")
     titles, rows = (None if o is None else drawable(o) for o in (titles, rows))
     n, (h, w) = len(images), images.shape[-2:]
-    ncol = max(1, min(as_python(ncol), n))
+    ncol = min(whole_number(ncol, 'ncol'), n)
     nrow = math.ceil(n/ncol)
     if rows is not None and len(rows) < nrow:
         raise ValueError(f"rows: expected {counted(nrow, 'name')}, one per row, got {len(rows)}")

@@ -751,6 +751,31 @@ def test_numbers_that_are_none_are_named(tmp_path):
     refused(lambda: DistilledSet(x, y, NORM, meta={(1, 2): 3}).save(tmp_path/'s'), 'meta: expected what JSON can hold')
 
 
+@pytest.mark.parametrize('bad', [float('nan'), float('inf')])
+def test_pixels_that_are_none_are_named(bad, tmp_path):
+    x = torch.rand(3, 1, 8, 8)
+    x[1, 0, 2, 2] = bad
+    torch.save(dict(images=x, labels=torch.arange(3)), tmp_path/'a.pt')
+    for space in (None, 'pixels', 'model'):
+        refused(lambda s=space: read_sets(tmp_path/'a.pt', space=s), 'images: 1 of 3 contain NaN or infinity')
+
+
+def test_bytes_are_no_space_of_zca(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    torch.save(dict(images=torch.zeros(2, 1, 16, 16).byte(), labels=torch.arange(2)), 'a.pt')
+    assert main(['import', 'a.pt', 'digits', '--space', 'zca']) != 0
+    assert 'space: zca space is no whole numbers' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('form', ['pt', 'npz', 'safetensors'])
+def test_a_learned_rate_is_written_too(form, tmp_path):
+    "Protocol mtt takes it; of a whitened set it belongs to a space that the file is not in."
+    for white in (False, True):
+        ds = small_set(learned_lr=.02, config=dict(whiten=white))
+        back = DistilledSet.read(export_set(ds, tmp_path/f'{white}.{form}'))
+        assert back.meta.get('learned_lr') == (None if white else .02)
+
+
 def test_a_rate_that_came_along_is_a_rate(tmp_path):
     for bad in (-1., 0., float('nan'), 1j, [1., 2.], 'fast'):
         torch.save(dict(images=torch.randn(2, 1, 8, 8)*9, labels=torch.arange(2), lr=bad), tmp_path/'a.pt')
