@@ -31,6 +31,7 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from .core import (
+    _few_open,
     as_numbers,
     as_path,
     atomic_write,
@@ -794,7 +795,7 @@ def show_wall(
         ax.set_xlabel(told, fontsize=10, loc='left')
     if path is not None:
         save_figure(fig, path)
-    return fig
+    return _few_open(fig)
 
 # %% ../nbs/03_sets.ipynb #wall0005
 def _behind(ds: DistilledSet, name: str) -> tuple[str, str]:

@@ -1,9 +1,11 @@
 """Sets, checkpoints and scores that come from elsewhere: hostile, damaged, or made for other data and other tools."""
 import errno
+import io
 import json
 import os
 import re
 import shutil
+import warnings
 from pathlib import Path, PureWindowsPath
 
 import matplotlib.pyplot as plt
@@ -749,6 +751,17 @@ def test_numbers_that_are_none_are_named(tmp_path):
         torch.save(dict(images=x, labels=y) | odd, tmp_path/'a.pt')
         refused(lambda: read_sets(tmp_path/'a.pt', norm='half'), words, 'a.pt')
     refused(lambda: DistilledSet(x, y, NORM, meta={(1, 2): 3}).save(tmp_path/'s'), 'meta: expected what JSON can hold')
+
+
+def test_many_pictures_do_not_stay_open():
+    "Where nobody sees them: matplotlib warned of the twenty-first, and kept all."
+    plt.close('all')
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        figures = [f() for _ in range(13) for f in (small_set().show, lambda: show_wall([small_set()]))]
+    assert 0 < len(plt.get_fignums()) <= 10 and figures[-1].number in plt.get_fignums()
+    figures[0].savefig(io.BytesIO())                     # whoever holds one has it
+    plt.close('all')
 
 
 @pytest.mark.parametrize('bad', [float('nan'), float('inf')])
