@@ -108,6 +108,8 @@ def _check_strength(name, v):
 
 def _operations(name, text, known):
     "The operations that `text` joins with underscores; an error for one that is not `known`."
+    if not isinstance(text, str):
+        raise ValueError(f"{name}: expected some of {'_'.join(known)}, as text, got {brief(text)}")
     ops = [o for o in text.split('_') if o]
     for o in ops:
         if o not in known:

@@ -35,7 +35,9 @@ import threading
 import time
 import types
 import warnings
+import weakref
 import zipfile
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -50,7 +52,7 @@ from tqdm.std import tqdm
 import dd_lit
 
 from .parallel import first
-from .settings import as_python, brief
+from .settings import as_python, brief, whole_number
 
 # %% ../nbs/00_core.ipynb #2d1afe6a
 def check_seed(
@@ -1059,6 +1061,19 @@ def drawable(
                   f"{'their numbers' if more else 'its number'}, #{lacks[0]}{', ...'*bool(more)}")
     return [f'#{i}' if i in lacks else n for i, n in enumerate(names)]
 
+_OPEN: deque = deque()                                   # of our figures, references to them
+_MOST_OPEN = 10
+
+def _few_open(fig: Any) -> Any: # The figure
+    "Where no screen shows them pyplot keeps our latest figures only; whoever holds one has it."
+    import matplotlib.pyplot as plt
+    if plt.get_backend().lower() == 'agg':
+        _OPEN.append(weakref.ref(fig))
+        old = _OPEN.popleft()() if len(_OPEN) > _MOST_OPEN else None
+        if old is not None:
+            plt.close(old)
+    return fig
+
 def show_images(
     images: Any,           # [N,C,H,W] floats in [0,1], C = 1 or 3
     ncol: int = 10,        # Images per row
@@ -1078,7 +1093,7 @@ def show_images(
         raise ValueError(f"scale: expected inches per image, more than 0, got {brief(scale)}")
     titles, rows = (None if o is None else drawable(o) for o in (titles, rows))
     n, (h, w) = len(images), images.shape[-2:]
-    ncol = max(1, min(as_python(ncol), n))
+    ncol = min(whole_number(ncol, 'ncol'), n)
     nrow = math.ceil(n/ncol)
     if rows is not None and len(rows) < nrow:
         raise ValueError(f"rows: expected {counted(nrow, 'name')}, one per row, got {len(rows)}")
@@ -1097,7 +1112,7 @@ def show_images(
             ax.set_ylabel(rows[i//ncol], fontsize=9, rotation=0, ha='right', va='center')
     if suptitle:
         fig.suptitle(''.join(c if _has_signs(c) else '?' for c in suptitle), fontsize=10)
-    return fig
+    return _few_open(fig)
 
 # %% ../nbs/00_core.ipynb #inkon002
 def luminance(

@@ -64,7 +64,8 @@ Norm = tuple[tuple[float, ...], tuple[float, ...]]    # (means, standard deviati
 @dataclass(init=False, repr=False, eq=False)
 class ImageData:
     """A labelled image dataset: bytes in memory, or on disk if they are too many, and normalised
-    floats on use. Bytes and labels that are given are kept, not copied."""
+    floats on use. Bytes and labels that are given are kept, not copied; from a GPU they come to the
+    CPU."""
     train_x: Any                  # `Images`: a tensor, or an `OnDisk` that decodes on access
     train_y: Tensor
     test_x: Any
@@ -187,10 +188,24 @@ def as_bytes(
 def _stored(x: Any, name: str) -> Images: # [N,C,H,W]
     "Bytes in memory, or what decodes them on access, which stays as it is."
     if not isinstance(x, OnDisk):
-        return as_bytes(x, name)
+        x = as_numbers(x, name)
+        px = as_bytes(x, name).cpu()
+        if x.dtype == torch.uint16:
+            _tell_dark(px, name)
+        return px
     if len(x) == 0:
         raise ValueError(f"{name}: expected at least one image, got none")
     return x
+
+_DARK = 16          # of 255: what 4095 of 65,535 becomes
+
+def _tell_dark(px: Any, what: str) -> None: # `px`: bytes, a tensor or an array
+    "Greys of 12 bits, kept in numbers of 16 and read by the range of these, are nearly black."
+    most = int(px.max())
+    if 0 < most <= _DARK:
+        _tell(f"{what}: nearly black, its brightest pixel is {most} of 255. Are these greys of 12 "
+              "bits in numbers of 16? They are read by the range of their type; 16 times as large "
+              "they fill it")
 
 def _channels_first(x: Tensor) -> Tensor: # [N,C,H,W]
     "[N,H,W,C] turned, where nothing else can be meant: 1, 3 or 4 at the end, and only there."
@@ -220,7 +235,7 @@ def _labels(y: Any, n: int, num_classes: int | None, name: str) -> Tensor: # int
         raise ValueError(f"{name}: expected 0..C-1 with every class at least once, got "
                          f"{y.max().item()} at position {y.argmax().item()} of "
                          f"{counted(n, 'image')}")
-    return y
+    return y.cpu()
 
 def _histogram(x: Tensor) -> Tensor: # int64 [C,256]
     channels = x.transpose(0, 1).flatten(1).int()
@@ -500,7 +515,7 @@ _GREYS = ('1', 'L', 'LA', 'La', 'F', 'I')       # and I;16 in all its byte order
 
 def _from_array(a: Any) -> Image.Image:
     "Numbers of one image, [H,W], [C,H,W] or [H,W,C], as a picture."
-    t = as_numbers(a, 'pixels')
+    t = as_numbers(a, 'pixels').cpu()
     px = as_bytes((t if t.ndim == 3 else t[None])[None], 'pixels')[0].permute(1, 2, 0)
     if px.shape[2] not in (1, 3, 4):
         raise ValueError(f"expected 1, 3 or 4 channels, got {px.shape[2]}")
@@ -524,14 +539,18 @@ def _upright(im: Image.Image) -> Image.Image:
     return im if turn is None else im.transpose(turn)
 
 def _shallow(im: Image.Image, kind: str | None) -> Image.Image:
-    "A grey of 16 or 32 bits in 8, by the range of its type."
-    a = np.array(im)
+    "A grey of 16 or 32 bits in 8, by the range of its type; one of them may be transparent."
+    a, through = np.array(im), im.info.get('transparency')
+    seen = Image.fromarray((a != through).astype(np.uint8)*255) if type(through) is int else None
     if im.mode != 'F' and (im.mode != 'I' or kind in ('PNG', 'PPM')):   # older Pillow: 16 bits as I
         a = a.astype(np.uint16)
     try:
-        return _from_array(a)
+        im = _from_array(a)
     except ValueError as e:
         raise ValueError(f"its greys have no range that a viewer knows ({e})") from None
+    if seen is not None:
+        im.putalpha(seen)
+    return im
 
 def _on_ground(im: Image.Image, background: str) -> Image.Image:
     "A transparent picture laid on one colour; grey stays grey if that is grey."
@@ -583,7 +602,8 @@ def _decode(source: Any, mode: str | None, how: Reading) -> Any:
             if im.width*im.height > how.max_pixels:
                 return _too_big(im.width*im.height, how)
             if mode is None:
-                return im.mode, im.size
+                grey = im.mode in _GREYS or im.mode.startswith('I;')
+                return 'LA' if grey and 'transparency' in im.info else im.mode, im.size
             im = _sized(_seen(im, how.background).convert(mode), how.size, how.max_pixels)
     except UnidentifiedImageError:
         return _Bad('unknown format')
@@ -706,6 +726,7 @@ def _pictures(raw: _Raw, how: Reading, desc: str) -> tuple[Images, Tensor]:
     if how.keep == 'disk':
         return _on_access(raw, how, desc)
     x, kept = _decode_all(raw.sources, raw.where, how, desc)
+    _tell_dark(x, desc)
     return x, torch.tensor([raw.labels[i] for i in kept])
 
 def _split_off(x: Images, y: Tensor, how: Reading) -> tuple:
@@ -791,6 +812,7 @@ def _on_access(raw: _Raw, how: Reading, desc: str) -> tuple[OnDisk, Tensor]:
             raw, grey = _without_damaged(raw, how, grey, desc)
     decoder = _Decoder(raw, how, grey)
     decoder.first, = decoder([0])
+    _tell_dark(decoder.first, f'{desc}, its first picture')
     h, w, c = decoder.first.shape
     return OnDisk(decoder, len(raw.sources), (c, h, w), decoder.stamp()), torch.tensor(raw.labels)
 
@@ -936,10 +958,19 @@ def _is_split(folder: Path) -> bool:
         return False
     return any(_has_pictures(p) for p in _folders(folder))
 
+def _called(folder: Path, names: str) -> bool:
+    "Has the folder of a split one of these names, in any case?"
+    return bool(re.fullmatch(rf'({names})([ _.-]?(set|data|images|split))?', folder.name, re.I))
+
+def _why_not(path: Path, names: str) -> str:
+    "A split that nobody sees, for a distilled set or a run lies in it."
+    found = [p for p in _inside(path) if p.is_dir() and _is_set(p) and _called(p, names)]
+    return (f"; {found[0].name!r} holds a distilled set, or a run, and is passed over with it: "
+            "move that elsewhere") if found else ''
+
 def _named(path: Path, names: str) -> Path | None:
-    "The split that has one of these names, in any case."
-    fits = re.compile(rf'({names})([ _.-]?(set|data|images|split))?', re.I)
-    found = [p for p in _folders(path) if fits.fullmatch(p.name) and _is_split(p)]
+    "The split that has one of these names."
+    found = [p for p in _folders(path) if _called(p, names) and _is_split(p)]
     if len(found) > 1:
         raise ValueError(f"{str(path)!r} has two folders for one split, {found[0].name!r} and "
                          f"{found[1].name!r}; expected one")
@@ -953,11 +984,11 @@ def _splits(path: Path) -> tuple[Path | None, Path | None]:
         others = [p for p in _folders(path) if p not in tests and not _only_sets(p)]
         if tests and not others:
             raise ValueError(f"{str(path)!r} has a {tests[0].name!r} folder, "
-                             "but no training folder (train) beside it")
+                             f"but no training folder (train) beside it{_why_not(path, _TRAIN)}")
         return None, None
     if not tests:
         raise ValueError(f"{str(path)!r} has a training folder, "
-                         "but no test, val or valid beside it")
+                         f"but no test, val or valid beside it{_why_not(path, '|'.join(_TESTS))}")
     classes = {p.name for p in _folders(train)}
     labelled = [t for t in tests if (t/_NOTES).is_file()
                 or classes & {p.name for p in _folders(t)}]

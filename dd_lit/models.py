@@ -131,7 +131,7 @@ def relu_pool(
     x: Tensor,             # [N,C,H,W]
     inplace: bool = False, # May `x` be overwritten? Half the memory; for outputs nobody else wants
 ) -> Tensor:               # [N,C,H//2,W//2]
-    "`avg_pool2d(relu(x), 2)`, twice differentiable; on a CPU with even sizes much faster."
+    "`avg_pool2d(relu(x), 2)`, twice differentiable; on a CPU with even sizes in fewer passes."
     plain = x.device.type != 'cpu' or x.shape[-1] % 2 or x.shape[-2] % 2
     if plain or not x.is_contiguous() or torch.compiler.is_compiling():
         return F.avg_pool2d(F.relu(x), 2)
@@ -297,21 +297,20 @@ class VGG11(_Conv):
         size: int | tuple[int, int] = 32, # Image side in pixels, or (height, width)
         norm: str = 'instance',           # instance, batch, group (4 groups), layer, none
     ):
-        side, layers, c = min(_pair(size)), [], in_chans
+        (h, w), layers, c = _pair(size), [], in_chans
         make_norm = _choose('norm', norm, _NORM)
         # on a single pixel, instance normalisation would erase everything
         norm_of_one = _NORM['none'] if norm == 'instance' else make_norm
         for o in (64, 'M', 128, 'M', 256, 256, 'M', 512, 512, 'M', 512, 512, 'M'):
             if o == 'M':
-                if side > 1:
+                if min(h, w) > 1:
                     layers.append(nn.MaxPool2d(2))
-                    side //= 2
+                    h, w = h//2, w//2
                 continue
-            pad = 3 if c == in_chans and side == 28 else 1
-            if pad == 3:
-                side = 32
-            after = make_norm if side > 1 else norm_of_one
-            layers += [nn.Conv2d(c, o, 3, padding=pad), after(o, (side, side)), nn.ReLU()]
+            pad = 3 if c == in_chans and min(h, w) == 28 else 1       # 28 px become 32
+            h, w = h + 2*(pad - 1), w + 2*(pad - 1)
+            after = make_norm if min(h, w) > 1 else norm_of_one
+            layers += [nn.Conv2d(c, o, 3, padding=pad), after(o, (h, w)), nn.ReLU()]
             c = o
         features = nn.Sequential(*layers)
         super().__init__(features, lambda n: nn.Linear(n, num_classes), in_chans, size)
@@ -1599,8 +1598,8 @@ def check_images(
     if normalize is not None:
         check_function(normalize, 'normalize', 'images')
     x = x if isinstance(x, (Tensor, OnDisk)) else as_numbers(x, 'x')
-    if len(x.shape) != 4:
-        raise ValueError(f"x: expected images [N,C,H,W], got {list(x.shape)}")
+    if len(x.shape) != 4 or len(x) == 0:
+        raise ValueError(f"x: expected images [N,C,H,W], at least one, got {list(x.shape)}")
     if normalize is None and isinstance(x, Tensor) and not x.is_floating_point():
         raise ValueError(f"x: expected floats in model space, got {x.dtype}; "
                          "normalize=data.normalize makes them of bytes")

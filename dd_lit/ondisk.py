@@ -177,7 +177,7 @@ def _kept_at(name: str) -> Path | None:
     "A file beside the trained teachers; nothing if there is no home for it."
     try:
         return cache_dir()/name
-    except RuntimeError:
+    except ValueError:
         return None
 
 def remembered(

@@ -31,6 +31,7 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from .core import (
+    _few_open,
     as_numbers,
     as_path,
     atomic_write,
@@ -78,11 +79,14 @@ def _checked_images(images) -> Tensor: # float32 [N,C,H,W]
         raise ValueError("images: expected shape [N,C,H,W] with nothing empty, "
                          f"got {list(images.shape)}")
     images = images.detach().cpu().float().clone().contiguous()
+    _check_finite(images)
+    return images
+
+def _check_finite(images: Tensor) -> None:
     bad = ~images.flatten(1).isfinite().all(1)
     if bad.any():
         raise ValueError(f"images: {int(bad.sum())} of {len(bad)} contain NaN or infinity, "
                          f"the first at position {int(bad.nonzero()[0])}")
-    return images
 
 # what is known by these names in `meta` has one type; the rest of it may be anything
 _META = dict(method=str, data=str, data_source=dict, data_fingerprint=str, config=dict,
@@ -633,11 +637,14 @@ def set_bytes(
 # %% ../nbs/03_sets.ipynb #0e642de6
 def set_arrays(
     ds: DistilledSet, # The distilled set
-) -> dict[str, Tensor]: # images, labels, mean, std, and soft_labels if there are some
+) -> dict[str, Tensor]: # images, labels, mean, std; soft_labels and learned_lr if there are some
     "A set as tensors, images in model space."
     mean, std = (torch.tensor(o, dtype=torch.float64) for o in ds.norm)
-    soft = {} if ds.soft is None else dict(soft_labels=ds.soft)
-    return dict(images=ds.images, labels=ds.labels, mean=mean, std=std) | soft
+    more = {} if ds.soft is None else dict(soft_labels=ds.soft)
+    rate, white = ds.meta.get('learned_lr'), (ds.meta.get('config') or {}).get('whiten')
+    if _typed(rate, (int, float)) and not white:         # else learned in a space that is not said
+        more |= dict(learned_lr=torch.tensor(rate, dtype=torch.float64))
+    return dict(images=ds.images, labels=ds.labels, mean=mean, std=std) | more
 
 def as_dataset(
     ds: DistilledSet,     # The distilled set
@@ -788,7 +795,7 @@ def show_wall(
         ax.set_xlabel(told, fontsize=10, loc='left')
     if path is not None:
         save_figure(fig, path)
-    return fig
+    return _few_open(fig)
 
 # %% ../nbs/03_sets.ipynb #wall0005
 def _behind(ds: DistilledSet, name: str) -> tuple[str, str]:
@@ -808,6 +815,11 @@ def _behind(ds: DistilledSet, name: str) -> tuple[str, str]:
     parts = [f'from {a:.1f} to {b:.1f} % with {k}' for k, (a, b) in ends.items()]
     return many, f"The sets of {name} alone lie {' and '.join(parts)}." if parts else ''
 
+def _compared(here: float, there: float) -> str:
+    "Is it more? By the numbers as they are printed."
+    alike = f'{here:.1f}' == f'{there:.1f}'
+    return 'no more' if alike else 'more' if here > there else 'less'
+
 def wall_words(
     other: Any, # A set, or what `load_set` takes: what the first one is measured by
     made: Any,  # Another one, whose scores are of the same kinds
@@ -821,7 +833,7 @@ def wall_words(
     if not both:
         raise ValueError("sets: expected scores of the same kinds, got "
                          f"{', '.join(there) or 'none'} and {', '.join(here) or 'none'}")
-    more = ['more' if here[k] > there[k] else 'less' for k in both]
+    more = [_compared(here[k], there[k]) for k in both]
     parts = [f'{m} with {k} ({here[k]:.1f} against {there[k]:.1f} %)'
              for m, k in zip(more, both, strict=True)]
     if len(both) > 1 and len(set(more)) == 1:
@@ -900,7 +912,8 @@ def _told_space(x: Tensor, space: str | None, form: str | None,
     lo, hi = (x.min().item(), x.max().item()) if x.numel() and not x.is_complex() else (0, 0)
     told = space or ('pixels' if whole else form) or ('model' if white else None)
     if told == 'model' and whole:
-        raise ValueError(f"space: model space is no whole numbers, the images are {x.dtype}")
+        raise ValueError(f"space: {'zca' if white else 'model'} space is no whole numbers, "
+                         f"the images are {x.dtype}")
     if told == 'pixels' and not (0 <= lo and hi <= 255):
         raise ValueError(f"space: pixels are 0 to 1 or 0 to 255, the images {lo:.3g} to {hi:.3g}")
     if told:
@@ -1107,6 +1120,7 @@ def _taken(f: _Found, data: ImageData | None, space: str | None, norm: Any,
         raise ValueError(f"expected images of {want} as in {data.name}, got {list(x.shape[1:])}")
     if x.ndim != 4 or 0 in x.shape:
         raise ValueError(f"expected images [N,C,H,W], got {list(x.shape)}")
+    _check_finite(x)
     told, why = _told_space(x, space, f.space, white=data is not None and bool(data.space))
     x, norm, white = _in_model_space(x, told, norm, f, data)
     labels, soft = _told_labels(f, len(x))

@@ -9,7 +9,7 @@ from dd_lit.augment import crop_resize, draw_boxes, make_augment, patch_augment
 from dd_lit.compare import compare
 from dd_lit.core import rng
 from dd_lit.coreset.select import forgetting, herding, k_center, random_select
-from dd_lit.data import ImageData, load_data
+from dd_lit.data import ImageData, fingerprint, load_data
 from dd_lit.distill import distill
 from dd_lit.evaluate import evaluate, full_accuracy
 from dd_lit.labels.losses import get_loss
@@ -63,6 +63,17 @@ def test_the_device_refuses_what_a_gpu_refuses():
     with PretendDevice(double=False) as device:
         with pytest.raises(TypeError):
             torch.ones(3, device=device).double()
+
+
+def test_data_that_lie_on_the_device(data):
+    "Tensors of a GPU are data like others, which stay in the memory of the CPU."
+    parts = data.train_x, data.train_y, data.test_x, data.test_y
+    with PretendDevice() as device:
+        there = ImageData(*(t.to(device) for t in parts), classes=data.classes)
+        listed = load_data([(x.to(device), y.to(device)) for x, y in zip(*parts[:2], strict=True)])
+    here = ImageData(*parts, classes=data.classes)
+    assert fingerprint(there, test=True) == fingerprint(here, test=True) and there.train_y.device.type == 'cpu'
+    assert len(listed.train_x) + len(listed.test_x) == len(data.train_x)
 
 
 # relatives share the steps of the method that they begin with: without float64 they run in `make test-all`

@@ -92,6 +92,15 @@ def test_a_known_name_is_a_path_only_if_there_are_data(tmp_path, monkeypatch, ca
     pets(tmp_path/'digits')
     assert load_data('digits').classes == ['cat', 'dog'] and 'comes first' in capsys.readouterr().err
 
+@pytest.mark.parametrize('split', ['train', 'test'])
+def test_a_split_that_holds_a_set_is_named(split, tmp_path):
+    "It was said to be missing, while its owner saw it lying there."
+    for s in ('train', 'test'):
+        pets(tmp_path/s)
+    (tmp_path/split/'checkpoint.pt').touch()
+    with refuses(f'beside it; {split!r} holds a distilled set, or a run'):
+        load_data(tmp_path)
+
 def test_a_distilled_set_is_no_class(tmp_path, capsys):
     "Pictures that lie with one are passed over, which is said; its own picture is none of them."
     pets(tmp_path/'mine', 3)
@@ -222,6 +231,24 @@ def test_one_transparent_colour(tmp_path, mode):
     t = {'L': 0, 'RGB': (0, 0, 0), 'P': im.getpixel((5, 5))}[mode]
     x = first(one_class(tmp_path, im, im, how=dict(transparency=t)))
     assert x[:, 5, 5].min() == 255
+
+def test_one_transparent_grey_of_sixteen_bits(tmp_path):
+    a = np.full((8, 8), 60_000, np.uint16)
+    a[:, 4:] = 0
+    one_class(tmp_path, *[Image.fromarray(a)]*2, how=dict(transparency=60_000))
+    assert first(tmp_path, background='black').max() == 0 and first(tmp_path).shape == (1, 8, 8)
+    assert first(tmp_path, background='red')[:, 0, 0].tolist() == [255, 0, 0]
+
+def test_twelve_bits_in_numbers_of_sixteen_are_said(tmp_path, capsys):
+    deep = (RAMP/16).astype(np.uint16)
+    one_class(tmp_path, *[Image.fromarray(deep)]*3)
+    x, y = np.tile(deep, (6, 1, 1, 1)), [0, 1]*3
+    ways = (lambda k: load_data(tmp_path, keep='memory'), lambda k: load_data(tmp_path, keep='disk'),
+            lambda k: load_data([(k*x[i, 0], i % 2) for i in range(6)]), lambda k: ImageData(k*x, y, k*x, y))
+    for way in ways:
+        assert way(1).train_x[:].max() == 16 and 'nearly black' in capsys.readouterr().err
+    for way in ways[2:]:                                                     # 16 times as large: all is said
+        assert way(16).train_x.max() == 255 and not capsys.readouterr().err
 
 def test_the_first_picture_of_an_animation(tmp_path):
     for i, (kind, how) in enumerate([('gif', {}), ('webp', dict(lossless=True)), ('png', {}), ('tif', {})]):

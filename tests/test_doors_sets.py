@@ -1,9 +1,11 @@
 """Sets, checkpoints and scores that come from elsewhere: hostile, damaged, or made for other data and other tools."""
 import errno
+import io
 import json
 import os
 import re
 import shutil
+import warnings
 from pathlib import Path, PureWindowsPath
 
 import matplotlib.pyplot as plt
@@ -749,6 +751,42 @@ def test_numbers_that_are_none_are_named(tmp_path):
         torch.save(dict(images=x, labels=y) | odd, tmp_path/'a.pt')
         refused(lambda: read_sets(tmp_path/'a.pt', norm='half'), words, 'a.pt')
     refused(lambda: DistilledSet(x, y, NORM, meta={(1, 2): 3}).save(tmp_path/'s'), 'meta: expected what JSON can hold')
+
+
+def test_many_pictures_do_not_stay_open():
+    "Where nobody sees them: matplotlib warned of the twenty-first, and kept all."
+    plt.close('all')
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        figures = [f() for _ in range(13) for f in (small_set().show, lambda: show_wall([small_set()]))]
+    assert 0 < len(plt.get_fignums()) <= 10 and figures[-1].number in plt.get_fignums()
+    figures[0].savefig(io.BytesIO())                     # whoever holds one has it
+    plt.close('all')
+
+
+@pytest.mark.parametrize('bad', [float('nan'), float('inf')])
+def test_pixels_that_are_none_are_named(bad, tmp_path):
+    x = torch.rand(3, 1, 8, 8)
+    x[1, 0, 2, 2] = bad
+    torch.save(dict(images=x, labels=torch.arange(3)), tmp_path/'a.pt')
+    for space in (None, 'pixels', 'model'):
+        refused(lambda s=space: read_sets(tmp_path/'a.pt', space=s), 'images: 1 of 3 contain NaN or infinity')
+
+
+def test_bytes_are_no_space_of_zca(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    torch.save(dict(images=torch.zeros(2, 1, 16, 16).byte(), labels=torch.arange(2)), 'a.pt')
+    assert main(['import', 'a.pt', 'digits', '--space', 'zca']) != 0
+    assert 'space: zca space is no whole numbers' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('form', ['pt', 'npz', 'safetensors'])
+def test_a_learned_rate_is_written_too(form, tmp_path):
+    "Protocol mtt takes it; of a whitened set it belongs to a space that the file is not in."
+    for white in (False, True):
+        ds = small_set(learned_lr=.02, config=dict(whiten=white))
+        back = DistilledSet.read(export_set(ds, tmp_path/f'{white}.{form}'))
+        assert back.meta.get('learned_lr') == (None if white else .02)
 
 
 def test_a_rate_that_came_along_is_a_rate(tmp_path):

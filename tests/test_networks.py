@@ -11,7 +11,7 @@ from dd_lit.core import local_seed
 from dd_lit.data import ImageData, load_data
 from dd_lit.distill import distill, run
 from dd_lit.method import get_method
-from dd_lit.models import weights_digest
+from dd_lit.models import create_model, weights_digest
 from dd_lit.teachers import squeeze
 
 @pytest.fixture(scope='module')
@@ -140,3 +140,9 @@ def test_lent_networks_come_back(method, data):
     assert told() == before and during == [before]*2
     assert distiller.nets['Noisy'] is not net
     assert copies == [listening(net)]*2
+
+
+@pytest.mark.parametrize('size', [(16, 24), (28, 40), (40, 28), (28, 28), (8, 32)])
+@pytest.mark.parametrize('norm', ['layer', 'instance', 'batch'])
+def test_vgg_of_images_that_are_not_square(norm, size):
+    assert create_model('vgg11', 3, 1, size, norm=norm)(torch.zeros(2, 1, *size)).shape == (2, 3)

@@ -240,6 +240,17 @@ def test_a_damaged_file_found_late(tmp_path):
         x[:]
 
 
+def test_who_has_no_home_measures_each_time(tmp_path, monkeypatch):
+    "What cannot be kept is found out again; it was an error that no page announced."
+    def homeless():
+        raise RuntimeError('no home')
+    path = photos(tmp_path/'f')
+    known = load_data(path, keep='disk').norm
+    monkeypatch.delenv('DD_LIT_CACHE')
+    monkeypatch.setattr(Path, 'home', homeless)
+    assert load_data(path, keep='disk').norm == known
+
+
 def test_a_replaced_image_is_noticed(tmp_path):
     "Also if it has the same number of bytes."
     path = photos(tmp_path/'f', kind='bmp')

@@ -163,7 +163,7 @@ def _training(c: ExpertSettings) -> tuple[dict[str, Any], dict[str, Any]]:
 @own_modes()
 def train_expert(
     network: Any,                    # For `create_model`, without weights
-    data: ImageData,                 # The real images and their classes
+    data: Any,                       # As `load_data` takes it
     seed: int = 0,                   # Weights, order, augmentation, dropout
     device: str | torch.device | None = None, # Default: the GPU if there is one; not in the key
     cache: str | Path | None = None, # Folder; None: `cache_dir()`
@@ -173,7 +173,8 @@ def train_expert(
     has been done before. ValueError for settings that are not there, and for a network that brings
     weights; OSError if the file cannot be kept."""
     cache = maybe_path(cache, 'cache')
-    n, c = to_follow(network), parse(ExpertSettings, settings, 'train_expert').settled(data)
+    n, data = to_follow(network), load_data(data)
+    c = parse(ExpertSettings, settings, 'train_expert').settled(data)
     return _expert(n, data, seed, default_device(device), cache, c)
 
 def _expert(n: Network, data: ImageData, s: int, device, cache, c: ExpertSettings,
