@@ -444,7 +444,8 @@ def _data(r: Recipe, root: str | Path | None, download: bool) -> ImageData:
 def _asked(r: Recipe, scale, settings, **counts) -> None:
     "Can the recipe be run, and are these the questions that it answers?"
     check_recipe(r)
-    if not 0 < scale <= 1:
+    number = isinstance(scale, (int, float)) and not isinstance(scale, bool)
+    if not number or not 0 < scale <= 1:
         raise ValueError(f"scale: expected a share of the iterations in (0, 1], got {brief(scale)}")
     for k, v in counts.items():
         if v is not None:
@@ -624,7 +625,9 @@ def reproduce(
 ) -> dict[str, Any]:                  # recipe, top1 (a list per set), mean, interval, verdict, ...
     """Run a recipe; resumes, and says how close it came. ValueError for names, counts and settings
     that do not exist, for a recipe that dd_lit cannot run, and while another process runs it."""
-    out, root = as_path(out, 'out'), maybe_path(root, 'root')
+    out, root, scale = as_path(out, 'out'), maybe_path(root, 'root'), as_python(scale)
+    if not isinstance(settings or {}, dict):
+        raise ValueError(f"settings: expected settings by name, got {brief(settings)}")
     r, own = name if isinstance(name, Recipe) else get_recipe(name), dict(settings or {})
     chosen = chosen_precision(own.pop('precision', 'float32'), default_device(device))
     download = own.pop('download', False)
