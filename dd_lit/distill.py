@@ -553,6 +553,13 @@ def _checked_share(given: Any) -> float:
         raise ValueError(f"hold_out: expected more than 0 and less than 1, got {brief(given)}")
     return share
 
+def _share_of(hold_out: Any, watched: bool) -> float:
+    "The share that is held out; ValueError if that leaves nothing, or nothing to validate on."
+    share = _share(hold_out) if hold_out is not None else .1 if watched else 0.
+    if watched and not share:
+        raise ValueError("hold_out: expected more than 0 for validate_every, got 0")
+    return _checked_share(hold_out) if share and hold_out is not None else share
+
 def split_off(
     data: ImageData, # The real images and their classes
     share: float,    # Of the training images of each class, more than 0 and less than 1
@@ -678,12 +685,9 @@ def distill(
     cls, board = get_method(method), _Board(written) if written else None
     told: list[Callable[[Method], None]] = [board] if board else []
     watched = validate_every is not None
-    share = _share(hold_out) if hold_out is not None else .1 if watched else 0.
+    share = _share_of(hold_out, watched)
     every = whole_number(validate_every, 'validate_every') if watched else 0
-    if watched and not share:
-        raise ValueError("hold_out: expected more than 0 for validate_every, got 0")
     if share:
-        share = _checked_share(share if hold_out is None else hold_out)
         parse(cls.settings, settings, method)            # afterwards: reading may take minutes
         data, held = split_off(load_data(data), share, seed)
     made = cls(data, ipc, seed=seed, device=device, **settings)

@@ -549,8 +549,17 @@ def _network(r: int, folder: Path | None, train: Callable[[], tuple]) -> tuple[f
             atomic_write(file, json.dumps(o))
     return top1, top5, hard, 0.
 
-def _trained(e: Evaluation, model: Any, training: dict, device: torch.device) -> dict:
+def _both(run: Callable, e: Evaluation, soft, cfg: dict, plain: dict) -> tuple:
+    "(top-1, top-5, top-1 by hard labels) of a network; the last is NaN where nobody asks for it."
+    top1, top5 = run(loss=e.loss, soft=soft, **cfg)
+    if e.loss in HARD_LOSSES:
+        return top1, top5, top1
+    return top1, top5, run(loss='ce', **plain)[0] if e.hard else math.nan
+
+def _trained(e: Evaluation, model: Any, training: dict, device: torch.device, soft: Any,
+             soft_kind: str | None) -> dict:
     "How to train; ValueError for what the words alone say, before data are read."
+    _check_soft_given(e, soft, soft_kind)
     model_settings(model, **(e.model_kw or {}))
     protocol_settings(e.protocol, 1, **training)
     return settled(training, device)
@@ -571,8 +580,8 @@ def evaluate(
     ValueError for settings that are not there, and for a set that does not fit the data."""
     how, training = sort_out(settings, Evaluation, Training, of='evaluate')
     e, t0, device = Evaluation(**how), time.perf_counter(), default_device(device)
-    training, kept = _trained(e, model, training, device), maybe_path(checkpoint, 'checkpoint')
-    _check_soft_given(e, soft, soft_kind)
+    training = _trained(e, model, training, device, soft, soft_kind)
+    kept = maybe_path(checkpoint, 'checkpoint')
     ds = distilled if isinstance(distilled, DistilledSet) else DistilledSet.load(distilled)
     data = load_data(data)
     ds = matched(ds, data, soft)
@@ -588,19 +597,13 @@ def evaluate(
     def one(r):                            # several processes share the networks (dd_lit.parallel)
         s = seed_of(e.seed, 'evaluate', r)
         run = partial(train_and_test, ds, data, model, s, device, model_kw)
-        def train():
-            top1, top5 = run(loss=e.loss, soft=soft, **cfg)
-            hard = top1 if hard_loss else run(loss='ce', **plain)[0] if e.hard else math.nan
-            return top1, top5, hard
-        found = _network(r, kept, train)
+        found = _network(r, kept, partial(_both, run, e, soft, cfg, plain))
         tell(found[0])
         return found
     with _counting(n.name, e.repeats, kept is not None) as tell:
-        found = map(list, zip(*shared_numbers(one, e.repeats, 4), strict=True))
-    top1, top5, hard, before = found
+        top1, top5, hard, before = map(list, zip(*shared_numbers(one, e.repeats, 4), strict=True))
     about = _about(e, ds, data, cfg, soft) | _which(n, ds) | dict(device=str(device))
-    hard = hard if hard_loss or e.hard else []
-    seconds = time.perf_counter() - t0 + sum(before)
+    hard, seconds = hard if hard_loss or e.hard else [], time.perf_counter() - t0 + sum(before)
     return Scores(top1, top5, hard, e.full, e.random, seconds, about)
 
 if evaluate.__doc__ is not None:               # python -OO has none

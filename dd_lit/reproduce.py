@@ -441,6 +441,12 @@ def _data(r: Recipe, root: str | Path | None, download: bool) -> ImageData:
         needs = f"; {r.name} needs {', '.join(r.needs)}" if r.needs else ''
         raise FileNotFoundError(f'{e}{needs}') from None
 
+def _by_name(settings: Any) -> dict[str, Any]:
+    "Settings as a dict of its own."
+    if not isinstance(settings or {}, dict):
+        raise ValueError(f"settings: expected settings by name, got {brief(settings)}")
+    return dict(settings or {})
+
 def _asked(r: Recipe, scale, settings, **counts) -> None:
     "Can the recipe be run, and are these the questions that it answers?"
     check_recipe(r)
@@ -626,9 +632,7 @@ def reproduce(
     """Run a recipe; resumes, and says how close it came. ValueError for names, counts and settings
     that do not exist, for a recipe that dd_lit cannot run, and while another process runs it."""
     out, root, scale = as_path(out, 'out'), maybe_path(root, 'root'), as_python(scale)
-    if not isinstance(settings or {}, dict):
-        raise ValueError(f"settings: expected settings by name, got {brief(settings)}")
-    r, own = name if isinstance(name, Recipe) else get_recipe(name), dict(settings or {})
+    r, own = name if isinstance(name, Recipe) else get_recipe(name), _by_name(settings)
     chosen = chosen_precision(own.pop('precision', 'float32'), default_device(device))
     download = own.pop('download', False)
     _asked(r, scale, own, sets=sets, networks=networks)
