@@ -72,6 +72,19 @@ class Command(Settings):
 class _Parser(argparse.ArgumentParser):
     def error(self, message): # instead of printing the usage and leaving
         raise ValueError(message)
+    def parse_known_args(self, args=None, namespace=None): # type: ignore[override]
+        self.said: dict[str, Any] = {}
+        return super().parse_known_args(args, namespace)
+
+class _Once(argparse.Action):
+    "An option that has one value: of two, one would be forgotten."
+    def __call__(self, parser, namespace, values, option_string=None):
+        said = parser.said                                   # type: ignore[attr-defined]
+        if self.dest in said:
+            raise ValueError(f"{self.dest}: said twice, {brief(said[self.dest])} and "
+                             f"{brief(values)}")
+        said[self.dest] = values
+        setattr(namespace, self.dest, values)
 
 def _kind(hint) -> type:
     "What a text is to become: the first type of `int | None`."
@@ -101,7 +114,8 @@ def _argument(f) -> dict:
     if kind is bool:
         return how | dict(action='store_true')
     how |= dict(default=default, metavar=f.name.upper())
-    return how | (dict(nargs='+', action='extend') if kind is list else dict(type=_read(kind)))
+    return how | (dict(nargs='+', action='extend') if kind is list
+                  else dict(type=_read(kind), action=_Once))
 
 def _own_first(cls: Any) -> list[Field]:
     "The fields of a command: its own in front of those that it shares with others."
@@ -471,23 +485,26 @@ def json_of(
 # %% ../nbs/15_cli.ipynb #2139f93f
 class Evaluate(OnSets):
     "Train networks on a distilled set and test them on real data."
-    interrupted = 'starts anew, but with --fair or --ddranking keeps scores that are done'
+    interrupted = ('starts anew, but with --out, --fair or --ddranking keeps scores that are done')
     folder: str = word(_SET)
     data: str | None = setting(None, 'dataset to test on (default: the one it was made from)')
     model: str = setting('convnet3', 'network, NAME or NAME:width=64; `dd_lit list` shows them')
     loss: str = setting('ce', 'loss, NAME or NAME:T=4')
     opt: str | None = setting(None, "optimiser, NAME or NAME:lr=.01 (default: the protocol's)")
     fair: bool = setting(False, 'train on the full data and on random images, too: HLR and IOR')
-    out: str | None = setting(None, 'JSON file for the score (default: in the folder)')
+    out: str | None = setting(None, 'JSON file for the score (default: in the folder); with it, '
+                              'networks that are done are kept if the command is interrupted')
 
     def run(self) -> None:
         from dd_lit.compare import compare
+        from dd_lit.data import check_outside
         from dd_lit.sets import DistilledSet
         grid, training = self.asked()
         self.check_words([], **grid, **training)
         self.check_out()
         ds = DistilledSet.load(self.folder)
         d = self.data_of(ds)
+        check_outside(Path(self.out) if self.out else None, d.folder)
         how = self.scored | dict(fair=self.fair, full=self.fair or None)
         # one row of a comparison: the same number as `compare` gives
         how |= dict(out=self.kept(), teacher=self.teachers(d))
@@ -513,7 +530,7 @@ class Evaluate(OnSets):
 
     def kept(self) -> Path | None:
         "Where what takes long is kept; nowhere if that cannot be written to."
-        if not self.ddranking and not self.fair:
+        if not (self.ddranking or self.fair or self.out):
             return None
         from dd_lit.core import cache_dir, try_writing
         try:
@@ -538,12 +555,14 @@ class Evaluate(OnSets):
     ) -> None:
         "Print the score and keep it."
         from dd_lit.core import atomic_write, provenance
+        from dd_lit.parallel import first
         s = row.scores
         if not self.fair and not self.ddranking:
             s.config.pop('no_ior', None)                      # nobody has asked
         path = self.file(data, row)
         try:
-            atomic_write(path, json_of(s.to_dict() | dict(made_with=provenance())))
+            if first():
+                atomic_write(path, json_of(s.to_dict() | dict(made_with=provenance())))
             kept, to = f"stored in {path}", sys.stdout
         except OSError as e:
             why = e.strerror or e
@@ -606,27 +625,40 @@ class Compare(OnSets):
         from dd_lit.core import sole_writer
         from dd_lit.data import check_outside
         from dd_lit.distill import check_writable
+        from dd_lit.parallel import first
         from dd_lit.report import report
         _import(self.plugin)
         grid, training = self.asked()
         self.check_words(check_items(self.items), **grid, **training)
-        out, d = Path(self.out), self.tested_on()
+        sets = self.read()
+        if self.ipc != 1 and len(sets) == len(set(self.items)):
+            raise ValueError("ipc: expected a method among the items, sets have their images "
+                             f"already, got {self.ipc}")
+        out, d = Path(self.out), self.tested_on(sets)
         check_outside(out, d.folder)
         check_writable(out)
         made = out/f'{d.name}_ipc{self.ipc}_seed{self.seed}'
         how = self.scored | dict(fair=self.fair, full=self.full or None)
         with sole_writer(out):
-            rows = compare(self.items, d, self.ipc, made, not self.fresh, **how, **grid,
+            items = [(i, sets[i]) if i in sets else i for i in self.items]
+            rows = compare(items, d, self.ipc, made, not self.fresh, **how, **grid,
                            teacher=self.teachers(d), **training)
             asked = self.digest([r.set for r in rows])
-            _put_aside(out, 'compare', asked)
-            report(rows, out, 'compare', asked=asked)
+            if first():                          # several processes have the same rows
+                _put_aside(out, 'compare', asked)
+                report(rows, out, 'compare', asked=asked)
 
-    def tested_on(self) -> 'ImageData':
+    def read(self) -> 'dict[str, DistilledSet]': # By what was typed
+        "The sets among the items, read once."
+        from dd_lit.sets import DistilledSet, is_set
+        return {i: DistilledSet.load(i) for i in self.items if is_set(i)}
+
+    def tested_on(self,
+        sets: 'dict[str, DistilledSet] | None' = None, # Those among the items; None: they are read
+    ) -> 'ImageData':
         "What --data says, or what the first set was made from; a note for sets of something else."
         from dd_lit.data import fingerprint
-        from dd_lit.sets import DistilledSet, is_set
-        sets = {i: DistilledSet.load(i) for i in self.items if is_set(i)}
+        sets = self.read() if sets is None else sets
         if not sets:
             return self.load()
         d = self.data_of(next(iter(sets.values())))
@@ -797,13 +829,17 @@ class Reproduce(Command):
                 what = 'chooses what is listed' if self.names else 'is about rows to run'
                 raise ValueError(f"{k}: it {what}; name rows (dd_lit reproduce mnist/dc/ipc1), or "
                                  "list them (dd_lit reproduce --paper dc), not both")
+        given = read_pairs(self.set)
+        for k in ('precision', 'download'):
+            if k in given:
+                raise _own_flag(k, 'the method')
         if not self.names:
             print(listing(self.paper, self.data, self.method))
         for n in self.names or []:
             check_recipe(get_recipe(n))             # a wrong name is wrong now, not after an hour
         how: dict[str, Any] = dict(sets=self.sets, networks=self.networks, device=self.device)
         for n in self.names or []:
-            own = dict(precision=self.precision, download=self.download) | read_pairs(self.set)
+            own = dict(precision=self.precision, download=self.download) | given
             print(line(reproduce(n, self.out, self.root, self.scale, settings=own, **how)))
 
 # %% ../nbs/15_cli.ipynb #69edad95
@@ -835,15 +871,23 @@ def _registered(module: str) -> dict[str, str]:
     for cls in [n for n in _source(module).body if isinstance(n, ast.ClassDef)]:
         for d in cls.decorator_list:
             if isinstance(d, ast.Call) and getattr(d.func, 'id', '') == 'register':
-                first = ' '.join((ast.get_docstring(cls) or '').split('\n\n')[0].split())
-                out[ast.literal_eval(d.args[0])] = first.split('; ')[0].rstrip('.') + '.'
+                out[ast.literal_eval(d.args[0])] = _first_words(ast.get_docstring(cls))
     return out
 
+def _first_words(doc: str | None) -> str:
+    "What a docstring says first, in one line."
+    first = ' '.join((doc or '').split('\n\n')[0].split())
+    return first and first.split('; ')[0].rstrip('.') + '.'
+
 def methods_in_short() -> dict[str, str]: # name -> what its docstring says first
-    "The methods of this package and of installed ones, without importing any."
+    """The methods of this package, those that plugins have registered, and those of installed
+    packages, without importing any."""
     out = {}
     for module in ast.literal_eval(_value('method', '_BUILT_IN')):
         out |= _registered(module)
+    known = sys.modules.get('dd_lit.method')           # nobody can have registered any without it
+    own = dict(known._METHODS) if known else {}
+    out |= {n: _first_words(cls.__doc__) for n, cls in own.items() if n not in out}
     return out | {e.name: f'from {e.value}' for e in entry_points(group='dd_lit.methods')}
 
 # %% ../nbs/15_cli.ipynb #b1cbdee8

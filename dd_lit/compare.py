@@ -10,6 +10,7 @@ __all__ = ['check_items', 'random_like', 'teach', 'score_name', 'Grid', 'Cell', 
 import inspect
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
@@ -72,9 +73,14 @@ from .train import Training, check_rates, settled
 from .whiten import whitened
 
 # %% ../nbs/12_compare.ipynb #cmpset00
+def _is_read(item) -> bool:
+    "A set with the folder that it was read from?"
+    own = isinstance(item, tuple) and len(item) == 2
+    return own and isinstance(item[0], str) and isinstance(item[1], DistilledSet)
+
 def _known(item) -> bool:
     "Is this a set, the folder of one, or the name of a method?"
-    if isinstance(item, DistilledSet):
+    if isinstance(item, DistilledSet) or _is_read(item):
         return True
     folder = isinstance(item, (str, Path)) and is_set(item)
     return folder or isinstance(item, str) and item in list_methods()
@@ -482,13 +488,16 @@ class Scorer:
             if f is not None and self.resume and f.exists():
                 self.done[at] = stored_scores(f)
             else:
-                self.done[at] = s = self._compute(draws, cell)
+                part = f.with_suffix('.part') if f is not None and self.resume else None
+                self.done[at] = s = self._compute(draws, cell, part)
                 if f is not None and first():
                     atomic_write(f, json.dumps(asdict(s)))
+                    shutil.rmtree(f.with_suffix('.part'), ignore_errors=True)
         s = self.done[at]
         return replace(s, config=dict(s.config))
 
-    def _compute(self, draws, cell) -> Scores:
+    def _compute(self, draws, cell, part: Path | None) -> Scores:
+        "Networks that are done lie in `part`, until all are."
         model_kw, own, cfg = self.settings(draws[0], cell)
         asked, loss = self.teachers and cell.is_soft, cell.loss[0]
         if cell.loss[1] or asked:
@@ -498,7 +507,8 @@ class Scorer:
         def run(r, networks):
             soft = self.labels(draws[r], r, cfg, self.views(cell)) if asked else None
             return evaluate(draws[r], self.data, cell.model[0], soft, device=self.device,
-                            repeats=networks, seed=self.e.seed + r, model_kw=model_kw, **how, **own)
+                            checkpoint=None if part is None else part/str(r), repeats=networks,
+                            seed=self.e.seed + r, model_kw=model_kw, **how, **own)
         repeats = self.e.repeats
         s = run(0, repeats) if len(draws) == 1 else _pooled([run(r, 1) for r in range(repeats)])
         if asked:
@@ -525,9 +535,10 @@ def _is_method(item) -> bool:
 
 def _given(item, data) -> _Item:
     "A set, or the folder of one, as an item of `compare`."
-    ds = item if isinstance(item, DistilledSet) else DistilledSet.load(item)
-    name = ds.meta.get('method') or Path(str(item)).name
-    return _Item(name, [matched(ds, data)], False, '' if item is ds else str(item))
+    typed, ds = item if _is_read(item) else (item, item)
+    ds = ds if isinstance(ds, DistilledSet) else DistilledSet.load(ds)
+    name = ds.meta.get('method') or Path(str(typed)).name
+    return _Item(name, [matched(ds, data)], False, '' if typed is ds else str(typed))
 
 def _made(item, data, ipc, repeats, out, **kw) -> _Item:
     "A method's name as an item of `compare`: distilled."
@@ -703,7 +714,7 @@ def _taught(asked, data, seed, device) -> list[nn.Module]:
 
 @own_modes()
 def compare(
-    items: Any,              # Folders, `DistilledSet`s, or method names
+    items: Any,              # Folders, `DistilledSet`s, (folder, its set), or method names
     data: Any = 'digits',                    # As `load_data` takes it
     ipc: int = 1,            # Images per class, for method names
     out: str | Path | None = None, # Folder for sets and scores; None keeps them in memory

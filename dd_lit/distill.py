@@ -48,9 +48,9 @@ from .data import ImageData, check_outside, fingerprint, load_data
 from .evaluate import made_whitened, matched, train_and_test
 from .method import Method, get_method
 from .ondisk import taken
-from .parallel import first, wait
+from .parallel import first, shared_numbers, wait
 from .sets import DistilledSet, one_line
-from .settings import as_python, brief, check_function, whole_number
+from .settings import as_python, brief, check_function, merge, parse, whole_number
 from .whiten import whitened
 
 # %% ../nbs/11_distill.ipynb #6cc369a7
@@ -292,6 +292,13 @@ class _Folder:
                 _take_up(self.method, self.there)
         self.there = None
 
+    def ends_with(self,
+        iters: int, # How many there are
+    ) -> None:
+        "It is the run of so many steps."
+        if self.who['config'].get('iters') != iters:
+            self.who = self.who | dict(config=self.who['config'] | dict(iters=iters))
+
     def state(self) -> dict | None:
         "The state to save, if there is a place for it."
         return self.method.state_dict() if self.out else None
@@ -391,12 +398,13 @@ def _steps(method: Method, folder: _Folder, every: float, on_step: Callable | No
     before = None                                  # while a step is not done: the state to keep
     with progress(desc=f'{method.name} ipc {method.ipc}', total=iters, initial=method.k) as bar:
         try:
-            while method.k < iters:
+            while method.k < method.cfg.iters:
                 now.at('step', f'{method.k + 1} of {iters}')
                 before = folder.state()
                 loss = _one_step(method, memory)
                 if watch and watch(method):                # what it took is not the method's
                     memory = PeakMemory(method.device)
+                    folder.ends_with(method.cfg.iters)     # one who watches may have ended it
                 folder.record()
                 before = None
                 bar.set_postfix(loss=f'{loss:.4g}', refresh=False)
@@ -405,7 +413,7 @@ def _steps(method: Method, folder: _Folder, every: float, on_step: Callable | No
                 if look and not hinted and not bar.disable:
                     say(look)
                     hinted = True
-                if folder.out and time.monotonic() - last >= every and method.k < iters:
+                if folder.out and time.monotonic() - last >= every and method.k < method.cfg.iters:
                     folder.save()
                     last = time.monotonic()
                 if on_step:
@@ -494,6 +502,7 @@ class Seen:
     steps: int                           # Of how many
     record: dict                         # Loss, seconds and what else the step wrote down: a copy
     take: Callable[[], DistilledSet]     # The set so far, as copies
+    stop: Callable[[], None]             # End the run here, as if it had been asked for these steps
 
 @contextmanager
 def _unnoticed(method: Method, what: str) -> Iterator[None]:
@@ -506,11 +515,19 @@ def _unnoticed(method: Method, what: str) -> Iterator[None]:
         torch.set_default_dtype(dtype)
 
 def _called(method: Method, callback: Callable[[Seen], object]) -> None:
-    "Tell a callback."
-    record = copy.deepcopy(method.history[-1])
-    seen = Seen(method.k, method.cfg.iters, record, partial(snapshot, method))
+    "Tell a callback; the run has no more steps than these if it says so."
+    record, ends = copy.deepcopy(method.history[-1]), []
+    def stop():
+        if method.fixed_iters and method.k < method.cfg.iters:
+            raise ValueError(f"stop: {method.name} cannot end after {method.k} of "
+                             f"{counted(method.cfg.iters, 'step')}, {method.fixed_iters}")
+        ends.append(1.)
+    seen = Seen(method.k, method.cfg.iters, record, partial(snapshot, method), stop)
     with _unnoticed(method, 'callback'):
         callback(seen)
+    (first_says,), = shared_numbers(lambda i: [float(bool(ends))], 1)
+    if first_says:
+        method.cfg = merge(method.cfg, dict(iters=method.k))
 
 def _all_of(told: list[Callable]) -> Callable[[Method], bool] | None:
     "One watcher of several; it answers whether there was any."
@@ -529,6 +546,20 @@ def _share(given: Any) -> float:
         raise ValueError("hold_out: expected more than 0 and less than 1, "
                          f"got {brief(given)}") from None
 
+def _checked_share(given: Any) -> float:
+    "A share that leaves something on both sides."
+    share = _share(given)
+    if not 0 < share < 1:
+        raise ValueError(f"hold_out: expected more than 0 and less than 1, got {brief(given)}")
+    return share
+
+def _share_of(hold_out: Any, watched: bool) -> float:
+    "The share that is held out; ValueError if that leaves nothing, or nothing to validate on."
+    share = _share(hold_out) if hold_out is not None else .1 if watched else 0.
+    if watched and not share:
+        raise ValueError("hold_out: expected more than 0 for validate_every, got 0")
+    return _checked_share(hold_out) if share and hold_out is not None else share
+
 def split_off(
     data: ImageData, # The real images and their classes
     share: float,    # Of the training images of each class, more than 0 and less than 1
@@ -536,9 +567,7 @@ def split_off(
 ) -> tuple[ImageData, ImageData]: # (what a method may see; the same, with the others as test set)
     """Hold out training images; every class keeps at least one. ValueError for another share, and
     if nothing would be held out."""
-    given, share = share, _share(share)
-    if not 0 < share < 1:
-        raise ValueError(f"hold_out: expected more than 0 and less than 1, got {brief(given)}")
+    share = _checked_share(share)
     y, out = data.train_y, []
     for c in range(data.num_classes):
         i = (y == c).nonzero().flatten()
@@ -656,11 +685,10 @@ def distill(
     cls, board = get_method(method), _Board(written) if written else None
     told: list[Callable[[Method], None]] = [board] if board else []
     watched = validate_every is not None
-    share = _share(hold_out) if hold_out is not None else .1 if watched else 0.
+    share = _share_of(hold_out, watched)
     every = whole_number(validate_every, 'validate_every') if watched else 0
-    if watched and not share:
-        raise ValueError("hold_out: expected more than 0 for validate_every, got 0")
     if share:
+        parse(cls.settings, settings, method)            # afterwards: reading may take minutes
         data, held = split_off(load_data(data), share, seed)
     made = cls(data, ipc, seed=seed, device=device, **settings)
     check_outside(written, made.data.folder, 'tensorboard')

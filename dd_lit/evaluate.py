@@ -9,12 +9,13 @@ __all__ = ['PROTOCOLS', 'RECIPE_VERSION', 'FULL_PASSES', 'protocol_settings', 'l
            'full_accuracy']
 
 # %% ../nbs/08_evaluate.ipynb #23ee89f0
+import json
 import math
 import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,13 +28,16 @@ from tqdm.std import tqdm
 
 from .augment import make_augment, patch_augment
 from .core import (
+    atomic_write,
     callable_module,
     check_soft,
     counted,
     default_device,
     local_seed,
+    maybe_path,
     own_modes,
     progress,
+    read_record,
     seed_of,
 )
 from .data import ImageData, load_data
@@ -485,14 +489,19 @@ def _about(e, ds, data, cfg, soft) -> dict:
     how |= dict(whiten=True) if isinstance(data, Whitened) else {}
     return how | {k: _says(v) for k, v in cfg.items()} | labels
 
-def _soft_for(ds, soft, soft_kind, loss) -> Any:
-    "The labels that were given, or the set's own. ValueError for what would not be looked at."
-    if soft is not None and loss in HARD_LOSSES:
-        raise ValueError(f"soft: expected None with loss {loss!r}, which looks at no soft labels; "
-                         "give a loss that does (loss='kl', ...)")
+def _check_soft_given(e: Evaluation, soft: Any, soft_kind: str | None) -> None:
+    "ValueError for labels that would not be looked at: the words say so, before data are read."
+    if soft is not None and e.hard == 'only':
+        raise ValueError("soft: expected None with hard='only', which looks at no soft labels")
+    if soft is not None and e.loss in HARD_LOSSES:
+        raise ValueError(f"soft: expected None with loss {e.loss!r}, which looks at no soft "
+                         "labels; give a loss that does (loss='kl', ...)")
     if soft_kind is not None and (soft is None or hasattr(soft, 'epoch')):
         raise ValueError("soft_kind: expected None, it is about rows of labels given as soft, "
                          f"got {brief(soft_kind)}")
+
+def _soft_for(ds, soft, soft_kind) -> Any:
+    "The labels that were given, or the set's own."
     if soft is None or hasattr(soft, 'epoch'):
         return ds.soft if soft is None else soft
     return check_soft(soft, len(ds), ds.num_classes, soft_kind)
@@ -507,7 +516,7 @@ def _check_shown(e: Evaluation, soft: Any, augment: Any) -> None:
                          f"own views, got {brief(augment)}; leave it out, or label anew")
 
 @contextmanager
-def _counting(name: str, repeats: int) -> Iterator[Callable[[float], None]]:
+def _counting(name: str, repeats: int, kept: bool) -> Iterator[Callable[[float], None]]:
     "A bar, told the top-1 of each network; what ends before the last says what the others reached."
     done: list[float] = []
     def tell(top1: float) -> None:
@@ -520,11 +529,37 @@ def _counting(name: str, repeats: int) -> Iterator[Callable[[float], None]]:
             if done and first():
                 mean, std = mean_std(done)
                 tqdm.write(f"{name}: {len(done)} of {counted(repeats, 'network')} are done: top-1 "
-                           f"{mean:.1f} ± {std:.1f} % (not stored)", file=sys.stderr)
+                           f"{mean:.1f} ± {std:.1f} % ({'stored' if kept else 'not stored'})",
+                           file=sys.stderr)
             raise
 
-def _trained(e: Evaluation, model: Any, training: dict, device: torch.device) -> dict:
+def _network(r: int, folder: Path | None, train: Callable[[], tuple]) -> tuple[float, ...]:
+    """(top-1, top-5, top-1 by hard labels) of network `r`, trained now or before, and the seconds
+    that it took before. A damaged file is made again; on a full disk there is none."""
+    file = None if folder is None else folder/f'{r}.json'
+    if file is not None and file.is_file():
+        with suppress(ValueError):
+            o = read_record(file, top1=float, top5=float, hard=float, seconds=float)
+            return o['top1'], o['top5'], o['hard'], o['seconds']
+    t0 = time.perf_counter()
+    top1, top5, hard = train()
+    if file is not None:
+        o = dict(top1=top1, top5=top5, hard=hard, seconds=time.perf_counter() - t0)
+        with suppress(OSError):
+            atomic_write(file, json.dumps(o))
+    return top1, top5, hard, 0.
+
+def _both(run: Callable, e: Evaluation, soft, cfg: dict, plain: dict) -> tuple:
+    "(top-1, top-5, top-1 by hard labels) of a network; the last is NaN where nobody asks for it."
+    top1, top5 = run(loss=e.loss, soft=soft, **cfg)
+    if e.loss in HARD_LOSSES:
+        return top1, top5, top1
+    return top1, top5, run(loss='ce', **plain)[0] if e.hard else math.nan
+
+def _trained(e: Evaluation, model: Any, training: dict, device: torch.device, soft: Any,
+             soft_kind: str | None) -> dict:
     "How to train; ValueError for what the words alone say, before data are read."
+    _check_soft_given(e, soft, soft_kind)
     model_settings(model, **(e.model_kw or {}))
     protocol_settings(e.protocol, 1, **training)
     return settled(training, device)
@@ -537,20 +572,21 @@ def evaluate(
     soft: Any = None,             # Labels instead of the set's own: a row per image, `LabelSource`
     soft_kind: str | None = None, # 'logits', 'probabilities', or None, see `check_soft`
     device: str | torch.device | None = None, # Default: the GPU if there is one
+    checkpoint: str | Path | None = None, # Folder of networks that are done, to go on from
     **settings: Any               # Of `Evaluation`, and of `Training` where the protocol has others
 ) -> Scores:
     """Train fresh networks on the distilled set, test them on real data (`recipe` says how it is
-    shown). ValueError for settings that are not there, and for a set that does not fit the data."""
+    shown). The folder `checkpoint` is to be named by all that decides the scores, as `Scorer` does.
+    ValueError for settings that are not there, and for a set that does not fit the data."""
     how, training = sort_out(settings, Evaluation, Training, of='evaluate')
     e, t0, device = Evaluation(**how), time.perf_counter(), default_device(device)
-    training = _trained(e, model, training, device)
+    training = _trained(e, model, training, device, soft, soft_kind)
+    kept = maybe_path(checkpoint, 'checkpoint')
     ds = distilled if isinstance(distilled, DistilledSet) else DistilledSet.load(distilled)
     data = load_data(data)
     ds = matched(ds, data, soft)
     data = seen_in(e, ds, data, as_network(model, **(e.model_kw or {})), soft)
-    if e.hard == 'only' and soft is not None:
-        raise ValueError("soft: expected None with hard='only', which looks at no soft labels")
-    soft = _soft_for(ds, soft, soft_kind, e.loss)
+    soft = _soft_for(ds, soft, soft_kind)
     _check_shown(e, soft, training.get('augment'))
     model_kw, hard_loss = dict(e.model_kw or {}), e.loss in HARD_LOSSES
     n = as_network(model, **model_kw)
@@ -561,14 +597,13 @@ def evaluate(
     def one(r):                            # several processes share the networks (dd_lit.parallel)
         s = seed_of(e.seed, 'evaluate', r)
         run = partial(train_and_test, ds, data, model, s, device, model_kw)
-        top1, top5 = run(loss=e.loss, soft=soft, **cfg)
-        hard = top1 if hard_loss else run(loss='ce', **plain)[0] if e.hard else math.nan
-        tell(top1)
-        return top1, top5, hard
-    with _counting(n.name, e.repeats) as tell:
-        top1, top5, hard = map(list, zip(*shared_numbers(one, e.repeats, 3), strict=True))
+        found = _network(r, kept, partial(_both, run, e, soft, cfg, plain))
+        tell(found[0])
+        return found
+    with _counting(n.name, e.repeats, kept is not None) as tell:
+        top1, top5, hard, before = map(list, zip(*shared_numbers(one, e.repeats, 4), strict=True))
     about = _about(e, ds, data, cfg, soft) | _which(n, ds) | dict(device=str(device))
-    hard, seconds = hard if hard_loss or e.hard else [], time.perf_counter() - t0
+    hard, seconds = hard if hard_loss or e.hard else [], time.perf_counter() - t0 + sum(before)
     return Scores(top1, top5, hard, e.full, e.random, seconds, about)
 
 if evaluate.__doc__ is not None:               # python -OO has none

@@ -161,6 +161,7 @@ def grid_table(
 ) -> str:
     """Markdown table of mean ± standard deviation over networks (and over whatever is neither down
     nor across), in percent; the best of each row is bold. ValueError for another word."""
+    _some(rows)
     for n, v in dict(down=down, across=across).items():
         if v not in _AXES:
             raise ValueError(f"{n}: expected one of {', '.join(_AXES)}, got {brief(v)}")

@@ -441,10 +441,17 @@ def _data(r: Recipe, root: str | Path | None, download: bool) -> ImageData:
         needs = f"; {r.name} needs {', '.join(r.needs)}" if r.needs else ''
         raise FileNotFoundError(f'{e}{needs}') from None
 
+def _by_name(settings: Any) -> dict[str, Any]:
+    "Settings as a dict of its own."
+    if not isinstance(settings or {}, dict):
+        raise ValueError(f"settings: expected settings by name, got {brief(settings)}")
+    return dict(settings or {})
+
 def _asked(r: Recipe, scale, settings, **counts) -> None:
     "Can the recipe be run, and are these the questions that it answers?"
     check_recipe(r)
-    if not 0 < scale <= 1:
+    number = isinstance(scale, (int, float)) and not isinstance(scale, bool)
+    if not number or not 0 < scale <= 1:
         raise ValueError(f"scale: expected a share of the iterations in (0, 1], got {brief(scale)}")
     for k, v in counts.items():
         if v is not None:
@@ -624,8 +631,8 @@ def reproduce(
 ) -> dict[str, Any]:                  # recipe, top1 (a list per set), mean, interval, verdict, ...
     """Run a recipe; resumes, and says how close it came. ValueError for names, counts and settings
     that do not exist, for a recipe that dd_lit cannot run, and while another process runs it."""
-    out, root = as_path(out, 'out'), maybe_path(root, 'root')
-    r, own = name if isinstance(name, Recipe) else get_recipe(name), dict(settings or {})
+    out, root, scale = as_path(out, 'out'), maybe_path(root, 'root'), as_python(scale)
+    r, own = name if isinstance(name, Recipe) else get_recipe(name), _by_name(settings)
     chosen = chosen_precision(own.pop('precision', 'float32'), default_device(device))
     download = own.pop('download', False)
     _asked(r, scale, own, sets=sets, networks=networks)

@@ -246,8 +246,10 @@ def check_setting(
     "A ValueError that names the setting, what was expected and what came, if it does not fit."
     own = value if fits(value, f.type) else as_python(value)
     if not fits(own, f.type) or not _in_range(own, f.metadata):
+        named = callable(own) and str in _parts(f.type)      # text where elsewhere functions go
+        more = '; a function cannot be written down with what is made, give a text' if named else ''
         raise ValueError(f"{f.name}: expected {expected(f)} (default {default_of(f)!r}), "
-                         f"got {brief(value)}")
+                         f"got {brief(value)}{more}")
     if f.metadata.get('takes') and callable(own):
         check_function(own, f.name, *f.metadata['takes'])
     if f.metadata.get('tried') and own is not None:

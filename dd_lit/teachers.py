@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['FIVE', 'FOUR', 'IMAGENET_NORM', 'MEASURED', 'takes_width', 'untrained', 'training_digest', 'drop_state',
            'cache_folder', 'from_start', 'cache_file', 'cached', 'chance', 'near_chance', 'measured', 'Squeeze',
-           'squeeze', 'Backbones', 'by_label', 'squeeze_all', 'committee', 'measure_teacher', 'teacher_accuracy',
-           'about_teacher', 'as_teacher', 'check_teachers', 'as_teachers', 'imagenet_backbones']
+           'squeeze', 'Backbones', 'by_label', 'squeeze_all', 'committee', 'check_trained', 'measure_teacher',
+           'teacher_accuracy', 'about_teacher', 'as_teacher', 'check_teachers', 'as_teachers', 'imagenet_backbones']
 
 # %% ../nbs/09_teachers.ipynb #7c7c931a
 import hashlib
@@ -445,6 +445,19 @@ def committee(
     shape = data.num_classes, data.in_chans, data.size
     return Backbones({n: trained_network(o, *shape, data.norm) for n, o in by_label(given).items()})
 
+def check_trained(
+    given: Any # As for `committee`; 'torchvision': its weights
+) -> None:
+    """ValueError for networks that are not there or come without weights, as far as the words say;
+    for settings, before data are read."""
+    if isinstance(given, str) and given == 'torchvision':
+        return
+    for n in map(as_network, by_label(given).values()):
+        model_settings(n)
+        if n.weights is None and n.by_name:
+            raise ValueError(f"teachers: {n.name} has no weights; say weights=FILE (with "
+                             "input_norm), weights=pretrained, or give a trained network")
+
 MEASURED = 1000     # test images that say how good a teacher is that was not trained here
 
 @own_modes()
@@ -498,12 +511,11 @@ def as_teacher(
     to_train = n.weights is None and not isinstance(n.what, nn.Module)
     if to_train:
         check_teachers([(given, settings)])
-    data = load_data(data)
-    if to_train:
-        return squeeze(n, data, seed, device, cache, **training)
+        return squeeze(n, load_data(data), seed, device, cache, **training)
     for k, v in training.items():
         if v is not None:
             raise ValueError(f"{k}: expected nothing, {n.name} is trained already, got {brief(v)}")
+    data = load_data(data)
     net: Any = committee({n.name: n}, data)[n.name]
     check_answers(net, data.num_classes, data.in_chans, data.size, n.name, 'teachers')
     acc: Any = teacher_accuracy(net, n.name, data)

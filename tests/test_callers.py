@@ -95,6 +95,17 @@ def test_good_functions_are_taken():
                  augment=lambda x, g: x.flip(-1), opt=lambda p: torch.optim.SGD(p, .1))
     assert 0 <= s.mean <= 100
 
+@pytest.mark.parametrize('method, how, words', [
+    ('sre2l', dict(teachers='resnet18'), 'teachers: resnet18 has no weights'),
+    ('sre2l', dict(teachers='resnet19', hold_out=.1), 'teachers: unknown network'),
+    ('dc', dict(hold_out=1.5), 'hold_out: expected more than 0 and less than 1, got 1.5'),
+    ('dc', dict(hold_out=.1, width='x'), 'width: expected a whole number'),
+    ('dsa', dict(augment=lambda x, g: x), 'augment: expected text .* a function cannot be written down')])
+def test_said_before_data_are_read(method, how, words):
+    with pytest.raises(ValueError, match=words):
+        distill(method, 'nowhere', **how)
+
+
 @pytest.mark.parametrize('callback', [5, [], '', lambda: 1, lambda a, b: 1])
 def test_callbacks(callback):
     with pytest.raises(ValueError, match='^callback: expected a function'):

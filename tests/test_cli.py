@@ -18,6 +18,9 @@ from PIL import Image
 import dd_lit
 import dd_lit.compare
 import dd_lit.distill
+import dd_lit.evaluate
+import dd_lit.parallel
+import dd_lit.sets
 import dd_lit.teachers
 from dd_lit.cli import COMMANDS, Distill, main
 from dd_lit.compare import Row, check_words
@@ -25,6 +28,7 @@ from dd_lit.core import atomic_write
 from dd_lit.distill import distill, load_checkpoint
 from dd_lit.evaluate import Scores
 from dd_lit.labels.losses import explain_loss
+from dd_lit.method import _METHODS
 from dd_lit.models import check_known
 from dd_lit.sets import DistilledSet
 from dd_lit.teachers import check_teachers
@@ -656,6 +660,89 @@ def test_networks_that_are_done_are_told(end, call, monkeypatch):
     mean, std = dd_lit.evaluate.mean_std([o[0] for o in done])
     assert p.returncode in (2, 130)
     assert f'mlp: 2 of 4 networks are done: top-1 {mean:.1f} ± {std:.1f} % (not stored)' in p.stderr
+
+
+@pytest.mark.parametrize('more', [['--out', 's.json'], ['--fair']])
+def test_networks_that_are_done_are_taken_up_again(more, call, tmp_path, monkeypatch):
+    "Where scores are kept, each network is, too: the same command trains the others, and the score is the same."
+    monkeypatch.setenv('DD_LIT_CACHE', str(tmp_path/'cache'))
+    real, done = dd_lit.evaluate.train_and_test, []
+    def third(*args, **kw):
+        if len(done) == 2:
+            done.append(None)
+            raise KeyboardInterrupt
+        done.append(1)
+        return real(*args, **kw)
+    monkeypatch.setattr(dd_lit.evaluate, 'train_and_test', third)
+    call('distill', 'dm', '--iters', 1, '--out', 'r', *SMALL, check=0)
+    words = ['evaluate', 'r', '--repeats', 4, '--model', 'mlp', '--set', 'epochs=1', 'width=8']
+    p = call(*words, *more, check=130)
+    assert 'mlp: 2 of 4 networks are done' in p.stderr and '(stored)' in p.stderr
+    assert 'with --out, --fair or --ddranking keeps scores that are done' in p.stderr
+    done[:] = [None]*3
+    call(*words, *more, check=0)
+    assert len(done) == 3 + 2 + (4 if more == ['--fair'] else 0)
+    found = tmp_path/'s.json' if more[0] == '--out' else next((tmp_path/'r').glob('scores_*.json'))
+    call(*words, '--device', 'cpu', check=0)                  # keeps nothing: all are trained
+    whole = next(f for f in (tmp_path/'r').glob('scores_*.json') if f != found)
+    kept, new = (json.loads(f.read_text()) for f in (found, whole))
+    assert (kept['top1'], kept['top5']) == (new['top1'], new['top5']) and not list(tmp_path.rglob('*.part'))
+
+
+def test_an_option_is_said_once(call):
+    "Of two values one would be forgotten; an option that takes several goes on taking more."
+    for typed, words in [(['--iters', 2, '--iters', 3], 'iters: said twice, 2 and 3'),
+                         (['--iters=2', '--iters=2'], 'iters: said twice, 2 and 2'),
+                         (['--out', 'a', '--seed', 1, '--out', 'b'], "out: said twice, 'a' and 'b'")]:
+        one_line(call('distill', 'dc', *typed), words)
+    call('distill', 'dc', '--iters', 1, '--out', 'a', '--set', 'width=8', '--set', 'batch_real=10', check=0)
+
+
+def test_what_has_no_effect_is_refused(call, tmp_path):
+    call('distill', 'random', '--out', 'r', check=0)
+    one_line(call('compare', 'r', '--ipc', 3), 'ipc: expected a method among the items', 'got 3')
+    for k in ('precision=bfloat16', 'download=True'):
+        one_line(call('reproduce', 'mnist/dc/ipc1', '--set', k), 'it has a flag of its own, --' + k.split('=')[0])
+
+
+def test_a_score_does_not_go_among_the_pictures(call, tmp_path):
+    for c in 'ab':
+        (tmp_path/'pics'/c).mkdir(parents=True)
+        for i in range(4):
+            Image.fromarray(np.full((8, 8, 3), 60*i, np.uint8)).save(tmp_path/'pics'/c/f'{i}.png')
+    call('distill', 'random', '--data', 'pics', '--out', 'r', check=0)
+    one_line(call('evaluate', 'r', '--out', 'pics/s.json'), 'out: ')
+
+
+def test_a_plugin_is_listed(call, tmp_path):
+    (tmp_path/'listed_plugin.py').write_text("""
+from dd_lit.coreset.select import Random
+from dd_lit.method import register
+
+@register('listed_method')
+class Listed(Random):
+    "Random images; by another name."
+""")
+    assert 'listed_method' in call('list', '--plugin', 'listed_plugin', check=0).stdout
+    _METHODS.pop('listed_method')
+
+
+def test_a_comparison_is_written_by_the_first_process(call, tmp_path, monkeypatch):
+    "The others have the same rows; who put the old files aside as well would find none."
+    few = ['compare', 'random', '--repeats', 1, '--model', 'mlp', '--out', 'c', '--set', 'epochs=1']
+    call(*few, 'width=8', check=0)
+    before = {p.name: p.read_bytes() for p in (tmp_path/'c').glob('compare*')}
+    monkeypatch.setattr(dd_lit.parallel, 'first', lambda: False)
+    call(*few, 'width=9', check=0)
+    assert {p.name: p.read_bytes() for p in (tmp_path/'c').glob('compare*')} == before
+
+
+def test_sets_are_read_once(call, monkeypatch):
+    call('distill', 'random', '--out', 'r', check=0)
+    real, read = dd_lit.sets.load_set, []
+    monkeypatch.setattr(dd_lit.sets, 'load_set', lambda p: read.append(str(p)) or real(p))
+    call('compare', 'r', '--repeats', 1, '--model', 'mlp', '--set', 'epochs=1', 'width=8', check=0)
+    assert read == ['r']
 
 
 def test_fair_scores_that_are_done_stay(call, tmp_path, monkeypatch):

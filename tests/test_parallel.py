@@ -51,6 +51,31 @@ def test_killed_and_resumed(tmp_path):
     assert torch.equal(a.images, b.images)
 
 
+ENOUGH = """
+import sys
+
+from dd_lit.distill import distill
+from dd_lit.parallel import first, start, stop
+
+start()
+def enough(seen):
+    if seen.step == 2 and first():        # the others have not seen enough, and end as well
+        seen.stop()
+distill('dm', 'digits', 2, sys.argv[1], iters=5, width=8, batch_real=20, device='cpu', callback=enough)
+stop()
+"""
+
+
+def test_mean_features_shared_and_ended_by_the_first(tmp_path):
+    "DM shares out the classes, and sends their means; a run that the first process ends, ends for all."
+    (tmp_path/'t.py').write_text(ENOUGH)
+    for cmd, name in (([sys.executable], 'one'), (TWO, 'two')):
+        r = subprocess.run([*cmd, tmp_path/'t.py', tmp_path/name], capture_output=True, text=True, env=ENV, timeout=600)
+        assert r.returncode == 0, said(r)
+    one, two = (DistilledSet.load(tmp_path/n) for n in ('one', 'two'))
+    assert torch.equal(one.images, two.images) and one.meta['iterations'] == two.meta['iterations'] == 2
+
+
 # a script of its own: each of the processes runs it
 SHARED = '''
 import json, os, sys

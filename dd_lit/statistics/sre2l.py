@@ -33,6 +33,7 @@ from ..teachers import (
     Squeeze,
     about_teacher,
     by_label,
+    check_trained,
     committee,
     imagenet_backbones,
     squeeze_all,
@@ -96,7 +97,7 @@ class SRe2LSettings(StartSettings):
     teachers: Any = setting(
         None, "trained networks to ask instead, one or several: modules, NAME:weights=FILE, "
         "my_module:function, see `Network`; 'torchvision': its weights of `backbones`; none is "
-        "trained then, and settings of training and width are an error")
+        "trained then, and settings of training and width are an error", among=check_trained)
     pick: str = setting(
         'uniform', 'one of them per batch and step', among=('uniform', 'round_robin'))
     squeeze_epochs: int | None = setting(
