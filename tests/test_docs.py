@@ -222,8 +222,19 @@ for (const m of choices) for (const n of ["1", "10"]) {
   methods.value = m; counts.value = n; methods.dispatchEvent(new Event("change"));
   offered.push([m, n, $(".half.a .wall").height]);
 }
-answer({first, again, painted, back, number, drawn, typed, where, words, dotted, choices, offered,
-  bare: bare.map(e => e.outerHTML)});'''
+const choose = m => { methods.value = m; methods.dispatchEvent(new Event("change")); };
+choose("all");
+const wall = $(".half.a .wall"), edge = wall.getBoundingClientRect(), shown = [...$(".easel optgroup").children];
+const everything = shown.map(o => o.textContent.at(-1)).join("");
+wall.dispatchEvent(new MouseEvent("click", {clientX: edge.left + .35*edge.width, clientY: edge.top + 2}));
+const clicked = large.getAttribute("aria-label");
+choose("random");
+$(".half.a button").click();
+large.dispatchEvent(new PointerEvent("pointerdown", at(4, 4)));                       // while the networks train
+await trained(1, () => $(".half.a button").click());
+const early = $(".half.a .score").textContent;
+answer({first, again, painted, back, number, drawn, typed, where, words, dotted, choices, offered, everything, clicked,
+  early, bare: bare.map(e => e.outerHTML)});'''
 
 
 @pytest.fixture(scope='module')
@@ -258,6 +269,13 @@ def test_the_page_is_painted_on(watched):
     assert said['drawn'] == '1.00' and said['typed'] == '0.00' and 'row 7, column 7' in said['where']
     assert said['painted'][0]['curves'] != before and said['dotted'] == 1 and 'before painting' in said['words']
     assert said['back'][0]['curves'] == before
+    assert 'test digits' in said['early'] and 'before' not in said['early']     # nothing was trained to its end before
+
+
+def test_all_real_digits_are_shown_in_columns_of_a_class(watched):
+    "Ten of each class, where the digits themselves stand class after class."
+    said, _ = watched
+    assert said['everything'] == ''.join(str(c)*10 for c in range(10)) and 'Image of a 3' in said['clicked']
 
 
 def test_the_page_offers_every_stored_set(watched):

@@ -70,16 +70,16 @@
     }
     canvas.getContext("2d").putImageData(picture, x, y);
   }
-  const shown = set => Math.min(set.classes.length, 100);
+  function shown(set) {                                      // the numbers of the images to show, at most ten a class
+    const soFar = new Array(CLASSES).fill(0);
+    return set.shown ??= set.classes.map((c, i) => soFar[c]++ < 10 ? i : -1).filter(i => i >= 0);
+  }
   function wall(canvas, set, chosen) {                       // one column for each class
-    const n = shown(set), tall = Math.ceil(n/CLASSES), cell = SIDE + 2, context = canvas.getContext("2d");
+    const cell = SIDE + 2, context = canvas.getContext("2d"), next = new Array(CLASSES).fill(0), images = shown(set);
+    set.places = images.map(i => [i, set.classes[i], next[set.classes[i]]++]);
     canvas.width = CLASSES*cell;
-    canvas.height = tall*cell;
-    set.places = [];
-    const next = new Array(CLASSES).fill(0), byClass = set.hard && n === set.classes.length;
-    for (let i = 0; i < n; i++) {
-      const c = byClass ? set.classes[i] : i%CLASSES, r = next[c]++;
-      set.places.push([c, r]);
+    canvas.height = Math.max(...next)*cell;
+    for (const [i, c, r] of set.places) {
       if (i === chosen) {
         context.fillStyle = "#e8a000";
         context.fillRect(c*cell, r*cell, cell, cell);
@@ -115,6 +115,7 @@
       say(title, sides.filter(s => s.said).map(s => s.said).join(" ") || "No network has been trained yet.");
     }};
   })();
+  const whole = curves => Object.values(curves).every(c => c.length && c.at(-1).step === STEPS);
   function middle(curves) {                                  // of the networks that have come as far
     const all = Object.values(curves), most = Math.min(...all.map(c => c.length));
     return Array.from({length: most}, (_, k) => ({step: all[0][k].step, accuracy: mean(all.map(c => c[k].accuracy))}));
@@ -158,7 +159,7 @@
     }
     function show() {
       wall(canvas, s.set, brush.of(s));
-      const what = m.value === "all" ? `the first 100 of ${train.classes.length} real digits`
+      const what = m.value === "all" ? `100 of ${train.classes.length} real digits`
         : `${s.set.classes.length} images of ten digits: ${WORDS[m.value]}`;
       canvas.setAttribute("aria-label", `Side ${name.toUpperCase()}: ${what}${s.painted ? ", painted on" : ""}`);
     }
@@ -166,8 +167,8 @@
       const box = canvas.getBoundingClientRect(), cell = SIDE + 2;
       const c = Math.floor((event.clientX - box.left)/box.width*canvas.width/cell);
       const r = Math.floor((event.clientY - box.top)/box.height*canvas.height/cell);
-      const i = s.set.places.findIndex(p => p[0] === c && p[1] === r);
-      if (i >= 0) brush.look(s, i);
+      const place = s.set.places.find(p => p[1] === c && p[2] === r);
+      if (place) brush.look(s, place[0]);
     }
     function stop() {
       if (s.worker) s.worker.terminate();
@@ -177,7 +178,6 @@
     }
     function go() {
       if (s.worker) return stop();
-      if (s.curves && s.painted && !s.before) s.before = s.curves;
       s.curves = Object.fromEntries(SEEDS.map(k => [k, []]));
       s.said = null;
       s.worker = new Worker(program);
@@ -205,7 +205,7 @@
       chart.show(sides);
     }
     return Object.assign(s, {choose, show, go, stop, touched() {
-      if (s.curves && !s.before) s.before = s.curves;
+      if (!s.painted && s.curves && whole(s.curves)) s.before = s.curves;
       s.painted = true;
       stop();
       show();
@@ -298,8 +298,8 @@
       value.min = s.set.low;
       value.max = s.set.high;
       which.replaceChildren(...sides.filter(t => t.set).map(t => make("optgroup",
-        {label: `side ${t.name.toUpperCase()}`}, ...Array.from({length: shown(t.set)}, (_, k) =>
-          make("option", {value: `${t.name} ${k}`}, `${t.name.toUpperCase()} ${k + 1}: a ${t.set.classes[k]}`)))));
+        {label: `side ${t.name.toUpperCase()}`}, ...shown(t.set).map((i, k) =>
+          make("option", {value: `${t.name} ${i}`}, `${t.name.toUpperCase()} ${k + 1}: a ${t.set.classes[i]}`)))));
       which.value = `${s.name} ${i}`;
       say(head, `Paint on an image of side ${s.name.toUpperCase()}`);
       if (other) other.show();
