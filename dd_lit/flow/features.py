@@ -263,13 +263,13 @@ def head_accuracy(
     mean, std = z.mean(0), z.std(0) + 1e-6 if len(z) > 1 else torch.ones_like(z[0])
     z, t = (z - mean)/std, (t - mean)/std
     classes = int(max(y.max(), t_y.max())) + 1
-    head = nn.utils.skip_init(nn.Linear, z.shape[1], classes, device=z.device)     # draws nothing
-    nn.init.zeros_(head.weight)
-    nn.init.zeros_(head.bias)
-    opt = torch.optim.LBFGS(head.parameters(), max_iter=steps, line_search_fn='strong_wolfe')
+    weight = torch.zeros(classes, z.shape[1], device=z.device, requires_grad=True)
+    bias = torch.zeros(classes, device=z.device, requires_grad=True)
+    head = lambda x: F.linear(x, weight, bias)
+    opt = torch.optim.LBFGS([weight, bias], max_iter=steps, line_search_fn='strong_wolfe')
     def closure():
         opt.zero_grad()
-        loss = F.cross_entropy(head(z), y) + 1e-4*head.weight.square().sum()
+        loss = F.cross_entropy(head(z), y) + 1e-4*weight.square().sum()
         loss.backward()
         return loss
     opt.step(closure)
