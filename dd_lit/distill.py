@@ -388,7 +388,7 @@ def _first_look(method: Method, took: float) -> str | None:
                 'for its images are others')
     iters = counted(method.cfg.iters, 'iteration')
     return (f'{method.name}: {iters} would take about {duration(whole)} here; '
-            f'for a first look, --iters {n} {more}')
+            f'for a first look, distilling with --iters {n} {more}')
 
 def _steps(method: Method, folder: _Folder, every: float, on_step: Callable | None,
            watch: Callable | None, now: UnderWay) -> None:
