@@ -541,7 +541,8 @@ def _upright(im: Image.Image) -> Image.Image:
 def _shallow(im: Image.Image, kind: str | None) -> Image.Image:
     "A grey of 16 or 32 bits in 8, by the range of its type; one of them may be transparent."
     a, through = np.array(im), im.info.get('transparency')
-    seen = Image.fromarray((a != through).astype(np.uint8)*255) if type(through) is int else None
+    one = through is not None and not isinstance(through, bytes)       # bytes: of a palette
+    seen = Image.fromarray((a != through).astype(np.uint8)*255) if one else None
     if im.mode != 'F' and (im.mode != 'I' or kind in ('PNG', 'PPM')):   # older Pillow: 16 bits as I
         a = a.astype(np.uint16)
     try:

@@ -450,6 +450,7 @@ def _by_name(settings: Any) -> dict[str, Any]:
 def _asked(r: Recipe, scale, settings, **counts) -> None:
     "Can the recipe be run, and are these the questions that it answers?"
     check_recipe(r)
+    scale = as_python(scale)
     number = isinstance(scale, (int, float)) and not isinstance(scale, bool)
     if not number or not 0 < scale <= 1:
         raise ValueError(f"scale: expected a share of the iterations in (0, 1], got {brief(scale)}")

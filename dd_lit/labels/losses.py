@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..settings import Settings, brief, explained, parse, setting
+from ..settings import Settings, as_python, brief, explained, parse, setting
 from .gift import _is_whole, _length, _wide, cosine_loss, gift_loss, refine_labels
 from .kd import _kl_rows, dkd_loss, kd_loss, nkd_loss, wsld_loss
 
@@ -96,7 +96,8 @@ def _made(name: str, f: Callable[..., Tensor]) -> type[Settings]:
     "The same, made from its function: numbers, switches, words."
     each = (f.args[0], f) if isinstance(f, partial) else (f,)     # mixed: another loss, and ce
     found = [p for g in each for p in inspect.signature(g).parameters.values()]
-    own = {p.name: p.default for p in found if isinstance(p.default, int | float | str)}
+    defaults = {p.name: as_python(p.default) for p in found}
+    own = {k: v for k, v in defaults.items() if isinstance(v, int | float | str)}
     checks: dict[str, dict] = dict(T=dict(above=0), form=dict(among=('paper', 'release')))
     checks |= _BOUNDS.get(name, {})
     says = _SAYS | _SAYS_OF.get(name, {})

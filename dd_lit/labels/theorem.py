@@ -45,6 +45,7 @@ def stated_bound(
     others = ((z @ y.T).mean(1)/(n*y.norm(dim=1).mean())).mean()
     return -(own - others)/tau + math.log(len(z))
 
+# %% ../../nbs/labels/theorem.ipynb #bnds0001
 def repaired_bound(
     z: Tensor,       # [N,D] outputs
     y: Tensor,       # [N,D] their labels, row by row

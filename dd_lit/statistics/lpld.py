@@ -85,7 +85,7 @@ def class_statistics(
 
     The network is used in evaluation mode and comes back as it was. A `ValueError` for one without
     batch norm, and for a batch that is no whole number of at least 1."""
-    batch_size = whole_number(batch_size, 'batch_size')
+    batch_size, cache = whole_number(batch_size, 'batch_size'), maybe_path(cache, 'cache')
     if not bn_layers(net):
         raise ValueError("net: expected batch normalisation with running statistics, "
                          f"{type(net).__name__} has none")
