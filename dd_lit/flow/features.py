@@ -136,7 +136,8 @@ def features(
 ) -> Tensor:               # [N,D] on the CPU
     """Features of many images, in batches. ValueError for what are no images, for bytes without
     `normalize`, and for features that are not finite."""
-    x, device = check_images(x, normalize), device_of(net)
+    x = x if getattr(x, 'ndim', 4) == 2 else check_images(x, normalize)  # rows: of a linear layer
+    device = device_of(net)
     batch_size = whole_number(batch_size, 'batch_size')
     # a network that draws while it predicts draws the same every time
     with borrowed(net), local_seed(0, 'features'):
@@ -222,9 +223,8 @@ def pretrained(
                          f"{brief(name)}")
     name, kind = known, _KINDS.get(known, known.removeprefix('timm:'))
     data, device = load_data(data), default_device(device)
-    kw: dict[str, Any] = dict(num_classes=0)
-    if size and kind.startswith(('vit', 'eva')):
-        kw['dynamic_img_size'] = True
+    resized = size and kind.startswith(('vit', 'eva'))
+    kw: dict[str, Any] = dict(num_classes=0) | (dict(dynamic_img_size=True) if resized else {})
     if name == 'mocov3':
         with local_seed(0, 'pretrained', name):
             net = timm.create_model(kind, **kw)
