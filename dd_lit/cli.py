@@ -485,7 +485,7 @@ def json_of(
 # %% ../nbs/15_cli.ipynb #2139f93f
 class Evaluate(OnSets):
     "Train networks on a distilled set and test them on real data."
-    interrupted = ('starts anew, but with --out, --fair or --ddranking keeps scores that are done')
+    interrupted = 'starts anew, but with --out, --fair or --ddranking keeps scores that are done'
     folder: str = word(_SET)
     data: str | None = setting(None, 'dataset to test on (default: the one it was made from)')
     model: str = setting('convnet3', 'network, NAME or NAME:width=64; `dd_lit list` shows them')

@@ -14,6 +14,7 @@ import math
 import re
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from tqdm.std import tqdm
 
@@ -35,12 +36,14 @@ from .core import (
     default_device,
     local_seed,
     maybe_path,
+    numbers_text,
     own_modes,
     progress,
     read_record,
     seed_of,
+    short_digest,
 )
-from .data import ImageData, load_data
+from .data import ImageData, fingerprint, load_data
 from .labels.losses import HARD_LOSSES, LOSSES
 from .models import (
     Network,
@@ -54,7 +57,15 @@ from .models import (
 from .parallel import first, share, shared_numbers
 from .sets import DistilledSet, with_classes
 from .settings import Settings, as_python, brief, explained, parse, setting, sort_out
-from .train import Training, accuracy, check_rates, fit, settled, without_rates
+from .train import (
+    Training,
+    _said,
+    accuracy,
+    check_rates,
+    fit,
+    settled,
+    without_rates,
+)
 from .whiten import Whitened, check_untrained, whitened
 
 # %% ../nbs/08_evaluate.ipynb #3cf27d80
@@ -516,35 +527,54 @@ def _check_shown(e: Evaluation, soft: Any, augment: Any) -> None:
                          f"own views, got {brief(augment)}; leave it out, or label anew")
 
 @contextmanager
-def _counting(name: str, repeats: int, kept: bool) -> Iterator[Callable[[float], None]]:
-    "A bar, told the top-1 of each network; what ends before the last says what the others reached."
+def _counting(name: str, repeats: int, kept: Path | None) -> Iterator[Callable[[tuple], tuple]]:
+    """A bar, told what each network reached, top-1 first, and handing it on; what ends before the
+    last says what the others reached."""
     done: list[float] = []
-    def tell(top1: float) -> None:
-        done.append(top1)
+    def tell(found: tuple) -> tuple:
+        done.append(found[0])
         bar.update()
+        return found
     with progress(desc=f'evaluating {name}', total=len(share(range(repeats)))) as bar:
         try:
             yield tell
         except BaseException:
             if done and first():
                 mean, std = mean_std(done)
+                there = 0 if kept is None else sum(_file(kept, r).is_file() for r in range(repeats))
                 tqdm.write(f"{name}: {len(done)} of {counted(repeats, 'network')} are done: top-1 "
-                           f"{mean:.1f} ± {std:.1f} % ({'stored' if kept else 'not stored'})",
-                           file=sys.stderr)
+                           f"{mean:.1f} ± {std:.1f} % "
+                           f"({'stored' if there >= len(done) else 'not stored'})", file=sys.stderr)
             raise
 
-def _network(r: int, folder: Path | None, train: Callable[[], tuple]) -> tuple[float, ...]:
+def _file(folder: Path, r: int) -> Path:
+    "Of network `r`."
+    return folder/f'{r}.json'
+
+def _question(e: Evaluation, about: dict, ds, data, soft, cfg: dict) -> str:
+    "A digest of what decides the score of a network, however many there are."
+    rows = [numbers_text(o) for o in (ds.images, ds.labels, soft) if isinstance(o, Tensor)]
+    said = {k: _said(v) for k, v in (cfg | dict(loss=e.loss, hard=e.hard)).items()}
+    which = {k: v for k, v in about.items() if k != 'repeats'}
+    return short_digest(rows, fingerprint(data, test=True), type(soft).__name__, said, which)
+
+def _network(r: int, folder: Path | None, question: str, train: Callable) -> tuple[float, ...]:
     """(top-1, top-5, top-1 by hard labels) of network `r`, trained now or before, and the seconds
-    that it took before. A damaged file is made again; on a full disk there is none."""
-    file = None if folder is None else folder/f'{r}.json'
+    that it took before. A file that is damaged, or answers another question, is made again; on a
+    full disk there is none."""
+    file = None if folder is None else _file(folder, r)
     if file is not None and file.is_file():
         with suppress(ValueError):
-            o = read_record(file, top1=float, top5=float, hard=float, seconds=float)
-            return o['top1'], o['top5'], o['hard'], o['seconds']
+            o = read_record(file, question=str, top1=float, top5=float, hard=float, seconds=float)
+            if o['question'] == question:
+                return o['top1'], o['top5'], o['hard'], o['seconds']
+            warnings.warn(f"checkpoint: {str(file)!r} is of another scoring; it is replaced",
+                          stacklevel=2)
     t0 = time.perf_counter()
     top1, top5, hard = train()
     if file is not None:
-        o = dict(top1=top1, top5=top5, hard=hard, seconds=time.perf_counter() - t0)
+        o = dict(question=question, top1=top1, top5=top5, hard=hard)
+        o |= dict(seconds=time.perf_counter() - t0)
         with suppress(OSError):
             atomic_write(file, json.dumps(o))
     return top1, top5, hard, 0.
@@ -576,33 +606,32 @@ def evaluate(
     **settings: Any               # Of `Evaluation`, and of `Training` where the protocol has others
 ) -> Scores:
     """Train fresh networks on the distilled set, test them on real data (`recipe` says how it is
-    shown). The folder `checkpoint` is to be named by all that decides the scores, as `Scorer` does.
-    ValueError for settings that are not there, and for a set that does not fit the data."""
+    shown). What `checkpoint` holds of another scoring is replaced, with a warning. ValueError for
+    settings that are not there, and for a set that does not fit the data."""
     how, training = sort_out(settings, Evaluation, Training, of='evaluate')
-    e, t0, device = Evaluation(**how), time.perf_counter(), default_device(device)
+    e, t0 = Evaluation(**how), time.perf_counter()
+    kept, device = maybe_path(checkpoint, 'checkpoint'), default_device(device)
     training = _trained(e, model, training, device, soft, soft_kind)
-    kept = maybe_path(checkpoint, 'checkpoint')
     ds = distilled if isinstance(distilled, DistilledSet) else DistilledSet.load(distilled)
     data = load_data(data)
     ds = matched(ds, data, soft)
-    data = seen_in(e, ds, data, as_network(model, **(e.model_kw or {})), soft)
+    n = as_network(model, **(e.model_kw or {}))
+    data = seen_in(e, ds, data, n, soft)
     soft = _soft_for(ds, soft, soft_kind)
     _check_shown(e, soft, training.get('augment'))
     model_kw, hard_loss = dict(e.model_kw or {}), e.loss in HARD_LOSSES
-    n = as_network(model, **model_kw)
     if hasattr(soft, 'epoch'):
         training = dict(epochs=soft.epochs) | training       # for the hard labels, too
     soft, kind = None if hard_loss else soft, probe(model, data, **model_kw)
     cfg, plain = (recipe(ds, data, e.protocol, kind, s, **training) for s in (soft, None))
+    about = _about(e, ds, data, cfg, soft) | _which(n, ds) | dict(device=str(device))
+    question = _question(e, about, ds, data, soft, cfg) if kept else ''
     def one(r):                            # several processes share the networks (dd_lit.parallel)
         s = seed_of(e.seed, 'evaluate', r)
         run = partial(train_and_test, ds, data, model, s, device, model_kw)
-        found = _network(r, kept, partial(_both, run, e, soft, cfg, plain))
-        tell(found[0])
-        return found
-    with _counting(n.name, e.repeats, kept is not None) as tell:
+        return tell(_network(r, kept, question, partial(_both, run, e, soft, cfg, plain)))
+    with _counting(n.name, e.repeats, kept) as tell:
         top1, top5, hard, before = map(list, zip(*shared_numbers(one, e.repeats, 4), strict=True))
-    about = _about(e, ds, data, cfg, soft) | _which(n, ds) | dict(device=str(device))
     hard, seconds = hard if hard_loss or e.hard else [], time.perf_counter() - t0 + sum(before)
     return Scores(top1, top5, hard, e.full, e.random, seconds, about)
 

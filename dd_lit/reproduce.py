@@ -447,13 +447,17 @@ def _by_name(settings: Any) -> dict[str, Any]:
         raise ValueError(f"settings: expected settings by name, got {brief(settings)}")
     return dict(settings or {})
 
-def _asked(r: Recipe, scale, settings, **counts) -> None:
+def _as_scale(given: Any) -> float:
+    "A share of the iterations."
+    own = as_python(given)
+    number = isinstance(own, (int, float)) and not isinstance(own, bool)
+    if not number or not 0 < own <= 1:
+        raise ValueError(f"scale: expected a share of the iterations in (0, 1], got {brief(given)}")
+    return own
+
+def _asked(r: Recipe, settings, **counts) -> None:
     "Can the recipe be run, and are these the questions that it answers?"
     check_recipe(r)
-    scale = as_python(scale)
-    number = isinstance(scale, (int, float)) and not isinstance(scale, bool)
-    if not number or not 0 < scale <= 1:
-        raise ValueError(f"scale: expected a share of the iterations in (0, 1], got {brief(scale)}")
     for k, v in counts.items():
         if v is not None:
             whole_number(v, k, words='at least 1')
@@ -632,11 +636,11 @@ def reproduce(
 ) -> dict[str, Any]:                  # recipe, top1 (a list per set), mean, interval, verdict, ...
     """Run a recipe; resumes, and says how close it came. ValueError for names, counts and settings
     that do not exist, for a recipe that dd_lit cannot run, and while another process runs it."""
-    out, root, scale = as_path(out, 'out'), maybe_path(root, 'root'), as_python(scale)
+    out, root, scale = as_path(out, 'out'), maybe_path(root, 'root'), _as_scale(scale)
     r, own = name if isinstance(name, Recipe) else get_recipe(name), _by_name(settings)
     chosen = chosen_precision(own.pop('precision', 'float32'), default_device(device))
     download = own.pop('download', False)
-    _asked(r, scale, own, sets=sets, networks=networks)
+    _asked(r, own, sets=sets, networks=networks)
     rough = in_precision(r, chosen)
     cfg = _scaled(rough, scale) | own
     ran = replace(rough, settings=cfg, sets=as_python(sets) or r.sets,

@@ -20,7 +20,7 @@ from ..labels.soft import LiveLabels
 from ..models import create_model
 from ..ondisk import taken
 from ..sets import DistilledSet
-from ..settings import Settings, as_python, setting, sort_out, whole_number
+from ..settings import Settings, as_python, brief, setting, sort_out, whole_number
 from ..train import Training, accuracy, check_rates, fit
 
 # %% ../../nbs/study/continual.ipynb #51a1d190
@@ -46,7 +46,7 @@ def _groups(steps: Any, num_classes: int, seed: int) -> list[list[int]]:
     known = all(type(c) is int and 0 <= c < num_classes for c in flat)
     if not flat or not known or len(set(flat)) < len(flat):
         raise ValueError(f"steps: expected groups of different classes from 0 to "
-                         f"{num_classes - 1}, got {steps}")
+                         f"{num_classes - 1}, got {brief(steps)}")
     return groups
 
 # %% ../../nbs/study/continual.ipynb #74caf43f
@@ -107,11 +107,11 @@ def _check_views(own: dict, training: dict, teachers: Any) -> None:
         return
     for k in ('flip', 'mix'):
         if own.get(k):
-            raise ValueError(f"{k}: expected nothing without teachers, got {own[k]}; `augment` "
-                             "changes what is learnt with hard labels")
+            raise ValueError(f"{k}: expected nothing without teachers, got {brief(own[k])}; "
+                             "`augment` changes what is learnt with hard labels")
     for k in ('crop', 'factor'):
         if k in own and 'augment' in training:
-            raise ValueError(f"{k}: expected nothing beside augment, got {own[k]}")
+            raise ValueError(f"{k}: expected nothing beside augment, got {brief(own[k])}")
 
 @own_modes()
 def gdumb(
